@@ -1,0 +1,98 @@
+//! The context that the one verifier runs over.
+//!
+//! The verifier is written once, in terms of scalars that the prover sent. What a scalar is (an element, a
+//! masked element in affine form, a wire of a circuit, nothing at all) is the interpreter's business: scalars
+//! are used linearly, except in [`Context::mul`].
+
+use crate::check::{ArgumentError, CheckId};
+use crate::functional::{Functional, Part};
+use std::ops::{Add, Sub};
+use veritune_field::E;
+
+/// A value that is linear in what the prover sent.
+pub trait Linear: Clone + Add<Output = Self> + Sub<Output = Self> {
+    /// A value that the verifier knows.
+    fn known(value: E) -> Self;
+    /// The value times a factor that the verifier knows.
+    fn scaled(self, factor: E) -> Self;
+}
+
+impl Linear for E {
+    fn known(value: E) -> Self {
+        value
+    }
+    fn scaled(self, factor: E) -> Self {
+        self * factor
+    }
+}
+
+/// A claim on the public base model: its functional has the value, to be settled by the caller.
+#[derive(Debug, Clone)]
+pub struct BaseClaim {
+    /// The functional, over the base place only.
+    pub parts: Vec<Part>,
+    /// Its value, sent in clear.
+    pub value: E,
+}
+
+/// An interpreter of the verifier.
+pub trait Context {
+    /// A scalar of the prover, or a linear combination of such.
+    type Scalar: Linear;
+
+    /// Whether known values (public tables, weights) matter; if not, the verifier skips their evaluation.
+    const NEEDS_VALUES: bool = true;
+
+    /// The prover's next scalar, bound to the transcript.
+    fn read(&mut self, label: &'static str) -> Result<Self::Scalar, ArgumentError>;
+    /// The prover's next scalar that hides nothing, bound to the transcript.
+    fn read_public(&mut self, label: &'static str) -> Result<E, ArgumentError>;
+    /// A challenge that depends on everything before.
+    fn challenge(&mut self, label: &'static str) -> E;
+    /// The product of two scalars.
+    fn mul(&mut self, a: &Self::Scalar, b: &Self::Scalar) -> Self::Scalar;
+    /// Refuses unless the value is zero; `step` locates it.
+    fn assert_zero(&mut self, check: CheckId, step: usize, value: &Self::Scalar) -> Result<(), ArgumentError>;
+    /// Records that the functional of the committed vectors has this value.
+    fn claim(&mut self, functional: Functional, value: Self::Scalar);
+    /// Records a claim on the base model.
+    fn base_claim(&mut self, claim: BaseClaim);
+}
+
+/// Labels of the transcript, shared with the prover.
+pub struct Labels;
+
+impl Labels {
+    /// Challenge that separates denominators.
+    pub const LOOKUP_ALPHA: &'static str = "lookup alpha";
+    /// Challenge that combines columns.
+    pub const LOOKUP_BETA: &'static str = "lookup beta";
+    /// The four values at the bottom of a layer, and the challenge that merges them.
+    pub const LOOKUP_VALUES: &'static str = "lookup values";
+    /// Challenge that combines numerator and denominator claims.
+    pub const LOOKUP_LAMBDA: &'static str = "lookup lambda";
+    /// A round of a lookup layer.
+    pub const LOOKUP_ROUND: &'static str = "lookup round";
+    /// The value of a base tensor in a lookup.
+    pub const LOOKUP_BASE: &'static str = "lookup base value";
+    /// A coordinate of an axis point.
+    pub const EQUATION_RHO: &'static str = "equation rho";
+    /// Challenge that combines equations.
+    pub const EQUATION_DELTA: &'static str = "equation delta";
+    /// The sum of all product terms.
+    pub const EQUATION_SUM: &'static str = "equation sum";
+    /// A round of the equation sumcheck.
+    pub const EQUATION_ROUND: &'static str = "equation round";
+    /// The evaluation of a factor.
+    pub const EQUATION_FACTOR: &'static str = "equation factor";
+    /// The value of a base tensor.
+    pub const EQUATION_BASE: &'static str = "equation base value";
+    /// Challenge that combines one-hot claims.
+    pub const ONE_HOT_ETA: &'static str = "one-hot eta";
+    /// A round of the one-hot sumcheck.
+    pub const ONE_HOT_ROUND: &'static str = "one-hot round";
+    /// The evaluation of a bit or a flag.
+    pub const ONE_HOT_VALUE: &'static str = "one-hot value";
+    /// Challenge that combines all claims.
+    pub const JOINT_GAMMA: &'static str = "joint gamma";
+}

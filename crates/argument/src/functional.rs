@@ -1,0 +1,200 @@
+//! Linear functionals of the committed vectors with tensor-product weights.
+//!
+//! A part weighs a block of one vector: slot `offset + i_0 * alignment + (bits of i_1, i_2, …)` has weight
+//! `scale * product of axis weights`, where `alignment = 2^(sum of inner logs)` divides `offset`. Everything
+//! else has weight 0. The verifier evaluates the multilinear extension of the weights at the opening's point in
+//! time linear in the axis lengths; the prover expands them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use veritune_field::E;
+use veritune_field::traits::PrimeCharacteristicRing;
+
+/// Number of committed places: witness, state before, state after, dataset, base.
+pub const NUM_PLACES: usize = 5;
+
+/// The base place.
+pub const BASE_PLACE: usize = 4;
+
+/// Weights along one axis of `2^log` indices.
+#[derive(Debug, Clone)]
+pub enum AxisWeight {
+    /// `values[i]` at index `start + i`, zero elsewhere.
+    Dense {
+        /// Variables of the axis.
+        log: usize,
+        /// First index with a weight.
+        start: usize,
+        /// The weights.
+        values: Arc<Vec<E>>,
+    },
+    /// `eq(point, i)` at every index.
+    Eq(Arc<Vec<E>>),
+}
+
+impl AxisWeight {
+    /// Variables of the axis.
+    pub fn log(&self) -> usize {
+        match self {
+            Self::Dense { log, .. } => *log,
+            Self::Eq(point) => point.len(),
+        }
+    }
+    /// Weight 1 at one index.
+    pub fn single(log: usize, index: usize) -> Self {
+        Self::Dense { log, start: index, values: Arc::new(vec![E::ONE]) }
+    }
+}
+
+/// A weighted block of one vector.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Position of the vector, see [`NUM_PLACES`].
+    pub place: usize,
+    /// First slot of the block.
+    pub offset: usize,
+    /// Weights, outermost axis first; none for a single slot.
+    pub axes: Vec<AxisWeight>,
+    /// Factor of all weights.
+    pub scale: E,
+}
+
+impl Part {
+    /// Slots between two indices of the outermost axis, as a power of two.
+    pub fn log_alignment(&self) -> usize {
+        self.axes.iter().skip(1).map(AxisWeight::log).sum()
+    }
+}
+
+/// `constant + sum of parts`.
+#[derive(Debug, Clone, Default)]
+pub struct Functional {
+    /// What the verifier knows of it.
+    pub constant: E,
+    /// The rest.
+    pub parts: Vec<Part>,
+}
+
+/// All `eq(point, b)`; `point[0]` belongs to the most significant bit of `b`.
+pub fn eq_table(point: &[E]) -> Vec<E> {
+    let mut table = Vec::with_capacity(1_usize.checked_shl(log_u32(point.len())).unwrap_or(0));
+    table.push(E::ONE);
+    for &coordinate in point.iter().rev() {
+        // The new variable is the most significant one: the table is repeated below and above.
+        let high: Vec<E> = table.iter().map(|&value| value * coordinate).collect();
+        for (value, &high) in table.iter_mut().zip(&high) {
+            *value -= high;
+        }
+        table.extend(high);
+    }
+    table
+}
+
+/// `eq(point, index)` for one index.
+pub fn eq_at(point: &[E], index: usize) -> E {
+    let mut value = E::ONE;
+    for (bit, &coordinate) in point.iter().rev().enumerate() {
+        let set = index.checked_shr(log_u32(bit)).unwrap_or(0) & 1 == 1;
+        value *= if set { coordinate } else { E::ONE - coordinate };
+    }
+    value
+}
+
+/// `eq(a, b)` for two points.
+pub fn eq_points(a: &[E], b: &[E]) -> E {
+    a.iter().zip(b).map(|(&x, &y)| (x * y).double() + E::ONE - x - y).product()
+}
+
+/// A count of variables as a shift; far below `u32::MAX`.
+pub(crate) fn log_u32(log: usize) -> u32 {
+    u32::try_from(log).unwrap_or(u32::MAX)
+}
+
+/// `2^log`.
+pub(crate) fn pow2(log: usize) -> usize {
+    1_usize.checked_shl(log_u32(log)).unwrap_or(0)
+}
+
+/// Evaluates weights at one point; keeps the tables of `eq` that parts share.
+pub struct Evaluator<'a> {
+    point: &'a [E],
+    tables: BTreeMap<(usize, usize), Arc<Vec<E>>>,
+}
+
+impl<'a> Evaluator<'a> {
+    /// An evaluator at `point`, most significant coordinate first.
+    pub fn new(point: &'a [E]) -> Self {
+        Self { point, tables: BTreeMap::new() }
+    }
+
+    /// The coordinates of the variables above the lowest `low`, `count` of them.
+    fn coordinates(&self, low: usize, count: usize) -> &'a [E] {
+        let end = self.point.len().saturating_sub(low);
+        self.point.get(end.saturating_sub(count)..end).unwrap_or(&[])
+    }
+
+    fn table(&mut self, low: usize, count: usize) -> Arc<Vec<E>> {
+        let coordinates = self.coordinates(low, count);
+        Arc::clone(self.tables.entry((low, count)).or_insert_with(|| Arc::new(eq_table(coordinates))))
+    }
+
+    /// `sum over slots of weight(slot) * eq(point, slot)`.
+    pub fn part(&mut self, part: &Part) -> E {
+        let mut low = 0;
+        let mut value = part.scale;
+        let mut axes = part.axes.iter();
+        let outer = axes.next();
+        for axis in axes.rev() {
+            let log = axis.log();
+            value *= match axis {
+                AxisWeight::Eq(point) => eq_points(point, self.coordinates(low, log)),
+                AxisWeight::Dense { start, values, .. } => {
+                    let table = self.table(low, log);
+                    table.iter().skip(*start).zip(values.iter()).map(|(&a, &b)| a * b).sum()
+                }
+            };
+            low = low.saturating_add(log);
+        }
+        let first_row = part.offset.checked_shr(log_u32(low)).unwrap_or(0);
+        let high = self.point.len().saturating_sub(low);
+        value
+            * match outer {
+                None => eq_at(self.point, part.offset),
+                Some(AxisWeight::Eq(point)) => {
+                    let log = point.len();
+                    let above = self.point.get(..high.saturating_sub(log)).unwrap_or(&[]);
+                    let block = first_row.checked_shr(log_u32(log)).unwrap_or(0);
+                    eq_points(point, self.coordinates(low, log)) * eq_at(above, block)
+                }
+                Some(AxisWeight::Dense { start, values, .. }) => {
+                    self.rows(low, high, first_row.saturating_add(*start), values)
+                }
+            }
+    }
+
+    /// `sum of values[i] * eq(high coordinates, first + i)`: at most two aligned windows of the table.
+    fn rows(&mut self, low: usize, high: usize, first: usize, values: &[E]) -> E {
+        let window_log = log_of(values.len()).min(high);
+        let window = pow2(window_log);
+        let table = self.table(low, window_log);
+        let above = self.point.get(..high.saturating_sub(window_log)).unwrap_or(&[]);
+        let mut sum = E::ZERO;
+        let mut rest = values;
+        let mut row = first;
+        while !rest.is_empty() {
+            let inside = row & window.saturating_sub(1);
+            let (now, later) = rest.split_at(window.saturating_sub(inside).max(1).min(rest.len()));
+            let block = row.checked_shr(log_u32(window_log)).unwrap_or(0);
+            let dot: E = table.iter().skip(inside).zip(now).map(|(&a, &b)| a * b).sum();
+            sum += dot * eq_at(above, block);
+            row = row.saturating_add(now.len());
+            rest = later;
+        }
+        sum
+    }
+}
+
+/// The least `k` with `len <= 2^k`.
+pub(crate) fn log_of(len: usize) -> usize {
+    usize::try_from(len.next_power_of_two().trailing_zeros()).unwrap_or(0)
+}

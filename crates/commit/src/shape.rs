@@ -1,0 +1,125 @@
+//! What a root commits to: its shape, its capacity and its bytes.
+
+use crate::profile::{MAX_LOG_COLUMNS, Profile};
+use veritune_field::{E_BYTES, F_BYTES};
+
+/// Bytes of salt in every leaf: 32 for BLAKE3, four field elements for Poseidon2.
+pub const SALT_BYTES: usize = 32;
+
+/// The hash function of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TreeHash {
+    /// BLAKE3 in keyed mode.
+    Blake3,
+    /// Poseidon2 over Goldilocks, width 12, for proofs that will be recursed.
+    Poseidon2,
+}
+
+/// The public shape of a committed vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TreeShape {
+    /// Base-2 logarithm of the number of columns.
+    pub log_columns: u32,
+    /// The hash function.
+    pub hash: TreeHash,
+    /// Whether the tree carries the three mask columns. Exactly one tree of an opening does, and it is
+    /// opened once.
+    pub masked: bool,
+    /// How many openings the random rows pay for; at least one, and one for a masked tree.
+    pub budget: u32,
+}
+
+/// A shape, or a list of shapes, that no profile serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ShapeError {
+    /// Too many columns.
+    #[error("2^{0} columns exceed 2^{MAX_LOG_COLUMNS}")]
+    TooManyColumns(u32),
+    /// A budget of zero openings.
+    #[error("the opening budget is zero")]
+    ZeroBudget,
+    /// A masked tree with a budget above one.
+    #[error("a masked tree is opened once, its budget is {0}")]
+    MaskedBudget(u32),
+    /// The random rows of the budget leave no row for data.
+    #[error("{tail_rows} random rows leave none of 2^{log_rows} rows for data")]
+    BudgetExceedsRows {
+        /// Rows that the budget needs.
+        tail_rows: u64,
+        /// Base-2 logarithm of the rows there are.
+        log_rows: u32,
+    },
+    /// Data longer than the capacity.
+    #[error("{got} elements exceed the capacity {capacity}")]
+    OverCapacity {
+        /// The capacity.
+        capacity: usize,
+        /// The elements given.
+        got: usize,
+    },
+    /// Not exactly one masked tree.
+    #[error("{0} masked trees in one opening, there must be exactly one")]
+    MaskedCount(usize),
+    /// Too many trees, or none.
+    #[error("{0} trees in one opening")]
+    TreeCount(usize),
+}
+
+impl TreeShape {
+    /// Number of random rows at the end of every column.
+    pub fn tail_rows(&self, profile: &Profile) -> u64 {
+        u64::from(profile.queries()).saturating_mul(u64::from(self.budget))
+    }
+
+    /// Checks the shape against `profile`.
+    pub fn check(&self, profile: &Profile) -> Result<(), ShapeError> {
+        if self.log_columns > MAX_LOG_COLUMNS {
+            return Err(ShapeError::TooManyColumns(self.log_columns));
+        }
+        if self.budget == 0 {
+            return Err(ShapeError::ZeroBudget);
+        }
+        if self.masked && self.budget != 1 {
+            return Err(ShapeError::MaskedBudget(self.budget));
+        }
+        let tail_rows = self.tail_rows(profile);
+        if tail_rows >= 1_u64 << profile.log_rows() {
+            return Err(ShapeError::BudgetExceedsRows { tail_rows, log_rows: profile.log_rows() });
+        }
+        Ok(())
+    }
+
+    /// Number of columns.
+    pub fn num_columns(&self) -> usize {
+        1_usize << self.log_columns.min(MAX_LOG_COLUMNS)
+    }
+
+    /// Bytes of one row as it is hashed and sent: columns, mask, salt.
+    pub fn row_bytes(&self) -> usize {
+        let mask = if self.masked { E_BYTES } else { 0 };
+        self.num_columns().saturating_mul(F_BYTES).saturating_add(mask).saturating_add(SALT_BYTES)
+    }
+
+    /// The canonical bytes of the shape, absorbed with the root.
+    pub fn to_bytes(&self) -> [u8; 10] {
+        let hash = match self.hash {
+            TreeHash::Blake3 => 0,
+            TreeHash::Poseidon2 => 1,
+        };
+        let [c0, c1, c2, c3] = self.log_columns.to_le_bytes();
+        let [b0, b1, b2, b3] = self.budget.to_le_bytes();
+        [c0, c1, c2, c3, b0, b1, b2, b3, hash, u8::from(self.masked)]
+    }
+}
+
+/// Number of data elements that a tree of this shape holds.
+pub fn capacity(profile: &Profile, shape: &TreeShape) -> Result<usize, ShapeError> {
+    shape.check(profile)?;
+    let rows = (1_u64 << profile.log_rows()).saturating_sub(shape.tail_rows(profile));
+    let elements = rows << shape.log_columns;
+    Ok(usize::try_from(elements).unwrap_or(usize::MAX))
+}
+
+/// The root of a tree. For Poseidon2, four canonical field elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Root(pub [u8; 32]);

@@ -1,0 +1,332 @@
+//! The joint opening of several trees: messages and verification.
+//!
+//! Statement: `sum_o <w_o, f_o> = target`, where `f_o` has `2^(m + k_o)` entries, entry
+//! `row * 2^(k_o) + column`; the column polynomials `sum_row f[row][column] X^row` are committed.
+//!
+//! Messages, numbered as in the code:
+//!  1. A sumcheck over `m + k_max` variables, row variables first, most significant first. A round
+//!     sends `h(0)` and the leading coefficient of `h`; `h(1)` follows from the claim. A tree with
+//!     `k_o < k_max` is multiplied by `1 - X` in each of the first `k_max - k_o` column rounds.
+//!  2. The values `v_o = f_o(z_o)` and `v_M = M(z_row)` of the mask; they must satisfy
+//!     `sum_o s_o W_o(z_o) v_o = claim`, with `s_o` the product of the `1 - z` of the dummy rounds.
+//!  3. A challenge gamma. `y = M + sum_o gamma^(o+1) sum_c eq(z_col_o, c) f_o[., c]` has the claim
+//!     `<eq(z_row), y> = v_M + sum_o gamma^(o+1) v_o`.
+//!  4. For each level: the root of `y` written as a matrix (column = high bits) and encoded at the rate
+//!     of the level; then rows of the previous oracle at random leaves, each giving one claim
+//!     `<(x^b)_b, y> = value`; a challenge beta that combines all claims; a sumcheck over the column
+//!     variables. The columns folded at its challenges are the next `y`.
+//!  5. The last `y` in clear, then rows of the last oracle, checked one by one, and the combined claim.
+//!
+//! Zero knowledge of 3 to 5: the mask M is uniform with all its `2^m` coefficients, used once, so `y` is
+//! uniform under the one linear relation with the values already sent, whatever the `f_o` are. A
+//! simulator draws `y`, draws the opened rows of the `f_o` uniformly (the random rows of each column
+//! make any `queries * budget` evaluations uniform) and solves for the opened values of M. The oracles
+//! of `y` need no salt: everything in them is a function of the uniform `y`. *Messages 1 and 2 are
+//! not masked here*: their scalars are functions of the committed vectors. The masked sumcheck is a
+//! separate task; until then an opening alone is sound but not zero-knowledge.
+//!
+//! Soundness: [`Profile::ledger`]. The rows need not be absorbed before beta: the root and the
+//! positions fix them.
+//!
+//! Source: the crate's header.
+
+use crate::error::{Location, OpeningError};
+use crate::hash::TreeHasher;
+use crate::merkle::{leaf_point, root_of, sorted_unique};
+use crate::profile::{Level, MAX_TREES, Profile};
+use crate::reader::{Reader, elements};
+use crate::shape::{Root, SALT_BYTES, ShapeError, TreeHash, TreeShape};
+use crate::tensor::{EqWeight, PowerWeight, Weights, eq_table, evaluate_at};
+use veritune_field::traits::{BasedVectorSpace, PrimeCharacteristicRing};
+use veritune_field::{E, E_BYTES, F};
+use veritune_transcript::Transcript;
+
+/// Transcript labels of the opening, shared with the prover.
+pub struct Labels;
+
+impl Labels {
+    /// The profile identifier.
+    pub const PROFILE: &'static str = "opening profile";
+    /// One tree: shape and root.
+    pub const TREE: &'static str = "opening tree";
+    /// The target.
+    pub const TARGET: &'static str = "opening target";
+    /// A round polynomial of the first sumcheck.
+    pub const SUMCHECK: &'static str = "opening sumcheck";
+    /// The values at the final point.
+    pub const VALUES: &'static str = "opening values";
+    /// The combination of trees.
+    pub const GAMMA: &'static str = "opening gamma";
+    /// The root of a level.
+    pub const ROOT: &'static str = "opening level root";
+    /// Leaf positions.
+    pub const POSITIONS: &'static str = "opening positions";
+    /// The combination of claims.
+    pub const BETA: &'static str = "opening beta";
+    /// A round polynomial of the sumcheck of a level.
+    pub const FOLD: &'static str = "opening fold";
+    /// The last vector.
+    pub const FINAL: &'static str = "opening final vector";
+}
+
+/// Binds the transcript to the profile, the trees and the target.
+pub fn absorb_statement(
+    transcript: &mut Transcript,
+    profile: &Profile,
+    trees: &[(TreeShape, Root)],
+    target: E,
+) {
+    transcript.absorb(Labels::PROFILE, profile.id().as_bytes());
+    for (shape, root) in trees {
+        let message: Vec<u8> = shape.to_bytes().into_iter().chain(root.0).collect();
+        transcript.absorb(Labels::TREE, &message);
+    }
+    transcript.absorb_e(Labels::TARGET, &[target]);
+}
+
+/// The part of the final point `z` (rows, then columns of the widest tree) at which a tree with
+/// `2^log_columns` columns is evaluated: all row coordinates and the last `log_columns` others.
+pub fn tree_point(profile: &Profile, z: &[E], log_columns: u32) -> Vec<E> {
+    let num_rows = size(profile.log_rows());
+    let dummies = z.len().saturating_sub(num_rows).saturating_sub(size(log_columns));
+    z.iter().take(num_rows).chain(z.iter().skip(num_rows).skip(dummies)).copied().collect()
+}
+
+/// Succeeds only if the committer knows `f_o` behind every root with `sum_o <w_o, f_o> = target`.
+///
+/// Args: `trees` in the order of the prover, exactly one masked; `weights_at` receives the final point
+/// `z` (row coordinates, then column coordinates of the widest tree, most significant first) and returns
+/// for every tree `W_o(z_o) = sum_b w_o(b) eq(z_o, b)`, see [`tree_point`].
+///
+/// *Caller must* have absorbed everything that the weights and the target depend on.
+///
+/// Cost: a few thousand hashes and about a million field operations; memory below 1 MB beside the proof.
+pub fn verify_opening(
+    profile: &Profile,
+    trees: &[(TreeShape, Root)],
+    target: E,
+    proof: &[u8],
+    transcript: &mut Transcript,
+    weights_at: impl FnOnce(&[E]) -> Vec<E>,
+) -> Result<(), OpeningError> {
+    let log_columns_max = check_statement(profile, trees)?;
+    absorb_statement(transcript, profile, trees, target);
+    let mut reader = Reader::new(proof);
+
+    // 1. Sumcheck over rows and columns.
+    let num_rounds = profile.log_rows().saturating_add(log_columns_max);
+    let (claim, z) = sumcheck(&mut reader, transcript, target, num_rounds, Labels::SUMCHECK, |round| {
+        Location::Sumcheck { round }
+    })?;
+
+    // 2. Values at the final point.
+    let values = reader.es(trees.len(), Location::Values)?;
+    let mask_value = reader.e(Location::Values)?;
+    transcript.absorb_e(Labels::VALUES, &values);
+    transcript.absorb_e(Labels::VALUES, &[mask_value]);
+    let weights = weights_at(&z);
+    if weights.len() != trees.len() {
+        return Err(OpeningError::WeightCount { expected: trees.len(), got: weights.len() });
+    }
+    let num_rows = size(profile.log_rows());
+    let mut combined = E::ZERO;
+    for (((shape, _), &value), &weight) in trees.iter().zip(&values).zip(&weights) {
+        let dummies = size(log_columns_max.saturating_sub(shape.log_columns));
+        let scale: E = z.iter().skip(num_rows).take(dummies).map(|&r| E::ONE - r).product();
+        combined += scale * weight * value;
+    }
+    if combined != claim {
+        return Err(OpeningError::SumcheckClaim);
+    }
+
+    // 3. One vector for all trees.
+    let gamma = transcript.challenge_e(Labels::GAMMA);
+    let mut claim = mask_value;
+    let mut power = E::ONE;
+    let mut coefficients = Vec::with_capacity(trees.len());
+    for ((shape, _), &value) in trees.iter().zip(&values) {
+        power *= gamma;
+        claim += power * value;
+        let point = tree_point(profile, &z, shape.log_columns);
+        let columns: Vec<E> = point.into_iter().skip(num_rows).collect();
+        coefficients.push(eq_table(&columns).into_iter().map(|v| v * power).collect::<Vec<E>>());
+    }
+    let point = z.iter().take(num_rows).copied().collect();
+    let eq = EqWeight { coefficient: E::ONE, point };
+    let mut all = Weights { eq, powers: Vec::new(), log_length: num_rows };
+
+    // 4. Levels.
+    let mut previous: Option<Oracle> = None;
+    for (level, parameters) in (1_usize..).zip(profile.levels()) {
+        let at = Location::LevelRoot { level };
+        let root: [u8; 32] = reader.array(at)?;
+        transcript.absorb(Labels::ROOT, &root);
+        let rows = match &previous {
+            None => tree_rows(profile, trees, &coefficients, &mut reader, transcript)?,
+            Some(oracle) => oracle_rows(oracle, &mut reader, transcript)?,
+        };
+        let beta = transcript.challenge_e(Labels::BETA);
+        let mut power = E::ONE;
+        for row in &rows {
+            power *= beta;
+            claim += power * row.value;
+            all.powers.push(PowerWeight { coefficient: power, x: row.x });
+        }
+        let (folded, challenges) = sumcheck(
+            &mut reader,
+            transcript,
+            claim,
+            parameters.log_columns,
+            Labels::FOLD,
+            |round| Location::LevelSumcheck { level, round },
+        )?;
+        claim = folded;
+        all.fold(&challenges);
+        previous = Some(Oracle { level, parameters: *parameters, root, fold: eq_table(&challenges) });
+    }
+
+    // 5. The last vector: every row of the last oracle, then the combined claim.
+    let length = 1_usize.checked_shl(profile.log_final()).ok_or(OpeningError::Profile)?;
+    let last = reader.es(length, Location::FinalVector)?;
+    transcript.absorb_e(Labels::FINAL, &last);
+    let oracle = previous.ok_or(OpeningError::Profile)?;
+    let rows = oracle_rows(&oracle, &mut reader, transcript)?;
+    reader.finish()?;
+    let points: Vec<F> = rows.iter().map(|row| row.x).collect();
+    for (row, expected) in rows.iter().zip(evaluate_at(&last, &points)) {
+        if row.value != expected {
+            return Err(OpeningError::FinalRow { position: row.position });
+        }
+    }
+    if all.inner_product(&last) == claim { Ok(()) } else { Err(OpeningError::FinalClaim) }
+}
+
+/// What later queries need of the oracle of a level.
+struct Oracle {
+    level: usize,
+    parameters: Level,
+    root: [u8; 32],
+    fold: Vec<E>,
+}
+
+/// One opened leaf, folded to the value of the next vector's polynomial at `x`.
+struct FoldedRow {
+    position: u64,
+    x: F,
+    value: E,
+}
+
+fn check_statement(profile: &Profile, trees: &[(TreeShape, Root)]) -> Result<u32, OpeningError> {
+    let count = trees.len();
+    let list = |problem| OpeningError::Statement { tree: count, problem };
+    if count == 0 || count > MAX_TREES {
+        return Err(list(ShapeError::TreeCount(count)));
+    }
+    for (tree, (shape, root)) in trees.iter().enumerate() {
+        shape.check(profile).map_err(|problem| OpeningError::Statement { tree, problem })?;
+        if shape.hash == TreeHash::Poseidon2 {
+            elements(&root.0, Location::TreeRoot { tree }, 0)?;
+        }
+    }
+    let masked = trees.iter().filter(|(shape, _)| shape.masked).count();
+    if masked != 1 {
+        return Err(list(ShapeError::MaskedCount(masked)));
+    }
+    Ok(trees.iter().map(|(shape, _)| shape.log_columns).max().unwrap_or(0))
+}
+
+/// Reduces the claim `sum of h over {0, 1}` round by round; returns the last claim and the challenges.
+fn sumcheck(
+    reader: &mut Reader<'_>,
+    transcript: &mut Transcript,
+    mut claim: E,
+    num_rounds: u32,
+    label: &str,
+    at: impl Fn(u32) -> Location,
+) -> Result<(E, Vec<E>), OpeningError> {
+    let mut challenges = Vec::with_capacity(size(num_rounds));
+    for round in 0..num_rounds {
+        let constant = reader.e(at(round))?;
+        let leading = reader.e(at(round))?;
+        transcript.absorb_e(label, &[constant, leading]);
+        let challenge = transcript.challenge_e(label);
+        // h(1) = claim - h(0) fixes the middle coefficient.
+        let middle = claim - constant.double() - leading;
+        claim = constant + challenge * (middle + challenge * leading);
+        challenges.push(challenge);
+    }
+    Ok((claim, challenges))
+}
+
+/// Opens all trees of the statement at the same random leaves.
+fn tree_rows(
+    profile: &Profile,
+    trees: &[(TreeShape, Root)],
+    coefficients: &[Vec<E>],
+    reader: &mut Reader<'_>,
+    transcript: &mut Transcript,
+) -> Result<Vec<FoldedRow>, OpeningError> {
+    let log_domain = profile.log_domain();
+    let mut rows = draw_rows(transcript, profile.queries(), log_domain);
+    for (tree, ((shape, root), coefficients)) in trees.iter().zip(coefficients).enumerate() {
+        let hasher = TreeHasher::new(shape.hash);
+        let mut leaves = Vec::with_capacity(rows.len());
+        for row in &mut rows {
+            let at = Location::Row { level: 0, tree, position: row.position };
+            let bytes = reader.bytes(shape.row_bytes(), at)?;
+            let offset = reader.offset();
+            let not_canonical = |_| OpeningError::NotCanonical { at, offset };
+            leaves.push((row.position, hasher.leaf(bytes).map_err(not_canonical)?));
+            let (data, _salt) = bytes.split_at(bytes.len().saturating_sub(SALT_BYTES));
+            let data = elements(data, at, offset)?;
+            let (columns, mask) = data.split_at(shape.num_columns().min(data.len()));
+            row.value += coefficients.iter().zip(columns).map(|(&c, &f)| c * f).sum::<E>();
+            row.value += E::from_basis_coefficients_slice(mask).unwrap_or(E::ZERO);
+        }
+        let at = Location::Siblings { level: 0, tree };
+        if root_of(&hasher, leaves, log_domain, reader, at)? != Some(root.0) {
+            return Err(OpeningError::RootMismatch { level: 0, tree });
+        }
+    }
+    Ok(rows)
+}
+
+/// Opens the oracle of a level at random leaves.
+fn oracle_rows(
+    oracle: &Oracle,
+    reader: &mut Reader<'_>,
+    transcript: &mut Transcript,
+) -> Result<Vec<FoldedRow>, OpeningError> {
+    let level = oracle.level;
+    let log_domain = oracle.parameters.log_domain();
+    let row_bytes = oracle.fold.len().saturating_mul(E_BYTES);
+    let mut rows = draw_rows(transcript, oracle.parameters.queries, log_domain);
+    let hasher = TreeHasher::Blake3;
+    let mut leaves = Vec::with_capacity(rows.len());
+    for row in &mut rows {
+        let at = Location::Row { level, tree: 0, position: row.position };
+        let bytes = reader.bytes(row_bytes, at)?;
+        let not_canonical = |_| OpeningError::NotCanonical { at, offset: reader.offset() };
+        leaves.push((row.position, hasher.leaf(bytes).map_err(not_canonical)?));
+        let entries = Reader::new(bytes).es(oracle.fold.len(), at)?;
+        row.value = oracle.fold.iter().zip(entries).map(|(&c, entry)| c * entry).sum();
+    }
+    let at = Location::Siblings { level, tree: 0 };
+    if root_of(&hasher, leaves, log_domain, reader, at)? != Some(oracle.root) {
+        return Err(OpeningError::RootMismatch { level, tree: 0 });
+    }
+    Ok(rows)
+}
+
+fn draw_rows(transcript: &mut Transcript, queries: u32, log_domain: u32) -> Vec<FoldedRow> {
+    let drawn = transcript.challenge_indices(Labels::POSITIONS, size(queries), log_domain);
+    sorted_unique(drawn)
+        .into_iter()
+        .map(|position| FoldedRow { position, x: leaf_point(position, log_domain), value: E::ZERO })
+        .collect()
+}
+
+/// A count that fits every target; profiles bound it far below.
+fn size(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}

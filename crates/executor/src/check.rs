@@ -1,0 +1,151 @@
+//! The slow, obvious reading of a program: every equation, lookup and range at every active index, in `i128`.
+//!
+//! Shares no code with the executor. Use it on small programs, and to say which check a false witness violates.
+
+use std::collections::{HashMap, HashSet};
+
+use veritune_relations::{AxisId, Expression, Index, Place, Program, TableId, Term, TensorId, View};
+
+use crate::Tensors;
+
+/// A check that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Name of the equation or lookup; `range.<tensor>` for the declared range of a tensor.
+    pub name: String,
+    /// Index over its axes.
+    pub index: Vec<usize>,
+    /// What is not zero, is not in the table (first column), or is out of range.
+    pub value: i128,
+}
+
+/// Everything that `tensors` violate, in the order of the program: equations, lookups, ranges.
+///
+/// Ranges are those of [`Place::Witness`] tensors that no other table or equation enforces.
+///
+/// Cost: every product of every term, one at a time; one-hot tensors are read as if they were stored.
+///
+/// # Panics
+/// If a tensor that a check reads has no values.
+pub fn check(program: &Program, tensors: &Tensors<i64>) -> Vec<Violation> {
+    let reader = Reader { program, tensors };
+    let mut violations = Vec::new();
+    for equation in &program.equations {
+        for index in indices(program, &equation.axes) {
+            let value = reader.expression(&equation.axes, &index, &equation.terms);
+            if value != 0 {
+                violations.push(Violation { name: equation.name.clone(), index, value });
+            }
+        }
+    }
+    for lookup in &program.lookups {
+        let rows = match lookup.table {
+            TableId::Range(_) => HashSet::new(),
+            TableId::Table(t) => table_rows(&program.tables[t].columns),
+        };
+        for index in indices(program, &lookup.axes) {
+            let at = bind(&lookup.axes, &index);
+            if lookup.mask.as_ref().is_some_and(|mask| reader.value(mask, &at) == 0) {
+                continue;
+            }
+            let row: Vec<i128> =
+                lookup.columns.iter().map(|c| reader.expression(&lookup.axes, &index, c)).collect();
+            let holds = match lookup.table {
+                TableId::Range(width) => row.iter().all(|&x| x >= 0 && x < 1i128 << width),
+                TableId::Table(_) => rows.contains(&row),
+            };
+            if !holds {
+                violations.push(Violation { name: lookup.name.clone(), index, value: row[0] });
+            }
+        }
+    }
+    for (i, tensor) in program.tensors.iter().enumerate() {
+        let id = TensorId(i);
+        if tensor.place != Place::Witness || tensor.range_by_other || program.one_hot(id).is_some() {
+            continue;
+        }
+        for (index, &value) in indices(program, &tensor.axes).zip(tensors.get(id)) {
+            if !tensor.range.contains(value) {
+                violations.push(Violation { name: format!("range.{}", tensor.name), index, value: value.into() });
+            }
+        }
+    }
+    violations
+}
+
+fn table_rows(columns: &[Vec<i64>]) -> HashSet<Vec<i128>> {
+    (0..columns[0].len()).map(|row| columns.iter().map(|c| i128::from(c[row])).collect()).collect()
+}
+
+/// Every index tuple over `axes`, row-major.
+fn indices(program: &Program, axes: &[AxisId]) -> impl Iterator<Item = Vec<usize>> {
+    let lens: Vec<usize> = axes.iter().map(|&a| program.axis(a).len).collect();
+    (0..lens.iter().product()).map(move |mut position| {
+        let mut index = vec![0; lens.len()];
+        for (i, len) in index.iter_mut().zip(&lens).rev() {
+            *i = position % len;
+            position /= len;
+        }
+        index
+    })
+}
+
+fn bind(axes: &[AxisId], index: &[usize]) -> HashMap<AxisId, usize> {
+    axes.iter().copied().zip(index.iter().copied()).collect()
+}
+
+struct Reader<'a> {
+    program: &'a Program,
+    tensors: &'a Tensors<i64>,
+}
+
+impl Reader<'_> {
+    fn expression(&self, axes: &[AxisId], index: &[usize], terms: &Expression) -> i128 {
+        terms.iter().map(|term| self.term(axes, index, term)).sum()
+    }
+
+    fn term(&self, axes: &[AxisId], index: &[usize], term: &Term) -> i128 {
+        let mut summed: Vec<AxisId> = Vec::new();
+        for entry in term.factors.iter().flat_map(|view| &view.index) {
+            if let Index::Axis(a) | Index::Shifted(a, _) = *entry
+                && !axes.contains(&a)
+                && !summed.contains(&a)
+            {
+                summed.push(a);
+            }
+        }
+        let mut at = bind(axes, index);
+        let mut sum = 0;
+        for inner in indices(self.program, &summed) {
+            at.extend(summed.iter().copied().zip(inner));
+            sum += term.factors.iter().map(|view| self.value(view, &at)).product::<i128>();
+        }
+        i128::from(term.coefficient) * sum
+    }
+
+    fn value(&self, view: &View, at: &HashMap<AxisId, usize>) -> i128 {
+        let index: Vec<usize> = view
+            .index
+            .iter()
+            .map(|entry| match *entry {
+                Index::Axis(a) => at[&a],
+                Index::Shifted(a, shift) => at[&a] + shift,
+                Index::Fixed(i) => i,
+            })
+            .collect();
+        let Some(one_hot) = self.program.one_hot(view.tensor) else {
+            return self.stored(view.tensor, &index);
+        };
+        let (&value, outer) = index.split_last().expect("a one-hot has a value axis");
+        let flag = one_hot.flag.map_or(1, |flag| self.stored(flag, outer));
+        let num_bits = self.tensors.shape(one_hot.bits).last().copied().unwrap_or(0);
+        // The product form that the relation multiplies out: it is the indicator when the bits are bits.
+        let bit = |j: usize| self.stored(one_hot.bits, &[outer, &[j]].concat());
+        (0..num_bits).fold(flag, |p, j| p * if value >> j & 1 == 1 { bit(j) } else { 1 - bit(j) })
+    }
+
+    fn stored(&self, id: TensorId, index: &[usize]) -> i128 {
+        let position = index.iter().zip(self.tensors.shape(id)).fold(0, |p, (&i, &len)| p * len + i);
+        i128::from(self.tensors.get(id)[position])
+    }
+}

@@ -1,0 +1,22 @@
+//! The committing and opening side of `veritune_commit`.
+//!
+//! [`commit()`] encodes a vector, hashes it and keeps what an opening needs; [`open()`] proves
+//! `sum_o <w_o, f_o> = target` over several trees. The statement, the messages and the soundness are in
+//! `veritune_commit`; here is only how to produce them fast. The same inputs and the same
+//! [`Randomness`] give the same bytes, whatever the number of threads.
+
+mod blake3_tree;
+mod block_vector;
+mod encode;
+mod open;
+mod poseidon_tree;
+mod randomness;
+mod sumcheck;
+mod tree;
+
+pub use open::{OpenError, open, open_with_report, OpeningReport};
+pub use randomness::Randomness;
+pub use tree::{CommittedTree, commit};
+
+#[cfg(test)]
+mod tests;

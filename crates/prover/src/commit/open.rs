@@ -1,0 +1,399 @@
+//! Opening: the prover's side of `veritune_commit::verify_opening`, step by step.
+
+use super::block_vector::{LANES, PackedE, Packing, sum_lanes};
+use super::encode::transform;
+use super::sumcheck::ProductSumcheck;
+use super::tree::{CommittedTree, MerkleTree};
+use rayon::prelude::*;
+use veritune_commit::{
+    Digest, Labels, Level, MAX_TREES, Profile, TreeHash, absorb_statement, eq_table, sorted_unique,
+    tree_point,
+};
+use veritune_field::traits::{BasedVectorSpace, PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
+use veritune_field::{E, E_BYTES, F, F_BYTES, e_to_bytes, f_to_bytes};
+use veritune_transcript::Transcript;
+
+/// Why the prover refuses to open.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The opening budget of a tree is spent: one more would give its entries away.
+    #[error("tree {tree} has been opened {spent} times, its budget")]
+    BudgetSpent {
+        /// Which tree.
+        tree: usize,
+        /// Openings made.
+        spent: u32,
+    },
+    /// There is not exactly one masked tree with its mask, or too many trees or none.
+    #[error("{trees} trees with {masked} masks; one mask and at most {MAX_TREES} trees are needed")]
+    Trees {
+        /// Trees given.
+        trees: usize,
+        /// Masks among them.
+        masked: usize,
+    },
+    /// The weights do not match the trees.
+    #[error("weights of tree {tree} do not fit its vector, or there is no such tree")]
+    Weights {
+        /// Which tree.
+        tree: usize,
+    },
+}
+
+/// Bytes of an opening by component.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OpeningReport {
+    /// Name and bytes, in the order of the proof.
+    pub components: Vec<(String, usize)>,
+}
+
+/// Proves `sum_o <weights_o, f_o> = target`; the tree order is part of the statement.
+///
+/// Every opening counts against the budget of each tree and uses up the mask of the masked one. *Caller
+/// must* persist the counts before the bytes leave, and bind the transcript to everything that weights
+/// and target depend on.
+///
+/// Cost: one pass over vectors and weights, then geometrically less; memory is the weights plus 1.5
+/// times 24 bytes per element of the vectors.
+pub fn open(
+    profile: &Profile,
+    trees: &mut [&mut CommittedTree],
+    weights: Vec<Vec<E>>,
+    target: E,
+    transcript: &mut Transcript,
+) -> Result<Vec<u8>, OpenError> {
+    open_with_report(profile, trees, weights, target, transcript).map(|(proof, _)| proof)
+}
+
+/// [`open`], with the bytes of every component.
+pub fn open_with_report(
+    profile: &Profile,
+    trees: &mut [&mut CommittedTree],
+    weights: Vec<Vec<E>>,
+    target: E,
+    transcript: &mut Transcript,
+) -> Result<(Vec<u8>, OpeningReport), OpenError> {
+    check(trees, &weights)?;
+    for tree in trees.iter_mut() {
+        tree.spend();
+    }
+    let mask = trees.iter_mut().find_map(|tree| tree.mask.take()).expect("checked: one mask");
+    let trees: Vec<&CommittedTree> = trees.iter().map(|tree| &**tree).collect();
+    let statement: Vec<_> = trees.iter().map(|tree| (tree.shape, tree.root())).collect();
+    absorb_statement(transcript, profile, &statement, target);
+    let mut proof = Proof::default();
+
+    // 1. Sumcheck over rows and columns.
+    let (z, values) = sumcheck(profile, &trees, weights, target, transcript, &mut proof);
+    proof.mark("sumcheck");
+
+    // 2. Values at the final point.
+    let num_rows = profile.log_rows() as usize;
+    let eq_rows = eq_table(&z[..num_rows]);
+    let mask_value = dot(&eq_rows, &mask);
+    transcript.absorb_e(Labels::VALUES, &values);
+    transcript.absorb_e(Labels::VALUES, &[mask_value]);
+    proof.elements(&values);
+    proof.elements(&[mask_value]);
+    proof.mark("values");
+
+    // 3. One vector for all trees.
+    let gamma = transcript.challenge_e(Labels::GAMMA);
+    let mut vector = mask;
+    let mut claim = mask_value;
+    let mut power = E::ONE;
+    for (tree, &value) in trees.iter().zip(&values) {
+        power *= gamma;
+        claim += power * value;
+        let point = tree_point(profile, &z, tree.shape.log_columns);
+        let columns: Vec<E> = eq_table(&point[num_rows..]).into_iter().map(|v| v * power).collect();
+        add_combined_columns(&mut vector, &tree.vector, &columns);
+    }
+
+    // 4. Levels.
+    let mut weights = eq_rows;
+    let mut previous: Option<Oracle> = None;
+    for (index, level) in profile.levels().iter().enumerate() {
+        let oracle = Oracle::new(level, &vector);
+        transcript.absorb(Labels::ROOT, &oracle.merkle.root());
+        proof.bytes.extend_from_slice(&oracle.merkle.root());
+        let (log_domain, positions) = match &previous {
+            None => {
+                let log_domain = profile.log_domain();
+                let positions = draw(transcript, profile.queries(), log_domain);
+                for (number, tree) in trees.iter().enumerate() {
+                    tree.write_rows(&positions, &mut proof.bytes);
+                    proof.mark(&format!("tree {number}"));
+                }
+                (log_domain, positions)
+            }
+            Some(oracle) => (oracle.level.log_domain(), oracle.answer(transcript, &mut proof)),
+        };
+        let beta = transcript.challenge_e(Labels::BETA);
+        claim += add_query_weights(&mut weights, &vector, beta, &positions, log_domain);
+        let mut product = ProductSumcheck::over_extension(weights, vector);
+        for _ in 0..level.log_columns {
+            let challenge = round(transcript, &mut proof, Labels::FOLD, product.polynomial(), &mut claim);
+            product.bind(challenge);
+        }
+        (weights, vector) = product.into_parts();
+        previous = Some(oracle);
+        proof.mark(&format!("level {} root and sumcheck", index + 1));
+    }
+
+    // 5. The last vector.
+    debug_assert_eq!(dot(&weights, &vector), claim);
+    transcript.absorb_e(Labels::FINAL, &vector);
+    proof.elements(&vector);
+    proof.mark("final vector");
+    if let Some(oracle) = previous {
+        oracle.answer(transcript, &mut proof);
+        proof.mark("last oracle rows");
+    }
+    Ok((proof.bytes, OpeningReport { components: proof.components }))
+}
+
+fn check(trees: &[&mut CommittedTree], weights: &[Vec<E>]) -> Result<(), OpenError> {
+    let masked = trees.iter().filter(|tree| tree.shape.masked && tree.mask.is_some()).count();
+    for (tree, committed) in trees.iter().enumerate() {
+        if committed.spent() >= committed.shape.budget {
+            return Err(OpenError::BudgetSpent { tree, spent: committed.spent() });
+        }
+        if weights.get(tree).is_none_or(|w| w.len() > committed.vector.len()) {
+            return Err(OpenError::Weights { tree });
+        }
+    }
+    if weights.len() != trees.len() {
+        return Err(OpenError::Weights { tree: trees.len() });
+    }
+    if masked != 1 || trees.len() > MAX_TREES {
+        return Err(OpenError::Trees { trees: trees.len(), masked });
+    }
+    Ok(())
+}
+
+/// Step 1: returns the final point and the values of the vectors there.
+fn sumcheck(
+    profile: &Profile,
+    trees: &[&CommittedTree],
+    weights: Vec<Vec<E>>,
+    target: E,
+    transcript: &mut Transcript,
+    proof: &mut Proof,
+) -> (Vec<E>, Vec<E>) {
+    let mut products: Vec<ProductSumcheck<'_>> = trees
+        .iter()
+        .zip(weights)
+        .map(|(tree, weights)| ProductSumcheck::over_base(weights, &tree.vector))
+        .collect();
+    let widest = trees.iter().map(|tree| tree.shape.log_columns).max().unwrap_or(0);
+    let mut claim = target;
+    let mut z = Vec::new();
+    for _ in 0..profile.log_rows() {
+        let polynomial = products.iter().map(ProductSumcheck::polynomial).fold([E::ZERO; 2], sum);
+        let challenge = round(transcript, proof, Labels::SUMCHECK, polynomial, &mut claim);
+        z.push(challenge);
+        for product in &mut products {
+            product.bind(challenge);
+        }
+    }
+    // A narrower tree waits: until its columns begin it contributes claim * scale * (1 - X).
+    let mut scales = vec![E::ONE; products.len()];
+    for column in 0..widest {
+        let waits = |tree: &CommittedTree| column < widest - tree.shape.log_columns;
+        let polynomial = products
+            .iter()
+            .zip(trees)
+            .zip(&scales)
+            .map(|((product, tree), &scale)| {
+                let [constant, leading] =
+                    if waits(tree) { [product.claim(), E::ZERO] } else { product.polynomial() };
+                [scale * constant, scale * leading]
+            })
+            .fold([E::ZERO; 2], sum);
+        let challenge = round(transcript, proof, Labels::SUMCHECK, polynomial, &mut claim);
+        z.push(challenge);
+        for ((product, tree), scale) in products.iter_mut().zip(trees).zip(&mut scales) {
+            if waits(tree) {
+                *scale *= E::ONE - challenge;
+            } else {
+                product.bind(challenge);
+            }
+        }
+    }
+    let finals: Vec<(E, E)> = products
+        .into_iter()
+        .map(|product| {
+            let (weights, vector) = product.into_parts();
+            (weights[0], vector[0])
+        })
+        .collect();
+    debug_assert_eq!(
+        finals.iter().zip(&scales).map(|(&(w, f), &scale)| scale * w * f).sum::<E>(),
+        claim,
+        "the target is not the sum of the inner products"
+    );
+    (z, finals.into_iter().map(|(_, value)| value).collect())
+}
+
+fn sum(a: [E; 2], b: [E; 2]) -> [E; 2] {
+    [a[0] + b[0], a[1] + b[1]]
+}
+
+/// Sends a round polynomial, draws its challenge and reduces the claim.
+fn round(
+    transcript: &mut Transcript,
+    proof: &mut Proof,
+    label: &str,
+    polynomial: [E; 2],
+    claim: &mut E,
+) -> E {
+    let [constant, leading] = polynomial;
+    transcript.absorb_e(label, &polynomial);
+    proof.elements(&polynomial);
+    let challenge = transcript.challenge_e(label);
+    let middle = *claim - constant.double() - leading;
+    *claim = constant + challenge * (middle + challenge * leading);
+    challenge
+}
+
+/// `combined[row] += sum_c columns[c] * vector[row * columns.len() + c]`.
+fn add_combined_columns(combined: &mut [E], vector: &[F], columns: &[E]) {
+    let width = columns.len();
+    const ROWS_PER_TASK: usize = 256;
+    let packed: Vec<PackedE> = if width >= LANES {
+        columns.chunks(LANES).map(PackedE::from_ext_slice).collect()
+    } else {
+        Vec::new()
+    };
+    combined
+        .par_chunks_mut(ROWS_PER_TASK)
+        .zip(vector.par_chunks(ROWS_PER_TASK * width))
+        .for_each(|(combined, vector)| {
+            for (slot, row) in combined.iter_mut().zip(vector.chunks_exact(width)) {
+                *slot += if packed.is_empty() {
+                    columns.iter().zip(row).map(|(&c, &x)| c * x).sum::<E>()
+                } else {
+                    let pairs = packed.iter().zip(Packing::pack_slice(row));
+                    sum_lanes(pairs.fold(PackedE::ZERO, |sum, (&c, &x)| sum + c * x))
+                };
+            }
+        });
+}
+
+/// Adds the weights of the query claims to `weights`; returns the sum of their values.
+///
+/// The weight `sum_j beta^(j+1) x_j^b`, with `x_j` in a subgroup, is the transform of the vector that
+/// holds `beta^(j+1)` at the exponent of `x_j`: no power is computed.
+fn add_query_weights(
+    weights: &mut [E],
+    vector: &[E],
+    beta: E,
+    positions: &[u64],
+    log_domain: u32,
+) -> E {
+    let mut sparse = vec![E::ZERO; 1 << log_domain];
+    let mut power = E::ONE;
+    for &position in positions {
+        power *= beta;
+        sparse[reverse(position, log_domain)] = power;
+    }
+    let spread = transform(E::flatten_to_base(sparse), 3);
+    let rows = spread.as_chunks::<3>().0;
+    let mut claims = E::ZERO;
+    for (b, (slot, &value)) in weights.iter_mut().zip(vector).enumerate() {
+        let coefficients = rows[reverse(b as u64, log_domain)];
+        let weight = E::from_basis_coefficients_fn(|i| coefficients[i]);
+        *slot += weight;
+        claims += weight * value;
+    }
+    claims
+}
+
+fn reverse(index: u64, log_size: u32) -> usize {
+    (index.reverse_bits() >> (64 - log_size)) as usize
+}
+
+fn draw(transcript: &mut Transcript, queries: u32, log_domain: u32) -> Vec<u64> {
+    sorted_unique(transcript.challenge_indices(Labels::POSITIONS, queries as usize, log_domain))
+}
+
+fn dot(a: &[E], b: &[E]) -> E {
+    a.iter().zip(b).map(|(&a, &b)| a * b).sum()
+}
+
+/// The committed vector of a level.
+struct Oracle {
+    level: Level,
+    rows: Vec<F>,
+    merkle: MerkleTree,
+}
+
+impl Oracle {
+    /// Encodes `vector` with column = high bits of the index, so that binding the most significant
+    /// variables combines columns.
+    fn new(level: &Level, vector: &[E]) -> Self {
+        let num_rows = 1 << level.log_rows;
+        let width = vector.len() / num_rows;
+        let mut matrix = F::zero_vec((vector.len() * 3) << level.log_inverse_rate);
+        matrix[..vector.len() * 3].par_chunks_exact_mut(width * 3).enumerate().for_each(
+            |(row, slots)| {
+                for (column, slots) in slots.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+                    let element = vector[column * num_rows + row];
+                    slots.copy_from_slice(element.as_basis_coefficients_slice());
+                }
+            },
+        );
+        let rows = transform(matrix, width * 3);
+        // 16 columns of 24 bytes: the row is a whole number of hash blocks.
+        let leaf_bytes = width * E_BYTES;
+        let mut digests: Vec<Digest> = vec![[0; 32]; 1 << level.log_domain()];
+        const LEAVES_PER_TASK: usize = 64;
+        digests
+            .par_chunks_mut(LEAVES_PER_TASK)
+            .zip(rows.par_chunks(LEAVES_PER_TASK * width * 3))
+            .for_each(|(digests, rows)| {
+                let mut bytes = vec![0; digests.len() * leaf_bytes];
+                for (word, &element) in bytes.as_chunks_mut::<F_BYTES>().0.iter_mut().zip(rows) {
+                    *word = f_to_bytes(element);
+                }
+                super::blake3_tree::leaf_digests(&bytes, leaf_bytes, digests);
+            });
+        Self { level: *level, rows, merkle: MerkleTree::new(digests, TreeHash::Blake3) }
+    }
+
+    /// Draws positions, sends rows and siblings, returns the positions.
+    fn answer(&self, transcript: &mut Transcript, proof: &mut Proof) -> Vec<u64> {
+        let log_domain = self.level.log_domain();
+        let positions = draw(transcript, self.level.queries, log_domain);
+        let width = self.rows.len() >> log_domain;
+        for &position in &positions {
+            for &element in &self.rows[position as usize * width..][..width] {
+                proof.bytes.extend_from_slice(&f_to_bytes(element));
+            }
+        }
+        self.merkle.write_siblings(&positions, &mut proof.bytes);
+        positions
+    }
+}
+
+/// The bytes so far, and where each component ends.
+#[derive(Default)]
+struct Proof {
+    bytes: Vec<u8>,
+    marked: usize,
+    components: Vec<(String, usize)>,
+}
+
+impl Proof {
+    fn elements(&mut self, elements: &[E]) {
+        for &element in elements {
+            self.bytes.extend_from_slice(&e_to_bytes(element));
+        }
+    }
+
+    fn mark(&mut self, name: &str) {
+        self.components.push((name.to_owned(), self.bytes.len() - self.marked));
+        self.marked = self.bytes.len();
+    }
+}

@@ -1,0 +1,60 @@
+//! Field elements expanded from a 32-byte seed, by purpose and chunk.
+//!
+//! A seed that is a pseudo-random function of a run secret and a step lets the prover drop a tree and
+//! commit to it again later. Two vectors never share a seed.
+
+use veritune_field::{F, F_BYTES, P};
+use veritune_field::traits::PrimeCharacteristicRing;
+use zeroize::Zeroize;
+
+/// The injected randomness of one committed tree.
+#[derive(Clone)]
+pub struct Randomness([u8; 32]);
+
+impl Randomness {
+    /// Randomness from a uniform secret seed, used for one vector only.
+    pub fn from_seed(seed: [u8; 32]) -> Self {
+        Self(seed)
+    }
+
+    /// `count` uniform elements for `purpose` and `chunk`; chunks are independent.
+    pub(super) fn elements(&self, purpose: Purpose, chunk: u64, count: usize) -> Vec<F> {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(b"veritune commitment randomness v1");
+        hasher.update(&[purpose as u8]);
+        hasher.update(&chunk.to_le_bytes());
+        let mut reader = hasher.finalize_xof();
+        let mut elements = Vec::with_capacity(count);
+        let mut buffer = vec![0; count * F_BYTES];
+        // A word is rejected with probability below 2^-32, so one pass is almost always enough.
+        while elements.len() < count {
+            let missing = (count - elements.len()) * F_BYTES;
+            reader.fill(&mut buffer[..missing]);
+            for &word in buffer[..missing].as_chunks::<F_BYTES>().0 {
+                let value = u64::from_le_bytes(word);
+                if value < P {
+                    elements.push(F::from_u64(value));
+                }
+            }
+        }
+        buffer.zeroize();
+        elements
+    }
+}
+
+impl Drop for Randomness {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// What the elements are for; the discriminant separates the streams.
+#[derive(Clone, Copy)]
+pub(super) enum Purpose {
+    /// Random rows at the end of the columns.
+    Tail = 0,
+    /// The mask polynomial.
+    Mask = 1,
+    /// Leaf salts.
+    Salt = 2,
+}

@@ -1,0 +1,3 @@
+//! Proves what the verifier checks.
+
+pub mod commit;

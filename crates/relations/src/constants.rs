@@ -1,0 +1,115 @@
+//! Public integers of a step: learning rate, bias corrections, rotation tables. Everybody recomputes them.
+
+use crate::fixed::{self, BITS, ONE};
+use crate::spec::{Decimal, Schedule, SpecError, Training};
+
+/// Fraction bits of the factor that turns a moment quotient into an update.
+pub const UPDATE_FACTOR_BITS: u32 = 34;
+/// Fraction bits of learning rate times weight decay.
+pub const DECAY_FACTOR_BITS: u32 = 32;
+/// Fraction bits of the rotation table.
+pub const ROTATION_BITS: u32 = 12;
+
+/// Public integers of the optimiser at one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepConstants {
+    /// `learning_rate * sqrt(1 - beta2^t) / (1 - beta1^t)` at 34 bits (AdamW), or the learning rate (SGD).
+    pub update_factor: i64,
+    /// `epsilon * sqrt(1 - beta2^t)` in units of the root of the second moment.
+    pub epsilon: i64,
+    /// `learning_rate * weight_decay` at 32 bits.
+    pub decay_factor: i64,
+}
+
+fn to_fixed(value: &Decimal) -> Result<i128, SpecError> {
+    value.to_fixed(BITS).map(i128::from)
+}
+
+/// The learning rate of optimiser step `step` (the first is 1), at 60 bits, as Hugging Face's schedules define it.
+///
+/// Warm-up: `peak * (step-1) / warmup`. Then, with progress `p = (step-1-warmup) / (steps-warmup)`, constant:
+/// `peak`; linear: `peak * (1-p)`; cosine: `peak * (1 + cos(pi p)) / 2`.
+pub fn learning_rate(training: &Training, step: u64) -> Result<i128, SpecError> {
+    let peak = to_fixed(&training.learning_rate)?;
+    let done = i128::from(step.saturating_sub(1));
+    let warmup = i128::from(training.warmup_steps);
+    if done < warmup {
+        return Ok(peak * done / warmup);
+    }
+    let rest = (i128::from(training.steps) - warmup).max(1);
+    let progress = ((done - warmup) << BITS) / rest;
+    Ok(match training.schedule {
+        Schedule::Constant => peak,
+        Schedule::Linear => fixed::multiply(peak, (ONE - progress).max(0)),
+        Schedule::Cosine => {
+            let (cos, _) = fixed::cos_sin(fixed::multiply(fixed::pi(), progress));
+            fixed::multiply(peak, (ONE + cos) / 2)
+        }
+    })
+}
+
+/// `base^exponent` for `0 <= base <= 1`.
+fn power(base: i128, exponent: u64) -> i128 {
+    let (mut result, mut square, mut rest) = (ONE, base, exponent);
+    while rest > 0 {
+        if rest & 1 == 1 {
+            result = fixed::multiply(result, square);
+        }
+        square = fixed::multiply(square, square);
+        rest >>= 1;
+    }
+    result
+}
+
+/// The constants of optimiser step `step` (the first is 1). `root_bits` are the fraction bits of the root of the
+/// second moment.
+pub fn step_constants(training: &Training, step: u64, root_bits: u32) -> Result<StepConstants, SpecError> {
+    let rate = learning_rate(training, step)?;
+    let decay = to_fixed(&training.weight_decay)?;
+    let decay_factor = fixed::round_to(fixed::multiply(rate, decay), DECAY_FACTOR_BITS);
+    if training.optimizer == crate::spec::Optimizer::Sgd {
+        let update_factor = fixed::round_to(rate, UPDATE_FACTOR_BITS);
+        return Ok(StepConstants { update_factor, epsilon: 0, decay_factor });
+    }
+    let first = ONE - power(to_fixed(&training.adam_beta1)?, step);
+    let second = ONE - power(to_fixed(&training.adam_beta2)?, step);
+    let in_range = |beta: &Decimal, correction: i128| {
+        if correction > 0 && correction <= ONE {
+            Ok(())
+        } else {
+            Err(SpecError::new("adam_beta", format!("{} is not in 0..1", beta.0)))
+        }
+    };
+    in_range(&training.adam_beta1, first)?;
+    in_range(&training.adam_beta2, second)?;
+    let root = fixed::integer_sqrt((second as u128) << BITS) as i128;
+    let factor = fixed::multiply(rate, (root << BITS) / first);
+    let epsilon = fixed::round_to(fixed::multiply(to_fixed(&training.adam_epsilon)?, root), root_bits);
+    if epsilon < 1 {
+        return Err(SpecError::new(
+            "adam_epsilon",
+            format!("{} is below one unit (2^-{root_bits}) of the root of the second moment; use a larger one", training.adam_epsilon.0),
+        ));
+    }
+    Ok(StepConstants { update_factor: fixed::round_to(factor, UPDATE_FACTOR_BITS), epsilon, decay_factor })
+}
+
+/// `cos` and `sin` of `position * theta^(-2 pair / head_dim)` at 12 bits, row-major `(position, pair)`.
+pub fn rotation(tokens: usize, head_dim: usize, theta: &Decimal) -> Result<(Vec<i64>, Vec<i64>), SpecError> {
+    let (numerator, power) = theta.parts()?;
+    let theta = u64::try_from(numerator)
+        .ok()
+        .filter(|&n| power == 0 && (1..=1 << 40).contains(&n))
+        .ok_or_else(|| SpecError::new("model.rope_theta", format!("{} is not a whole number in 1..=2^40", theta.0)))?;
+    let ln = fixed::ln_integer(theta);
+    let (mut cos, mut sin) = (Vec::new(), Vec::new());
+    for position in 0..tokens as i128 {
+        for pair in 0..(head_dim / 2) as i128 {
+            let frequency = fixed::exp_negative(2 * pair * ln / head_dim as i128);
+            let (c, s) = fixed::cos_sin(position * frequency);
+            cos.push(fixed::round_to(c, ROTATION_BITS));
+            sin.push(fixed::round_to(s, ROTATION_BITS));
+        }
+    }
+    Ok((cos, sin))
+}

@@ -1,0 +1,140 @@
+//! Where every tensor lies in its committed vector.
+//!
+//! A tensor takes `len(outermost axis) * 2^(sum of log_len of the other axes)` slots per limb, aligned to the
+//! second factor; inner axes are padded to powers of two so that an index is a concatenation of bits. Blocks
+//! are stacked by falling alignment, then by order of declaration, so that a layout depends on the shapes alone.
+//! Slots that no tensor uses carry no weight in any claim: their content cannot matter.
+
+use crate::program::{Place, Program, TensorId};
+
+/// A run of slots that holds one limb of a tensor, or one multiplicity column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Block {
+    /// First slot.
+    pub offset: usize,
+    /// Width of the limb in bits; 0 for a value that is stored as it is.
+    pub bits: u32,
+}
+
+/// The blocks of one tensor. `value = minimum + sum of 2^(range_bits * i) * limb_i` at active indices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// Least significant limb first; one block with `bits = 0` if stored as it is.
+    pub blocks: Vec<Block>,
+    /// What is added to the limbs: the range's minimum, 0 if stored as it is.
+    pub minimum: i64,
+}
+
+/// The layout of a program.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// Per tensor; none for public and virtual tensors.
+    pub slots: Vec<Option<Slot>>,
+    /// First slot, in the witness, of the multiplicities of the range table (`2^(range_bits+1)` rows:
+    /// row `2^w + x` is value `x` at width `w`).
+    pub range_multiplicities: usize,
+    /// First slot, in the witness, of the multiplicities of each table, aligned to `2^log_rows`.
+    pub table_multiplicities: Vec<usize>,
+    /// Slots in use, per place.
+    pub used: [usize; 5],
+}
+
+/// Position of a place in [`Layout::used`] and in an opening: witness, state before, state after, dataset, base.
+pub const fn place_index(place: Place) -> Option<usize> {
+    match place {
+        Place::Witness => Some(0),
+        Place::StateBefore => Some(1),
+        Place::StateAfter => Some(2),
+        Place::Dataset => Some(3),
+        Place::Base => Some(4),
+        Place::Public => None,
+    }
+}
+
+/// Row strides of a tensor inside its block, outermost axis first: slot = offset + sum of index * stride.
+pub fn strides(program: &Program, tensor: TensorId) -> Vec<usize> {
+    let axes = &program.tensor(tensor).axes;
+    let mut strides = vec![1; axes.len()];
+    for i in (0..axes.len().saturating_sub(1)).rev() {
+        strides[i] = strides[i + 1] << program.axis(axes[i + 1]).log_len();
+    }
+    strides
+}
+
+/// Slots between two indices of the outermost axis: the alignment of the tensor's blocks.
+pub fn alignment(program: &Program, tensor: TensorId) -> usize {
+    strides(program, tensor).first().copied().unwrap_or(1)
+}
+
+/// Slots of one block of the tensor.
+pub fn block_len(program: &Program, tensor: TensorId) -> usize {
+    let outer = program.tensor(tensor).axes.first().map_or(1, |&a| program.axis(a).len);
+    outer * alignment(program, tensor)
+}
+
+/// Widths of the limbs of a value of `bits` bits, least significant first.
+pub fn limb_widths(bits: u32, range_bits: u32) -> Vec<u32> {
+    let mut widths = vec![range_bits; (bits / range_bits) as usize];
+    if !bits.is_multiple_of(range_bits) {
+        widths.push(bits % range_bits);
+    }
+    widths
+}
+
+impl Layout {
+    /// The layout of `program`.
+    pub fn new(program: &Program) -> Self {
+        let mut layout = Self {
+            slots: vec![None; program.tensors.len()],
+            range_multiplicities: 0,
+            table_multiplicities: vec![0; program.tables.len()],
+            used: [0; 5],
+        };
+        enum Item {
+            Limb(usize, usize),
+            Range,
+            Table(usize),
+        }
+        let mut items: [Vec<(usize, usize, Item)>; 5] = Default::default();
+        for (i, tensor) in program.tensors.iter().enumerate() {
+            let Some(place) = place_index(tensor.place) else { continue };
+            let id = TensorId(i);
+            if program.one_hot(id).is_some() {
+                continue;
+            }
+            let limbed = tensor.place == Place::Witness && !tensor.range_by_other;
+            let widths = if limbed { limb_widths(tensor.range.bits, program.range_bits) } else { vec![0] };
+            for limb in 0..widths.len() {
+                items[place].push((alignment(program, id), block_len(program, id), Item::Limb(i, limb)));
+            }
+            layout.slots[i] = Some(Slot {
+                blocks: widths.iter().map(|&bits| Block { offset: 0, bits }).collect(),
+                minimum: if limbed { tensor.range.min() } else { 0 },
+            });
+        }
+        let range_rows = 2usize << program.range_bits;
+        items[0].push((range_rows, range_rows, Item::Range));
+        for (i, table) in program.tables.iter().enumerate() {
+            let rows = table.columns[0].len().next_power_of_two();
+            items[0].push((rows, rows, Item::Table(i)));
+        }
+        for (place, list) in items.iter_mut().enumerate() {
+            list.sort_by_key(|(alignment, _, _)| std::cmp::Reverse(*alignment));
+            let mut offset = 0;
+            for (_, len, item) in list.iter() {
+                match *item {
+                    Item::Limb(tensor, limb) => {
+                        if let Some(slot) = &mut layout.slots[tensor] {
+                            slot.blocks[limb].offset = offset;
+                        }
+                    }
+                    Item::Range => layout.range_multiplicities = offset,
+                    Item::Table(table) => layout.table_multiplicities[table] = offset,
+                }
+                offset += len;
+            }
+            layout.used[place] = offset;
+        }
+        layout
+    }
+}

@@ -1,0 +1,149 @@
+//! Widths and scales of every kind of tensor: the starting table, and what calibration makes of it.
+//!
+//! A kind has one scale over all layers. Widths are fixed here; calibration moves the fraction bits of a kind
+//! to the largest that leaves its head-room over the greatest value seen, and the plan pins the result.
+
+use crate::program::Range;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Width and scale of one kind of tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// Width in bits.
+    pub bits: u32,
+    /// Whether negative values are allowed.
+    pub signed: bool,
+    /// Binary scale.
+    pub fraction_bits: i32,
+}
+
+impl Scale {
+    /// The range that the width admits.
+    pub const fn range(self) -> Range {
+        Range { bits: self.bits, signed: self.signed }
+    }
+}
+
+/// How calibration sets the fraction bits of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// Fixed: derived from other scales or from a table.
+    Fixed,
+    /// The largest fraction bits, at most the cap, that leave this head-room (a factor) over the greatest value seen.
+    HeadRoom { factor: u32, cap: i32 },
+}
+
+/// One row of the table of kinds.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    /// Name of the kind.
+    pub name: &'static str,
+    /// Where it starts.
+    pub scale: Scale,
+    /// How calibration moves it.
+    pub rule: Rule,
+}
+
+const fn kind(name: &'static str, bits: u32, signed: bool, fraction_bits: i32, rule: Rule) -> Kind {
+    Kind { name, scale: Scale { bits, signed, fraction_bits }, rule }
+}
+
+const fn room(factor: u32, cap: i32) -> Rule {
+    Rule::HeadRoom { factor, cap }
+}
+
+/// Every kind. Widths follow the ranges measured on a 135-million-parameter model (docs/notes/integer-ranges.md).
+pub const KINDS: &[Kind] = &[
+    // forward
+    kind("residual", 27, true, 10, room(2, 12)),
+    kind("reciprocal_root", 24, false, 20, room(2, 20)),
+    kind("normed", 18, true, 12, Rule::Fixed),
+    kind("adapter_input", 20, true, 14, room(16, 14)),
+    kind("adapter_input_down", 22, true, 12, room(16, 14)),
+    kind("query_raw", 18, true, 11, room(4, 12)),
+    kind("query", 18, true, 11, Rule::Fixed),
+    kind("key_raw", 18, true, 11, room(4, 12)),
+    kind("key", 18, true, 11, Rule::Fixed),
+    kind("value", 18, true, 12, room(4, 13)),
+    kind("score", 20, true, 11, Rule::Fixed),
+    kind("exponential", 25, false, 24, Rule::Fixed),
+    kind("inverse_sum", 25, false, 24, Rule::Fixed),
+    kind("probability", 17, false, 16, Rule::Fixed),
+    kind("attention", 18, true, 12, room(4, 13)),
+    kind("gate", 16, true, 10, room(4, 12)),
+    kind("up", 18, true, 10, room(4, 13)),
+    kind("silu", 17, true, 10, Rule::Fixed),
+    kind("silu_derivative", 17, true, 14, Rule::Fixed),
+    kind("final_normed", 18, true, 12, room(4, 12)),
+    kind("logit", 20, true, 11, Rule::Fixed),
+    // loss
+    kind("vocabulary_sum", 33, false, 16, Rule::Fixed),
+    kind("vocabulary_inverse", 29, false, 28, Rule::Fixed),
+    kind("expected_embedding", 32, true, 18, Rule::Fixed),
+    kind("grad.final_normed", 24, true, 20, Rule::Fixed),
+    // backward
+    kind("grad.normed", 20, true, 14, room(16, 20)),
+    kind("grad.projection", 20, true, 16, room(16, 20)),
+    kind("grad.residual", 30, true, 20, room(64, 22)),
+    kind("grad.product", 20, true, 14, room(16, 20)),
+    kind("grad.gate", 20, true, 14, room(16, 20)),
+    kind("grad.up", 20, true, 14, room(16, 20)),
+    kind("grad.attention", 20, true, 14, room(16, 20)),
+    kind("grad.value", 20, true, 14, room(16, 20)),
+    kind("grad.row_sum", 24, true, 16, room(16, 20)),
+    kind("grad.probability", 24, true, 14, room(16, 20)),
+    kind("grad.score", 20, true, 14, room(16, 20)),
+    kind("grad.query", 20, true, 13, room(16, 20)),
+    kind("grad.key", 20, true, 13, room(16, 20)),
+    kind("grad.adapter", 22, true, 18, room(32, 18)),
+    kind("grad.a", 32, true, 20, Rule::Fixed),
+    kind("grad.b", 32, true, 20, Rule::Fixed),
+    // optimiser
+    kind("clip", 31, false, 30, Rule::Fixed),
+    kind("clipped", 26, true, 26, Rule::Fixed),
+    kind("first_moment", 30, true, 30, Rule::Fixed),
+    kind("second_moment", 48, false, 58, Rule::Fixed),
+    kind("root_second_moment", 25, false, 29, Rule::Fixed),
+    kind("update", 28, true, 30, Rule::Fixed),
+    kind("decay", 20, true, 30, Rule::Fixed),
+    kind("master", 32, true, 30, Rule::Fixed),
+    kind("a", 18, true, 16, Rule::Fixed),
+    kind("b", 20, true, 18, Rule::Fixed),
+];
+
+/// Scales of all kinds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scales(pub BTreeMap<String, Scale>);
+
+impl Default for Scales {
+    fn default() -> Self {
+        Self(KINDS.iter().map(|k| (k.name.to_owned(), k.scale)).collect())
+    }
+}
+
+impl Scales {
+    /// The scales that calibration gives for the greatest real absolute value seen of each kind.
+    pub fn calibrated(maxima: &BTreeMap<String, f64>) -> Self {
+        let mut scales = Self::default();
+        for kind in KINDS {
+            let Rule::HeadRoom { factor, cap } = kind.rule else { continue };
+            let Some(&seen) = maxima.get(kind.name) else { continue };
+            let largest = kind.scale.range().max() as f64;
+            let wanted = seen.max(f64::MIN_POSITIVE) * f64::from(factor);
+            let fraction_bits = (largest / wanted).log2().floor().clamp(-8.0, f64::from(cap)) as i32;
+            if let Some(scale) = scales.0.get_mut(kind.name) {
+                scale.fraction_bits = fraction_bits;
+            }
+        }
+        // Rotation keeps the scale; the derivative's sum of products keeps at most four bits more than its factor.
+        for (derived, from) in [("query", "query_raw"), ("key", "key_raw"), ("silu", "gate")] {
+            let from = scales.0.get(from).map(|s| s.fraction_bits);
+            if let (Some(scale), Some(from)) = (scales.0.get_mut(derived), from) {
+                scale.fraction_bits = from;
+            }
+        }
+        scales
+    }
+}

@@ -1,0 +1,298 @@
+//! The `Spec`: the small public record from which prover and verifier build the same program.
+
+use crate::scales::{Scale, Scales};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A decimal number, kept exactly as it was written: `1e-3`, `0.999`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Decimal(pub String);
+
+/// A `Spec` field outside its published range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("spec field {field}: {reason}")]
+pub struct SpecError {
+    /// The field.
+    pub field: String,
+    /// What is wrong and what is supported.
+    pub reason: String,
+}
+
+impl SpecError {
+    /// An error about a field.
+    pub fn new(field: &str, reason: impl Into<String>) -> Self {
+        Self { field: field.to_owned(), reason: reason.into() }
+    }
+}
+
+impl Decimal {
+    /// `(numerator, power of ten)`: the value is `numerator / 10^power`. At most 30 digits.
+    pub fn parts(&self) -> Result<(i128, u32), SpecError> {
+        let wrong = || SpecError::new("decimal", format!("{:?} is not a decimal number of at most 30 digits", self.0));
+        let (mantissa, exponent) = match self.0.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().map_err(|_| wrong())?),
+            None => (self.0.as_str(), 0),
+        };
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let digits = format!("{whole}{fraction}");
+        if digits.len() > 31 || !(-30..=30).contains(&exponent) {
+            return Err(wrong());
+        }
+        let mut numerator: i128 = digits.parse().map_err(|_| wrong())?;
+        let mut power = i32::try_from(fraction.len()).map_err(|_| wrong())? - exponent;
+        while power < 0 {
+            numerator = numerator.checked_mul(10).ok_or_else(wrong)?;
+            power += 1;
+        }
+        while power > 0 && numerator % 10 == 0 {
+            numerator /= 10;
+            power -= 1;
+        }
+        if power > 30 {
+            return Err(wrong());
+        }
+        Ok((numerator, power.unsigned_abs()))
+    }
+    /// `round(value * 2^bits)`, half up, exactly.
+    pub fn to_fixed(&self, bits: u32) -> Result<i64, SpecError> {
+        let wrong = || SpecError::new("decimal", format!("{} does not fit in 62 bits at scale 2^-{bits}", self.0));
+        let (numerator, power) = self.parts()?;
+        let denominator = 10i128.checked_pow(power).ok_or_else(wrong)?;
+        let scaled = numerator.checked_mul(1i128 << bits).ok_or_else(wrong)?;
+        let rounded = (2 * scaled + denominator).div_euclid(2 * denominator);
+        let value = i64::try_from(rounded).map_err(|_| wrong())?;
+        if value.unsigned_abs() >= 1 << 62 { Err(wrong()) } else { Ok(value) }
+    }
+}
+
+/// A linear layer that may carry an adapter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Target {
+    /// Attention query.
+    #[serde(rename = "q_proj")]
+    Query,
+    /// Attention key.
+    #[serde(rename = "k_proj")]
+    Key,
+    /// Attention value.
+    #[serde(rename = "v_proj")]
+    Value,
+    /// Attention output.
+    #[serde(rename = "o_proj")]
+    Output,
+    /// SwiGLU gate.
+    #[serde(rename = "gate_proj")]
+    Gate,
+    /// SwiGLU up.
+    #[serde(rename = "up_proj")]
+    Up,
+    /// SwiGLU down.
+    #[serde(rename = "down_proj")]
+    Down,
+}
+
+impl Target {
+    /// All targets in canonical order.
+    pub const ALL: [Self; 7] =
+        [Self::Query, Self::Key, Self::Value, Self::Output, Self::Gate, Self::Up, Self::Down];
+    /// PEFT's name of the module.
+    pub const fn module(self) -> &'static str {
+        match self {
+            Self::Query => "q_proj",
+            Self::Key => "k_proj",
+            Self::Value => "v_proj",
+            Self::Output => "o_proj",
+            Self::Gate => "gate_proj",
+            Self::Up => "up_proj",
+            Self::Down => "down_proj",
+        }
+    }
+}
+
+/// Shape of a Llama-family model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// Transformer layers.
+    pub layers: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads; divides `heads`.
+    pub kv_heads: usize,
+    /// Entries of a head; even.
+    pub head_dim: usize,
+    /// Width of the MLP.
+    pub ffn: usize,
+    /// Vocabulary.
+    pub vocab: usize,
+    /// Whether the output head is the embedding.
+    pub tied: bool,
+    /// Whether query, key and value have a bias.
+    pub qkv_bias: bool,
+    /// RMSNorm epsilon.
+    pub rms_norm_eps: Decimal,
+    /// RoPE base.
+    pub rope_theta: Decimal,
+    /// Fraction bits of each base tensor (`base.query` …): a function of the checkpoint alone.
+    pub base_fraction_bits: BTreeMap<String, i32>,
+    /// Width of base weights in bits.
+    pub base_bits: u32,
+}
+
+/// The adapter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lora {
+    /// Rank.
+    pub r: usize,
+    /// The scaling `lora_alpha / r` (or `lora_alpha / sqrt(r)`) times 256, rounded half up.
+    pub scaling_256: i64,
+    /// Targets in canonical order.
+    pub targets: Vec<Target>,
+}
+
+/// How the learning rate moves over the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// The same at every step after warm-up.
+    Constant,
+    /// Falls to zero at the last step.
+    Linear,
+    /// Half a cosine to zero.
+    Cosine,
+}
+
+/// Which optimiser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimizer {
+    /// Adam with decoupled weight decay, as PyTorch defines it.
+    AdamW,
+    /// Plain gradient descent without momentum, with decoupled weight decay.
+    Sgd,
+}
+
+/// Optimiser and schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// Optimiser.
+    pub optimizer: Optimizer,
+    /// Peak learning rate.
+    pub learning_rate: Decimal,
+    /// Schedule.
+    pub schedule: Schedule,
+    /// Steps of linear warm-up.
+    pub warmup_steps: u64,
+    /// Weight decay.
+    pub weight_decay: Decimal,
+    /// First moment decay.
+    pub adam_beta1: Decimal,
+    /// Second moment decay.
+    pub adam_beta2: Decimal,
+    /// Denominator constant.
+    pub adam_epsilon: Decimal,
+    /// Greatest global gradient norm.
+    pub max_grad_norm: Decimal,
+    /// Rows of one optimiser step (batch times accumulation).
+    pub rows: usize,
+    /// Bucket length: tokens of a row.
+    pub tokens: usize,
+    /// Optimiser steps of the run.
+    pub steps: u64,
+}
+
+/// Everything that prover and verifier need to build the program of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// Version of this record: 1.
+    pub version: u32,
+    /// The base model.
+    pub model: Model,
+    /// The adapter.
+    pub lora: Lora,
+    /// Optimiser and schedule.
+    pub training: Training,
+    /// Rows of the dataset.
+    pub dataset_rows: usize,
+    /// Widths and scales.
+    pub scales: Scales,
+    /// Width of the range table.
+    pub range_bits: u32,
+    /// `log2` of the rows of every committed matrix.
+    pub log_rows: u32,
+}
+
+impl Spec {
+    /// The scale of a kind.
+    pub fn scale(&self, kind: &str) -> Result<Scale, SpecError> {
+        self.scales.0.get(kind).copied().ok_or_else(|| SpecError::new(kind, "this kind of tensor has no scale"))
+    }
+    /// Fraction bits of a base tensor.
+    pub fn base_fraction_bits(&self, name: &str) -> Result<i32, SpecError> {
+        self.model.base_fraction_bits.get(name).copied().ok_or_else(|| SpecError::new(name, "this base tensor has no scale"))
+    }
+    /// BLAKE3 of the canonical bytes of the record: compact JSON, fields in declaration order, maps sorted.
+    pub fn digest(&self) -> [u8; 32] {
+        let bytes = serde_json::to_vec(self).unwrap_or_default();
+        let mut hasher = blake3::Hasher::new_derive_key("veritune spec v1");
+        hasher.update(&bytes);
+        *hasher.finalize().as_bytes()
+    }
+    /// Refuses values outside the published ranges.
+    pub fn validate(&self) -> Result<(), SpecError> {
+        let within = |field: &str, value: u64, low: u64, high: u64| {
+            if (low..=high).contains(&value) {
+                Ok(())
+            } else {
+                Err(SpecError::new(field, format!("{value} is not in {low}..={high}")))
+            }
+        };
+        let m = &self.model;
+        within("version", u64::from(self.version), 1, 1)?;
+        within("model.hidden", m.hidden as u64, 2, 16_384)?;
+        within("model.layers", m.layers as u64, 1, 256)?;
+        within("model.heads", m.heads as u64, 1, 256)?;
+        within("model.kv_heads", m.kv_heads as u64, 1, m.heads as u64)?;
+        within("model.head_dim", m.head_dim as u64, 2, 512)?;
+        within("model.ffn", m.ffn as u64, 2, 65_536)?;
+        within("model.vocab", m.vocab as u64, 2, 262_144)?;
+        within("model.base_bits", u64::from(m.base_bits), 8, 24)?;
+        if !m.heads.is_multiple_of(m.kv_heads) {
+            return Err(SpecError::new("model.kv_heads", "does not divide model.heads"));
+        }
+        if !m.head_dim.is_multiple_of(2) {
+            return Err(SpecError::new("model.head_dim", "is odd"));
+        }
+        within("lora.r", self.lora.r as u64, 1, 256)?;
+        within("lora.scaling_256", self.lora.scaling_256.unsigned_abs(), 1, 1 << 20)?;
+        if self.lora.scaling_256 < 0 {
+            return Err(SpecError::new("lora.scaling_256", "is negative"));
+        }
+        if self.lora.targets.is_empty() || !self.lora.targets.is_sorted_by(|a, b| a < b) {
+            return Err(SpecError::new("lora.targets", "must be a non-empty list in canonical order"));
+        }
+        let t = &self.training;
+        within("training.rows", t.rows as u64, 1, 1024)?;
+        within("training.tokens", t.tokens as u64, 2, 4096)?;
+        within("training.steps", t.steps, 1, 1 << 20)?;
+        within("dataset_rows", self.dataset_rows as u64, 1, 1 << 24)?;
+        within("range_bits", u64::from(self.range_bits), 8, 20)?;
+        within("log_rows", u64::from(self.log_rows), 10, 20)?;
+        if t.rows > self.dataset_rows {
+            return Err(SpecError::new("training.rows", "is greater than the number of dataset rows"));
+        }
+        for (name, scale) in &self.scales.0 {
+            within(&format!("scales.{name}.bits"), u64::from(scale.bits), 1, 62)?;
+            if !(-16..=62).contains(&scale.fraction_bits) {
+                return Err(SpecError::new(name, "fraction bits are not in -16..=62"));
+            }
+        }
+        Ok(())
+    }
+}

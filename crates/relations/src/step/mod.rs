@@ -1,0 +1,251 @@
+//! One LoRA training step of a Llama-family model as an integer program.
+//!
+//! Statement: with the base, the state before, the dataset and the row indices of the step, there are integers
+//! such that the forward pass, the loss gradient, the complete backward pass, clipping and the optimiser hold
+//! exactly, and the state after is what they give. The order of the modules is the order of computation.
+
+mod adapter;
+mod attention;
+mod clip;
+mod head;
+mod input;
+mod mlp;
+mod norm;
+mod optimizer;
+
+use crate::builder::{Builder, Make, Operand, Sum};
+use crate::program::{AxisId, Index, Operation, Place, Program, ProgramError, Range, Sweep, TensorId};
+use crate::spec::{Spec, SpecError, Target};
+pub use adapter::Adapter;
+use std::collections::BTreeMap;
+
+/// A step's program cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StepError {
+    /// The spec is outside its published ranges.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The widths of the spec admit a wrap.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+}
+
+type Built<T> = Result<T, StepError>;
+
+/// Axes that the modules share.
+#[derive(Debug, Clone, Copy)]
+pub struct Axes {
+    layer: AxisId,
+    boundary: AxisId,
+    row: AxisId,
+    token: AxisId,
+    source: AxisId,
+    hidden: AxisId,
+    group: AxisId,
+    member: AxisId,
+    half: AxisId,
+    half_in: AxisId,
+    pair: AxisId,
+    entry: AxisId,
+    ffn: AxisId,
+    vocab: AxisId,
+    rank: AxisId,
+    dataset_row: AxisId,
+}
+
+/// Base tensors in canonical order. All are declared whatever the targets are, so that the layout of the base is
+/// a function of the model alone.
+struct Base {
+    embedding: TensorId,
+    head: TensorId,
+    query: TensorId,
+    key: TensorId,
+    value: TensorId,
+    output: TensorId,
+    gate: TensorId,
+    up: TensorId,
+    down: TensorId,
+    gain_attention: TensorId,
+    gain_mlp: TensorId,
+    gain_final: TensorId,
+    bias: Option<[TensorId; 3]>,
+}
+
+/// The step under construction.
+struct StepBuilder<'a> {
+    b: Builder,
+    spec: &'a Spec,
+    step: u64,
+    axes: Axes,
+    base: Base,
+    adapters: BTreeMap<Target, Adapter>,
+    causal: TensorId,
+    exponential: usize,
+}
+
+impl StepBuilder<'_> {
+    /// A `Make` of a kind.
+    fn make<'n>(&self, name: &'n str, axes: &'n [AxisId], kind: &str) -> Built<Make<'n>> {
+        let scale = self.spec.scale(kind)?;
+        Ok(Make { name, axes, range: scale.range(), fraction_bits: scale.fraction_bits })
+    }
+    /// A new tensor of a kind: `sum`, rounded.
+    fn rescale(&mut self, name: &str, axes: &[AxisId], kind: &str, sum: Sum) -> Built<TensorId> {
+        let make = self.make(name, axes, kind)?;
+        Ok(self.b.rescale(&make, axes, sum)?)
+    }
+    fn on(&self, tensor: TensorId) -> Operand {
+        self.b.on(tensor)
+    }
+    /// Query or key with the source position in place of the token.
+    fn at_source(&self, tensor: TensorId) -> Operand {
+        self.b.with(tensor, &[(self.axes.token, Index::Axis(self.axes.source))])
+    }
+}
+
+/// The rows of the dataset that a step trains on.
+pub type RowIndices<'a> = &'a [usize];
+
+/// The program of optimiser step `step` (the first is 1) on these dataset rows.
+pub fn build(spec: &Spec, step: u64, rows: RowIndices<'_>) -> Built<Program> {
+    spec.validate()?;
+    if rows.len() != spec.training.rows || rows.iter().any(|&r| r >= spec.dataset_rows) {
+        return Err(SpecError::new("rows", "must be as many as training.rows, each below dataset_rows").into());
+    }
+    let mut s = StepBuilder::new(spec, step)?;
+    let batch = s.input(rows)?;
+    s.declare_adapters()?;
+
+    let a = s.axes;
+    let residual_axes = [a.boundary, a.row, a.token, a.hidden];
+    let make = s.make("residual", &residual_axes, "residual")?;
+    let residual = s.b.tensor(Place::Witness, &make);
+    s.embed(residual, &batch)?;
+
+    s.b.sweep(Sweep::Ascending);
+    let attention = s.attention_forward(residual)?;
+    let mlp = s.mlp_forward(residual, &attention)?;
+
+    s.b.sweep(Sweep::Once);
+    let make = s.make("grad.residual", &residual_axes, "grad.residual")?;
+    let gradient = s.b.tensor(Place::Witness, &make);
+    s.head(residual, gradient, &batch)?;
+
+    s.b.sweep(Sweep::Descending);
+    let middle = s.mlp_backward(gradient, &mlp)?;
+    s.attention_backward(gradient, middle, &attention)?;
+
+    s.b.sweep(Sweep::Once);
+    let clip = s.clip(&batch)?;
+    s.optimize(clip)?;
+    Ok(s.b.program)
+}
+
+impl<'a> StepBuilder<'a> {
+    fn new(spec: &'a Spec, step: u64) -> Built<Self> {
+        let mut b = Builder::new(spec.range_bits);
+        let (m, t) = (&spec.model, &spec.training);
+        let axes = Axes {
+            layer: b.axis("layer", m.layers),
+            boundary: b.axis("boundary", m.layers + 1),
+            row: b.axis("row", t.rows),
+            token: b.axis("token", t.tokens),
+            source: b.axis("source", t.tokens),
+            hidden: b.axis("hidden", m.hidden),
+            group: b.axis("group", m.kv_heads),
+            member: b.axis("member", m.heads / m.kv_heads),
+            half: b.axis("half", 2),
+            half_in: b.axis("half_in", 2),
+            pair: b.axis("pair", m.head_dim / 2),
+            entry: b.axis("entry", m.head_dim),
+            ffn: b.axis("ffn", m.ffn),
+            vocab: b.axis("vocab", m.vocab),
+            rank: b.axis("rank", spec.lora.r),
+            dataset_row: b.axis("dataset_row", spec.dataset_rows),
+        };
+        b.program.layer = Some(axes.layer);
+        let base = declare_base(&mut b, spec, &axes)?;
+        let causal_values =
+            (0..t.tokens).flat_map(|i| (0..t.tokens).map(move |j| i64::from(j <= i))).collect();
+        let causal = b.public(
+            &Make { name: "causal", axes: &[axes.token, axes.source], range: Range::unsigned(1), fraction_bits: 0 },
+            causal_values,
+        );
+        let exponential = exponential_table(&mut b, spec)?;
+        Ok(Self { b, spec, step, axes, base, adapters: BTreeMap::new(), causal, exponential })
+    }
+}
+
+/// `exp(-x)` for score gaps up to 2^18 units.
+fn exponential_table(b: &mut Builder, spec: &Spec) -> Built<usize> {
+    let input_bits = spec.scale("score")?.fraction_bits as u32;
+    let output_bits = spec.scale("exponential")?.fraction_bits as u32;
+    let rows = 1usize << 18;
+    let inputs = (0..rows as i64).collect();
+    Ok(b.table("exponential", vec![inputs, crate::fixed::exp_table(rows, input_bits, output_bits)]))
+}
+
+fn declare_base(b: &mut Builder, spec: &Spec, a: &Axes) -> Built<Base> {
+    let heads = [a.group, a.member, a.half, a.pair];
+    let keys = [a.group, a.half, a.pair];
+    let mut declare = |name: &str, axes: &[AxisId], bits: u32| -> Built<TensorId> {
+        let fraction_bits = spec.base_fraction_bits(name)?;
+        Ok(b.tensor(Place::Base, &Make { name, axes, range: Range::signed(bits), fraction_bits }))
+    };
+    let bits = spec.model.base_bits;
+    let stacked = |inner: &[AxisId]| {
+        let mut axes = vec![a.layer];
+        axes.extend_from_slice(inner);
+        axes
+    };
+    let with = |inner: &[AxisId], last: AxisId| {
+        let mut axes = stacked(inner);
+        axes.push(last);
+        axes
+    };
+    let embedding = declare("base.embedding", &[a.vocab, a.hidden], bits)?;
+    let head = if spec.model.tied { embedding } else { declare("base.head", &[a.vocab, a.hidden], bits)? };
+    Ok(Base {
+        embedding,
+        head,
+        query: declare("base.query", &with(&heads, a.hidden), bits)?,
+        key: declare("base.key", &with(&keys, a.hidden), bits)?,
+        value: declare("base.value", &with(&[a.group, a.entry], a.hidden), bits)?,
+        output: declare("base.output", &stacked(&[a.hidden, a.group, a.member, a.entry]), bits)?,
+        gate: declare("base.gate", &stacked(&[a.ffn, a.hidden]), bits)?,
+        up: declare("base.up", &stacked(&[a.ffn, a.hidden]), bits)?,
+        down: declare("base.down", &stacked(&[a.hidden, a.ffn]), bits)?,
+        gain_attention: declare("base.gain_attention", &stacked(&[a.hidden]), 20)?,
+        gain_mlp: declare("base.gain_mlp", &stacked(&[a.hidden]), 20)?,
+        gain_final: declare("base.gain_final", &[a.hidden], 20)?,
+        bias: if spec.model.qkv_bias {
+            Some([
+                declare("base.query_bias", &stacked(&heads), 24)?,
+                declare("base.key_bias", &stacked(&keys), 24)?,
+                declare("base.value_bias", &stacked(&[a.group, a.entry]), 24)?,
+            ])
+        } else {
+            None
+        },
+    })
+}
+
+/// Names of tensors that an executor must be given: base, state before and dataset; everything else is computed.
+pub fn inputs(program: &Program) -> Vec<TensorId> {
+    (0..program.tensors.len())
+        .map(TensorId)
+        .filter(|&t| matches!(program.tensor(t).place, Place::Base | Place::StateBefore | Place::Dataset))
+        .collect()
+}
+
+/// The kind whose scale a step tensor has, for calibration: the scale table's name of the tensor's last part.
+pub fn produced(program: &Program) -> Vec<(&str, TensorId)> {
+    program
+        .steps
+        .iter()
+        .filter_map(|step| match &step.operation {
+            Operation::Rescale { quotient, .. } => Some((step.name.as_str(), quotient.tensor)),
+            _ => None,
+        })
+        .collect()
+}

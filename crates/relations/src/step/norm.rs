@@ -1,0 +1,123 @@
+//! RMSNorm and its backward pass.
+//!
+//! Forward, with S = sum x^2 + epsilon over the hidden axis: find e with `2^60 <= S 4^e < 2^62`, then
+//! `root = floor(sqrt(S 4^e))` and `r = floor(sqrt(d) 2^(f_x + f_r) 2^e / root)`, which is `1/sqrt(mean + eps)`
+//! with 30 bits of relative precision before its own rounding; `y = round(x r)`. The gain is not part of y.
+//!
+//! Backward, with dy the gradient of y: `c = round(sum dy y / d)`, `dx = round(dres + r (dy - y c))`.
+
+use super::{Built, StepBuilder};
+use crate::builder::{Make, Operand, Sum};
+use crate::fixed;
+use crate::program::{AxisId, Range, Term, TensorId, View};
+use crate::spec::SpecError;
+
+/// What the backward pass needs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Normed {
+    /// Normalised input without gain.
+    pub y: TensorId,
+    /// Reciprocal root.
+    pub reciprocal: TensorId,
+}
+
+impl StepBuilder<'_> {
+    /// Normalises `x` over the hidden axis; `outer` are its other axes.
+    pub(super) fn norm(&mut self, name: &str, outer: &[AxisId], x: &Operand) -> Built<Normed> {
+        let hidden = self.spec.model.hidden;
+        let x_bits = x.fraction_bits;
+        let (numerator, power) = self.spec.model.rms_norm_eps.parts()?;
+        let eps_scale = 2 * x_bits;
+        // round(eps * d * 2^(2 f_x)), at least 1 so that the sum is never zero.
+        let denominator = 10i128.pow(power);
+        let scaled = (numerator * hidden as i128) << eps_scale.max(0);
+        let epsilon = i64::try_from((2 * scaled + denominator).div_euclid(2 * denominator).max(1))
+            .map_err(|_| SpecError::new("model.rms_norm_eps", "is too large"))?;
+        let square = || Term { coefficient: 1, factors: vec![x.view.clone(), x.view.clone()] };
+        let value = vec![square(), Term { coefficient: epsilon, factors: Vec::new() }];
+        let (power, square_power) =
+            self.b.normalise(&format!("{name}.normalise"), outer, value, epsilon.unsigned_abs())?;
+        let by = self.on(square_power).view;
+        let normalised = vec![
+            Term { coefficient: 1, factors: vec![x.view.clone(), x.view.clone(), by.clone()] },
+            Term { coefficient: epsilon, factors: vec![by] },
+        ];
+        let root_name = format!("{name}.root");
+        let make = Make { name: &root_name, axes: outer, range: Range::unsigned(31), fraction_bits: 0 };
+        // The ceiling of the table row bounds the normalised square.
+        let root = self.b.square_root(&make, outer, normalised, 1u128 << 62)?;
+        let excess_name = format!("{name}.root_excess");
+        let excess = Sum {
+            terms: vec![
+                Term { coefficient: 1, factors: vec![self.on(root).view] },
+                Term { coefficient: -(1 << 30), factors: Vec::new() },
+            ],
+            fraction_bits: 0,
+        };
+        // The greatest power is the one that makes the root at least 2^30.
+        self.b.copy(
+            &Make { name: &excess_name, axes: outer, range: Range::unsigned(30), fraction_bits: 0 },
+            outer,
+            excess,
+        )?;
+
+        let reciprocal_name = format!("{name}.reciprocal");
+        let make = self.make(&reciprocal_name, outer, "reciprocal_root")?;
+        let factor = reciprocal_factor(hidden, x_bits + make.fraction_bits)?;
+        let numerator = vec![Term { coefficient: factor, factors: vec![self.on(power).view] }];
+        let denominator = vec![Term { coefficient: 1, factors: vec![self.on(root).view] }];
+        let reciprocal = self.b.divide(&make, outer, numerator, denominator, 31)?;
+
+        let mut y_axes = outer.to_vec();
+        y_axes.push(self.axes.hidden);
+        let sum = Sum::product(1, &[x, &self.on(reciprocal)]);
+        let y = self.rescale(&format!("{name}.y"), &y_axes, "normed", sum)?;
+        Ok(Normed { y, reciprocal })
+    }
+
+    /// Writes the gradient of the norm's input plus `residual`, the gradient that passes it by, to `out`.
+    pub(super) fn norm_backward(
+        &mut self,
+        name: &str,
+        outer: &[AxisId],
+        gradient: TensorId,
+        normed: Normed,
+        residual: Option<&Operand>,
+        out: &Operand,
+    ) -> Built<()> {
+        let (dy, y, r) = (self.on(gradient), self.on(normed.y), self.on(normed.reciprocal));
+        let projection_name = format!("{name}.projection");
+        let mut make = self.make(&projection_name, outer, "grad.projection")?;
+        // A scale finer than the gradient's own by more than four bits buys nothing.
+        make.fraction_bits = make.fraction_bits.min(dy.fraction_bits + 4);
+        let shift = dy.fraction_bits + y.fraction_bits - make.fraction_bits;
+        let divisor = (self.spec.model.hidden as i64)
+            .checked_shl(shift.clamp(1, 40) as u32)
+            .filter(|_| shift >= 1)
+            .ok_or_else(|| SpecError::new("grad.projection", "has more fraction bits than its factors together"))?;
+        let projection = self.b.tensor(crate::program::Place::Witness, &make);
+        let product = Sum::product(1, &[&dy, &y]);
+        let view: View = self.on(projection).view;
+        self.b.divide_by_constant(&projection_name, outer, product.terms, divisor, view)?;
+
+        let c = self.on(projection);
+        let mut sum = Sum::product(1, &[&r, &dy]).plus(Sum::product(-1, &[&r, &y, &c]));
+        if let Some(residual) = residual {
+            sum = sum.plus(Sum::product(1, &[residual]));
+        }
+        let mut axes = outer.to_vec();
+        axes.push(self.axes.hidden);
+        self.b.rescale_into(&format!("{name}.input"), &axes, sum, out.view.clone(), out.fraction_bits)?;
+        Ok(())
+    }
+}
+
+/// `round(sqrt(d) * 2^bits)`.
+fn reciprocal_factor(hidden: usize, bits: i32) -> Built<i64> {
+    let bits = u32::try_from(bits).ok().filter(|b| *b <= 48).ok_or_else(|| {
+        SpecError::new("reciprocal_root", "the scales of residual and reciprocal root do not add up to 0..=48 bits")
+    })?;
+    // sqrt(d 2^(2 bits + 2)) is twice the wanted value; add one and halve to round half up.
+    let doubled = fixed::integer_sqrt((hidden as u128) << (2 * bits + 2));
+    Ok(((doubled + 1) / 2) as i64)
+}

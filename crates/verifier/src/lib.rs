@@ -1,0 +1,1 @@
+//! Checks certificates; links neither prover nor executor.

@@ -1,0 +1,89 @@
+"""The contract between the Python product and the Rust core (`crates/py`).
+
+Structured data crosses as JSON text (UTF-8), decimals inside it as strings, digests and roots as
+lower-case hex. Arrays are C-contiguous int64 of shape (num_rows, num_positions): ``tokens`` holds
+token ids padded with the pad id, ``targets`` the label of each position **already shifted** (the id
+of the next token where it is supervised, else -100).
+
+``settings_json``, ``spec_json`` and ``plan_json`` are RFC 8785 bytes as text. The settings are the
+plan's ``recipe`` object. ``progress(done, total, value)`` is called with the GIL held, at least
+twice a second; ``value`` is the loss in nats in ``train`` and 0.0 elsewhere. An exception raised by
+it (KeyboardInterrupt) ends the call with that exception and leaves the run resumable.
+
+A function that fails raises CoreError and leaves no half-written output file.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Progress = Callable[[int, int, float], None]
+_Rows = NDArray[np.int64]
+
+class CoreError(Exception):
+    """``args`` is (code, message, location, exit); exit is 1, 2, 3 or 4 as in a verdict."""
+
+    args: tuple[str, str, str, int]
+    def __init__(self, code: str, message: str, location: str, exit: int) -> None: ...
+
+def core_version() -> str:
+    """The version of the core, equal to the Python package's."""
+
+def calibrate(
+    model_dir: str,
+    settings_json: str,
+    tokens: _Rows,
+    targets: _Rows,
+    steps: int,
+    progress: _Progress,
+) -> str:
+    """Runs ``steps`` training steps on the rows in order and returns the calibration (JSON)."""
+
+def make_spec(model_dir: str, settings_json: str, calibration_json: str) -> str:
+    """Returns {spec, program_digest, base, largest_bound_log2, range_report}."""
+
+def commit_data(spec_json: str, tokens: _Rows, targets: _Rows, secret: bytes) -> str:
+    """Returns {root, rows}; ``secret`` is 32 bytes from which the row salts are derived."""
+
+def commit_model(model_dir: str, spec_json: str) -> str:
+    """Returns the base commitment, {root, ...}, from the checkpoint's own bytes."""
+
+def predict(spec_json: str, steps: int, threads: int) -> str:
+    """Returns {train_seconds, prove_seconds, memory_bytes, proof_bytes} as decimal strings."""
+
+def train(
+    plan_json: str,
+    seed_hex: str,
+    model_dir: str,
+    tokens: _Rows,
+    targets: _Rows,
+    run_dir: str,
+    threads: int,
+    progress: _Progress,
+) -> str:
+    """Trains, or continues an interrupted ``run_dir``; returns {steps, state_root, losses}."""
+
+def prove(
+    plan_json: str,
+    seed_hex: str,
+    model_dir: str,
+    tokens: _Rows,
+    targets: _Rows,
+    run_dir: str,
+    threads: int,
+    progress: _Progress,
+) -> str:
+    """Writes ``run_dir/certificate`` (proofs/*.bin and *.statement.json, unsigned); resumable."""
+
+def export_adapter(plan_json: str, run_dir: str, adapter_dir: str) -> str:
+    """Writes PEFT's two files into the existing, empty ``adapter_dir``; returns {digest}."""
+
+def sign(payload_type: str, payload: bytes, private_pem: str) -> str:
+    """Returns a Sigstore bundle (JSON) with one DSSE envelope over the payload, signed by P-256."""
+
+def generate_key() -> tuple[str, str]:
+    """Returns a fresh P-256 key pair, (private PKCS#8 PEM, public SPKI PEM)."""
+
+def verify(path: str, key_pem: list[str], policy_json: str) -> str:
+    """Returns the verdict {exit, verdict, code, location, claims, notClaimed, ledger}."""

@@ -1,0 +1,226 @@
+"""Files and folders: bounded reads, atomic writes, staged folders, one process per folder."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import rfc8785
+
+from veritune.errors import Code, InternalError, InvalidInput, VerituneError
+
+MAX_JSON_BYTES = 64 << 20
+"""Limit of a JSON file of ours; the largest is a calibration, a few hundred bytes per tensor."""
+
+
+def unwritable(path: Path, error: OSError) -> VerituneError:
+    """Returns the error to raise for a failed write."""
+    remedy = "free some space" if error.errno == errno.ENOSPC else "check the folder and its rights"
+    reason = error.strerror or str(error)
+    return InvalidInput(
+        Code.FILE_UNWRITABLE, f"cannot write: {reason}", location=str(path), remedy=remedy
+    )
+
+
+def read_bytes(path: Path, max_bytes: int, *, what: str = "file") -> bytes:
+    """Returns the whole file, at most ``max_bytes``.
+
+    Raises:
+        InvalidInput: FILE_UNREADABLE, FILE_TOO_LARGE.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(max_bytes + 1)
+    except OSError as error:
+        raise InvalidInput(
+            Code.FILE_UNREADABLE,
+            f"cannot read the {what}: {error.strerror or error}",
+            location=str(path),
+            remedy="check the path",
+        ) from error
+    if len(content) > max_bytes:
+        raise InvalidInput(
+            Code.FILE_TOO_LARGE, f"{what} is larger than {max_bytes} bytes", location=str(path)
+        )
+    return content
+
+
+def refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Builds a JSON object; raises ValueError on a repeated key (json's object_pairs_hook)."""
+    built: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in built:
+            raise ValueError(f"key {key!r} twice")
+        built[key] = value
+    return built
+
+
+def refuse_constant(name: str) -> Any:
+    """Raises ValueError for NaN and Infinity (json's parse_constant)."""
+    raise ValueError(f"{name} is not JSON")
+
+
+def parse_json(content: bytes | str) -> Any:
+    """Parses strict JSON: UTF-8, no NaN, no repeated keys. Raises ValueError."""
+    text = content.decode("utf-8") if isinstance(content, bytes) else content
+    try:
+        return json.loads(
+            text, object_pairs_hook=refuse_duplicates, parse_constant=refuse_constant
+        )
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def read_json(path: Path, schema: str, *, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
+    """Returns the object in a JSON file of ours whose ``schema`` is the one given.
+
+    Raises:
+        InvalidInput: FILE_UNREADABLE, FILE_TOO_LARGE, FILE_JSON.
+    """
+    content = read_bytes(path, max_bytes)
+    try:
+        value = parse_json(content)
+    except ValueError as error:
+        raise InvalidInput(
+            Code.FILE_JSON, f"not JSON: {error}", location=str(path)
+        ) from error
+    got = value.get("schema") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or got != schema:
+        raise InvalidInput(
+            Code.FILE_JSON, f"expected schema {schema}, got {got!r}", location=str(path)
+        )
+    return value
+
+
+def canonical_json(value: Any) -> bytes:
+    """Returns the RFC 8785 bytes of a value that holds no float (statements hold none)."""
+    _refuse_floats(value, "$")
+    try:
+        return rfc8785.dumps(value)
+    except rfc8785.CanonicalizationError as error:
+        raise InternalError(Code.BUG, f"no canonical form: {error}") from error
+
+
+def _refuse_floats(value: Any, where: str) -> None:
+    if isinstance(value, float):
+        raise InternalError(Code.BUG, f"a float at {where} of a hashed JSON: make it a string")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_floats(item, f"{where}.{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _refuse_floats(item, f"{where}[{index}]")
+
+
+def write_atomic(path: Path, content: bytes, *, secret: bool = False) -> None:
+    """After the call ``path`` holds ``content`` durably, or the old content if it fails.
+
+    Writes a temporary file beside it, fsync, rename, fsync of the folder. Secret files get mode
+    0600 and their folder 0700 if it is made here; others 0644.
+    """
+    try:
+        make_folder(path.parent, secret=secret)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fchmod(stream.fileno(), 0o600 if secret else 0o644)
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def make_folder(path: Path, *, secret: bool = False) -> None:
+    """After the call the folder exists; a secret one made here has mode 0700."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=0o700 if secret else 0o755)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def sync_folder(path: Path) -> None:
+    """Makes renames in the folder durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def staged_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yields an empty folder beside ``path`` that becomes ``path`` if the block succeeds.
+
+    A failure leaves neither. An existing folder is replaced only with ``overwrite``, and only
+    after the new one is complete.
+
+    Raises:
+        InvalidInput: FILE_EXISTS, FILE_UNWRITABLE.
+    """
+    if path.exists() and not overwrite:
+        raise InvalidInput(
+            Code.FILE_EXISTS,
+            "the output folder exists",
+            location=str(path),
+            remedy="name another one, or pass --overwrite",
+        )
+    make_folder(path.parent)
+    try:
+        staged = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        staged.chmod(0o755)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        yield staged
+        old = None
+        if path.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+            path.replace(old)
+        staged.replace(path)
+        sync_folder(path.parent)
+        if old is not None:
+            shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Holds the folder's lock; raises InvalidInput FILE_BUSY if another process has it."""
+    make_folder(folder)
+    try:
+        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InvalidInput(
+                Code.FILE_BUSY,
+                "another veritune process works in this folder",
+                location=str(folder),
+                remedy="wait for it, or name another folder",
+            ) from error
+        yield
+    finally:
+        os.close(handle)
