@@ -32,9 +32,7 @@ def _call(name: str, *arguments: Any) -> Any:
         ) from error
     function = getattr(_core, name, None)
     if function is None:
-        raise InternalError(
-            Code.CORE_MISSING, f"this build of the core has no {name}()", remedy="run make setup"
-        )
+        raise InternalError(Code.CORE_MISSING, f"this build of the core has no {name}()", remedy="run make setup")
     try:
         return function(*arguments)
     except _core.CoreError as error:
@@ -61,18 +59,12 @@ def core_version() -> str:
     return str(_call("core_version"))
 
 
-def calibrate(
-    model_dir: Path, settings: dict[str, Any], rows: Rows, steps: int, progress: Progress
-) -> dict[str, Any]:
+def calibrate(model_dir: Path, settings: dict[str, Any], rows: Rows, steps: int, progress: Progress) -> dict[str, Any]:
     """Returns the calibration after ``steps`` steps on the rows in order."""
-    return _json(
-        "calibrate", str(model_dir), _text(settings), rows.tokens, rows.targets, steps, progress
-    )
+    return _json("calibrate", str(model_dir), _text(settings), rows.tokens, rows.targets, steps, progress)
 
 
-def make_spec(
-    model_dir: Path, settings: dict[str, Any], calibration: dict[str, Any]
-) -> dict[str, Any]:
+def make_spec(model_dir: Path, settings: dict[str, Any], calibration: dict[str, Any]) -> dict[str, Any]:
     """Returns {spec, program_digest, base, largest_bound_log2, range_report}."""
     return _json("make_spec", str(model_dir), _text(settings), _text(calibration))
 

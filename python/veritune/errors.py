@@ -10,7 +10,7 @@ from enum import Enum
 
 
 class Code(Enum):
-    """Every error that Python reports by itself: (stable id, meaning). The core has its own list."""
+    """Every error that Python reports by itself: (stable id, meaning); the core has its own."""
 
     CORE_MISSING = ("VT-CORE-001", "the Rust core is not installed or lacks a function")
     CORE_ANSWER = ("VT-CORE-002", "the Rust core answered with something unreadable")
@@ -67,9 +67,7 @@ class VerituneError(Exception):
 
     exit = 4
 
-    def __init__(
-        self, code: Code | str, message: str, *, location: str = "", remedy: str = ""
-    ) -> None:
+    def __init__(self, code: Code | str, message: str, *, location: str = "", remedy: str = "") -> None:
         super().__init__(message)
         self.code = code.id if isinstance(code, Code) else code
         self.message = message
@@ -114,6 +112,10 @@ class InternalError(VerituneError):
     exit = 4
 
 
+_SIGNER_CODES = ("VT-ENV-040", "VT-ENV-041")
+"""Codes of the envelope crate for "no key named" and "unknown key"."""
+
+
 def from_core(code: str, message: str, location: str, exit_code: int) -> VerituneError:
     """Returns the Python exception for an error or a verdict of the core."""
     kind: type[VerituneError]
@@ -122,7 +124,7 @@ def from_core(code: str, message: str, location: str, exit_code: int) -> Veritun
     elif exit_code == 2:
         kind = InvalidInput
     elif exit_code == 3:
-        kind = TrustError if code.startswith(("VT-KEY", "VT-TRUST")) else PolicyRejected
+        kind = TrustError if code in _SIGNER_CODES else PolicyRejected
     else:
         kind = InternalError
     return kind(code, message, location=location)

@@ -25,9 +25,7 @@ def unwritable(path: Path, error: OSError) -> VerituneError:
     """Returns the error to raise for a failed write."""
     remedy = "free some space" if error.errno == errno.ENOSPC else "check the folder and its rights"
     reason = error.strerror or str(error)
-    return InvalidInput(
-        Code.FILE_UNWRITABLE, f"cannot write: {reason}", location=str(path), remedy=remedy
-    )
+    return InvalidInput(Code.FILE_UNWRITABLE, f"cannot write: {reason}", location=str(path), remedy=remedy)
 
 
 def read_bytes(path: Path, max_bytes: int, *, what: str = "file") -> bytes:
@@ -47,9 +45,7 @@ def read_bytes(path: Path, max_bytes: int, *, what: str = "file") -> bytes:
             remedy="check the path",
         ) from error
     if len(content) > max_bytes:
-        raise InvalidInput(
-            Code.FILE_TOO_LARGE, f"{what} is larger than {max_bytes} bytes", location=str(path)
-        )
+        raise InvalidInput(Code.FILE_TOO_LARGE, f"{what} is larger than {max_bytes} bytes", location=str(path))
     return content
 
 
@@ -72,9 +68,7 @@ def parse_json(content: bytes | str) -> Any:
     """Parses strict JSON: UTF-8, no NaN, no repeated keys. Raises ValueError."""
     text = content.decode("utf-8") if isinstance(content, bytes) else content
     try:
-        return json.loads(
-            text, object_pairs_hook=refuse_duplicates, parse_constant=refuse_constant
-        )
+        return json.loads(text, object_pairs_hook=refuse_duplicates, parse_constant=refuse_constant)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
@@ -89,14 +83,10 @@ def read_json(path: Path, schema: str, *, max_bytes: int = MAX_JSON_BYTES) -> di
     try:
         value = parse_json(content)
     except ValueError as error:
-        raise InvalidInput(
-            Code.FILE_JSON, f"not JSON: {error}", location=str(path)
-        ) from error
+        raise InvalidInput(Code.FILE_JSON, f"not JSON: {error}", location=str(path)) from error
     got = value.get("schema") if isinstance(value, dict) else None
     if not isinstance(value, dict) or got != schema:
-        raise InvalidInput(
-            Code.FILE_JSON, f"expected schema {schema}, got {got!r}", location=str(path)
-        )
+        raise InvalidInput(Code.FILE_JSON, f"expected schema {schema}, got {got!r}", location=str(path))
     return value
 
 

@@ -87,9 +87,9 @@ class Recipe:
                 remedy="add rows or lower per_device_train_batch_size",
             )
         train = self.settings["train"]
-        return int(train["max_steps"] if "max_steps" in train else 0) or int(
-            per_epoch * train["num_train_epochs"]
-        )
+        if "max_steps" in train:
+            return int(train["max_steps"])
+        return per_epoch * int(train["num_train_epochs"])
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -148,9 +148,7 @@ class _Reader:
         """Returns the error at a field."""
         line = self.lines.get(field)
         location = f"{self.name}:{line}" if line is not None else self.name
-        return InvalidInput(
-            code, f"{field}: {message}" if field else message, location=location, remedy=remedy
-        )
+        return InvalidInput(code, f"{field}: {message}" if field else message, location=location, remedy=remedy)
 
     def read(self, content: bytes) -> Any:
         """Returns the value of the one document."""
@@ -159,9 +157,7 @@ class _Reader:
             for token in yaml.scan(text):
                 if isinstance(token, yaml.AliasToken | yaml.AnchorToken | yaml.TagToken):
                     self.lines["?"] = token.start_mark.line + 1
-                    raise self.error(
-                        Code.RECIPE_SYNTAX, "?", "anchors, aliases and tags are not allowed"
-                    )
+                    raise self.error(Code.RECIPE_SYNTAX, "?", "anchors, aliases and tags are not allowed")
             node = yaml.compose(text, Loader=yaml.SafeLoader)
         except UnicodeDecodeError as error:
             raise self.error(Code.RECIPE_SYNTAX, "", f"not UTF-8: {error}") from error
@@ -191,7 +187,7 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             return [self._value(item, f"{field}[{i}]") for i, item in enumerate(node.value)]
         text = str(node.value)
-        if node.style is not None:
+        if isinstance(node, yaml.ScalarNode) and node.style is not None:
             return text
         if text in _CONSTANTS:
             return _CONSTANTS[text]
@@ -210,18 +206,14 @@ def _refuse_fields(written: dict[str, Any], reader: _Reader) -> None:
                 _refuse_field(f"{section}.{key}", body, key, known[section], reader)
 
 
-def _refuse_field(
-    field: str, holder: dict[str, Any], key: str, known: list[str], reader: _Reader
-) -> None:
+def _refuse_field(field: str, holder: dict[str, Any], key: str, known: list[str], reader: _Reader) -> None:
     if key in known:
         return
     unsupported = UNSUPPORTED.get(field)
     if unsupported is None:
         near = difflib.get_close_matches(key, known, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise reader.error(
-            Code.RECIPE_UNKNOWN, field, "unknown field", f"{hint}supported: {', '.join(known)}"
-        )
+        raise reader.error(Code.RECIPE_UNKNOWN, field, "unknown field", f"{hint}supported: {', '.join(known)}")
     if not unsupported.is_neutral(holder[key]):
         shown = json.dumps(holder[key], ensure_ascii=False)[:80]
         raise reader.error(
@@ -259,18 +251,14 @@ def _check_schema(written: dict[str, Any], reader: _Reader) -> None:
         field += f"[{step}]" if isinstance(step, int) else f".{step}" if field else str(step)
     if error.validator == "required":
         missing = next(name for name in error.validator_value if name not in error.instance)
-        raise reader.error(
-            Code.RECIPE_MISSING, f"{field}.{missing}" if field else missing, "required field"
-        )
+        raise reader.error(Code.RECIPE_MISSING, f"{field}.{missing}" if field else missing, "required field")
     raise reader.error(Code.RECIPE_VALUE, field, error.message[:300])
 
 
 def _check_conflicts(written: dict[str, Any], reader: _Reader) -> None:
     train, data = written["train"], written["data"]
     if ("num_train_epochs" in train) == ("max_steps" in train):
-        raise reader.error(
-            Code.RECIPE_CONFLICT, "train", "give exactly one of num_train_epochs and max_steps"
-        )
+        raise reader.error(Code.RECIPE_CONFLICT, "train", "give exactly one of num_train_epochs and max_steps")
     if train.get("lr_scheduler_type") == "constant" and train.get("warmup_steps", 0) > 0:
         raise reader.error(
             Code.RECIPE_CONFLICT,
@@ -281,9 +269,7 @@ def _check_conflicts(written: dict[str, Any], reader: _Reader) -> None:
     if train.get("optim") == "sgd":
         for name in ("adam_beta1", "adam_beta2", "adam_epsilon"):
             if name in train:
-                raise reader.error(
-                    Code.RECIPE_CONFLICT, f"train.{name}", "has no effect with optim: sgd"
-                )
+                raise reader.error(Code.RECIPE_CONFLICT, f"train.{name}", "has no effect with optim: sgd")
     if data.get("bucket", data["max_length"]) < data["max_length"]:
         raise reader.error(
             Code.RECIPE_CONFLICT,
@@ -302,9 +288,7 @@ def _with_defaults(written: Any, schema: dict[str, Any]) -> Any:
     return filled
 
 
-def _decimal_range(
-    _validator: Any, limits: dict[str, str], instance: Any, _schema: Any
-) -> Any:
+def _decimal_range(_validator: Any, limits: dict[str, str], instance: Any, _schema: Any) -> Any:
     """The schema keyword ``decimal``: a decimal as text inside a closed range."""
     if not isinstance(instance, str):
         return
@@ -329,5 +313,5 @@ def _schema() -> dict[str, Any]:
 
 @cache
 def _validator() -> Any:
-    base = jsonschema.Draft202012Validator
-    return jsonschema.validators.extend(base, {"decimal": _decimal_range})(_schema())
+    extend: Any = jsonschema.validators.extend
+    return extend(jsonschema.Draft202012Validator, {"decimal": _decimal_range})(_schema())

@@ -34,7 +34,7 @@ class Unsupported:
 
 
 OFF = (False, None)
-NONE = (None, {}, [])
+NONE: tuple[Any, ...] = (None, {}, [])
 _VARIANT = "it changes the formula of the adapter"
 _PLAIN = "plain LoRA and rsLoRA (use_rslora) are supported"
 _EXACT = "training is exact integer arithmetic with widths fixed by the plan"
@@ -71,9 +71,7 @@ UNSUPPORTED: dict[str, Unsupported] = {
     "lora.eva_config": Unsupported("EVA chooses A from data", "init_lora_weights: true", NONE),
     "lora.corda_config": Unsupported("CorDA changes the base", "init_lora_weights: true", NONE),
     "lora.peft_type": Unsupported("only LoRA is proved", "peft_type: LORA", ("LORA", None)),
-    "lora.task_type": Unsupported(
-        "only causal language models", "task_type: CAUSAL_LM", ("CAUSAL_LM", None)
-    ),
+    "lora.task_type": Unsupported("only causal language models", "task_type: CAUSAL_LM", ("CAUSAL_LM", None)),
     "lora.inference_mode": Unsupported("this is a training run", "leave it out", OFF),
     "lora.base_model_name_or_path": Unsupported("the base is model.path", "leave it out", (None,)),
     "lora.revision": Unsupported("the base is bound by its bytes", "leave it out", (None,)),

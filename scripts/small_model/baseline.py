@@ -1,8 +1,8 @@
 """Held-out bits per byte of the saved model beside two 5-gram models of the same training text.
 
 The 5-gram models are interpolated Kneser-Ney with three discounts per order (Chen and Goodman
-1999), one over the model's own tokens, one over bytes. All predict every symbol of a held-out block, given
-end-of-text and the symbols before it; bits per byte = total bits / total UTF-8 bytes of the text.
+1999), one over the model's own tokens, one over bytes. All predict every symbol of a held-out
+block, given end-of-text and the symbols before it; bits per byte = total bits / total UTF-8 bytes.
 The saved weights are the file's bfloat16 values, computed in float32.
 
     OMP_NUM_THREADS=1 python baseline.py --text WORKDIR --model models/small
@@ -50,12 +50,14 @@ def packed(stream: np.ndarray, length: int) -> np.ndarray:
 
 
 def estimate(grams: np.ndarray, counts: np.ndarray) -> NgramOrder:
-    """Discounts the counts and splits each context's mass between its n-grams and the lower order."""
+    """Discounts counts; splits each context's mass between its n-grams and the lower order."""
     num = [int((counts == value).sum()) for value in range(1, 5)]
     base = num[0] / (num[0] + 2 * num[1])
     discounts = np.array([0.0] + [k - (k + 1) * base * num[k] / num[k - 1] for k in range(1, 4)])
     taken = discounts[np.minimum(counts, 3)]
-    contexts, first, inverse = np.unique(grams >> TOKEN_BITS, return_index=True, return_inverse=True)
+    contexts, first, inverse = np.unique(
+        grams >> TOKEN_BITS, return_index=True, return_inverse=True
+    )
     totals = np.add.reduceat(counts, first)
     return NgramOrder(
         grams=grams,
@@ -66,7 +68,7 @@ def estimate(grams: np.ndarray, counts: np.ndarray) -> NgramOrder:
 
 
 def fit_ngrams(blocks: list[list[int]]) -> list[NgramOrder]:
-    """Orders 1 to ORDER; the lower ones count distinct left neighbours, except at a block's start."""
+    """Orders 1 to ORDER; below ORDER, counts distinct left neighbours, save at a block's start."""
     stream = np.fromiter(chain.from_iterable(blocks), dtype=np.int64)
     orders: list[NgramOrder] = []
     grams, counts = np.unique(packed(stream, ORDER), return_counts=True)
@@ -90,7 +92,7 @@ def lookup(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray, missing: fl
 
 
 def ngram_bits(orders: list[NgramOrder], block: list[int], num_symbols: int) -> float:
-    """Bits of a block's tokens after its leading end-of-text; below order 1 all symbols are alike."""
+    """Bits of a block after its leading end-of-text; below order 1 all symbols are alike."""
     tokens = np.array(block, dtype=np.int64)
     probability = np.full(len(tokens) - 1, 1.0 / num_symbols)
     for length, order in enumerate(orders, start=1):
@@ -104,7 +106,8 @@ def ngram_bits(orders: list[NgramOrder], block: list[int], num_symbols: int) -> 
             keys = keys[1:]
         tail = slice(max(0, length - 2), None)
         weight = lookup(order.contexts, order.backoff, keys >> TOKEN_BITS, 1.0)
-        probability[tail] = lookup(order.grams, order.probability, keys, 0.0) + weight * probability[tail]
+        found = lookup(order.grams, order.probability, keys, 0.0)
+        probability[tail] = found + weight * probability[tail]
     return float(-np.log2(probability).sum())
 
 
@@ -115,7 +118,7 @@ def byte_symbols(text: str) -> list[int]:
 
 @torch.no_grad()
 def model_bits(model: Llama, block: list[int]) -> float:
-    """Bits of a block's tokens; windows overlap by half, so that late tokens see at least STRIDE."""
+    """Bits of a block's tokens; windows overlap, so that late tokens see at least STRIDE."""
     bits, scored = 0.0, 1
     while scored < len(block):
         start = max(0, scored - STRIDE) if scored > 1 else 0
@@ -141,7 +144,8 @@ def main() -> None:
     byte_orders = fit_ngrams([byte_symbols(text) for text in texts])
     model = load_model(arguments.model)
 
-    rows = [json.loads(line) for line in (arguments.text / "heldout.jsonl").read_text().splitlines()]
+    heldout: Path = arguments.text / "heldout.jsonl"
+    rows = [json.loads(line) for line in heldout.read_text().splitlines()]
     totals: dict[str, np.ndarray] = {}
     for row in rows:
         (block,) = encode(tokenizer, [row["text"]])

@@ -4,12 +4,12 @@ The sdist holds 4,200 short texts written in the manner of public posts, each wi
 least 20 human ratings from -4 to 4. Only these are used: the sdist's other three files quote
 newspapers and reviews. A mean of at least 1 is "positive", of at most -1 "negative", within 0.5
 of zero "neutral"; what lies between is left out. Rows are distinct, plain ASCII, without user
-names, links, tags, long digit runs or coarse words, without near-duplicates, and fit MAX_TOKENS of the
-small model's tokens.
+names, links, tags, long digit runs or coarse words, without near-duplicates, and fit MAX_TOKENS
+tokens of the small model.
 
     pip download --no-deps --no-binary :all: vaderSentiment==3.3.2
-    python make_rows.py --sdist vaderSentiment-3.3.2.tar.gz --tokenizer models/small/tokenizer.json \\
-        --out data/demo
+    python make_rows.py --sdist vaderSentiment-3.3.2.tar.gz \\
+        --tokenizer models/small/tokenizer.json --out data/demo
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import io
 import json
 import re
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +34,8 @@ TEXTS = "hutto_ICWSM_2014/tweets_GroundTruth.txt"
 LICENCE = "vaderSentiment-3.3.2/LICENSE.txt"
 
 INSTRUCTION = "Is this text positive, negative or neutral?"
-MAX_TOKENS = 58  # instruction, input, output, two separators, end of text: leaves 6 of 64 to a template
-NUM_OVERHEAD_TOKENS = 3
+MAX_TOKENS = 58  # leaves 6 of 64 to a template
+NUM_OVERHEAD_TOKENS = 3  # two separators and end of text
 MAX_ROWS_PER_LABEL = 210
 HELD_OUT_EVERY = 5
 MIN_CHARACTERS = 12
@@ -60,6 +61,15 @@ class Scored:
     num_tokens: int
 
 
+def member(archive: bytes, name: str) -> bytes:
+    """The content of one file of a tar archive."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+        file = opened.extractfile(name)
+        if file is None:
+            raise ValueError(f"{name} is not a file")
+        return file.read()
+
+
 def label_of(score: float) -> str | None:
     """The label of a mean rating, or None between the classes."""
     if score >= 1.0:
@@ -78,7 +88,9 @@ def suitable(lines: list[str], tokenizer: Tokenizer) -> Iterator[Scored]:
         text = " ".join(html.unescape(raw).split())
         label = label_of(float(score))
         words = frozenset(re.findall(r"\w+", text.lower()))
-        if label is None or len(text) < MIN_CHARACTERS or not text.isascii() or UNSUITABLE.search(text):
+        if label is None or len(text) < MIN_CHARACTERS or not text.isascii():
+            continue
+        if UNSUITABLE.search(text):
             continue
         if any(len(words & other) >= NEAR_DUPLICATE * len(words | other) for other in seen):
             continue
@@ -103,11 +115,12 @@ def write_rows(rows: list[Scored], path: Path) -> None:
                 "language": "en",
                 "label": row.label,
             }
-            record = {"instruction": INSTRUCTION, "input": row.text, "output": row.label, "meta": meta}
-            file.write(json.dumps(record) + "\n")
-    counts = {label: sum(row.label == label for row in rows) for label in ("positive", "negative", "neutral")}
+            record = {"instruction": INSTRUCTION, "input": row.text, "output": row.label}
+            file.write(json.dumps(record | {"meta": meta}) + "\n")
+    counts = Counter(row.label for row in rows)
     longest = max(row.num_tokens for row in rows)
-    print(f"{path.name} rows {len(rows)} {counts} longest_tokens {longest} bytes {path.stat().st_size}")
+    size = path.stat().st_size
+    print(f"{path.name} rows {len(rows)} {dict(counts)} longest_tokens {longest} bytes {size}")
 
 
 def main() -> None:
@@ -120,11 +133,8 @@ def main() -> None:
     content = arguments.sdist.read_bytes()
     if hashlib.sha256(content).hexdigest() != SDIST_SHA256:
         raise ValueError("the sdist is not vaderSentiment 3.3.2 as published")
-    with tarfile.open(fileobj=io.BytesIO(content)) as sdist:
-        licence = sdist.extractfile(LICENCE).read().decode()
-        inner = sdist.extractfile(ARCHIVE).read()
-    with tarfile.open(fileobj=io.BytesIO(inner)) as archive:
-        lines = archive.extractfile(TEXTS).read().decode().strip().split("\r\n")
+    licence = member(content, LICENCE).decode()
+    lines = member(member(content, ARCHIVE), TEXTS).decode().strip().split("\r\n")
 
     tokenizer = Tokenizer.from_file(str(arguments.tokenizer))
     every_row = list(suitable(lines, tokenizer))

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGES = ("wordnet-base", "bible-kjv", "bible-kjv-text", "python3.11-doc")
+PARTS_OF_SPEECH = {"noun": "noun", "verb": "verb", "adj": "adjective", "adv": "adverb"}
 PYTHON_SECTIONS = ("tutorial", "library", "reference", "howto", "faq")
 HELD_OUT_EVERY = 50
 BLOCK_BYTES = 1500
@@ -46,7 +47,7 @@ def unpack(packages: Path) -> Path:
 
 def wordnet(root: Path) -> Iterator[Document]:
     """One document per part of speech, one paragraph per synset: ``word, word (noun): gloss``."""
-    for part, label in (("noun", "noun"), ("verb", "verb"), ("adj", "adjective"), ("adv", "adverb")):
+    for part, label in PARTS_OF_SPEECH.items():
         document: Document = []
         for line in (root / f"usr/share/wordnet/data.{part}").read_text("utf-8").splitlines():
             if line.startswith("  "):  # the licence header
@@ -62,16 +63,17 @@ def wordnet(root: Path) -> Iterator[Document]:
 def bible(root: Path) -> Iterator[Document]:
     """One document per chapter, one paragraph per verse, without the verse numbers."""
     command = [
-        (root / "usr/bin/bible").resolve(),
+        str(root / "usr/bin/bible"),
         "-f",
         "-p",
-        (root / "usr/lib").resolve(),
+        str(root / "usr/lib"),
         "gen1:1-rev22:21",
     ]
     lines = subprocess.run(
         command, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL
     ).stdout.splitlines()
-    chapter, document = "", []
+    chapter = ""
+    document: Document = []
     for line in lines:
         reference, verse = line.split(" ", 1)
         if reference.split(":")[0] != chapter:

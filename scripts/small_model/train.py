@@ -1,11 +1,10 @@
-"""Trains the small language model: a byte-level BPE tokenizer, then a Llama decoder, on one CPU core.
+"""Trains the small language model, tokenizer and Llama decoder, on one CPU core.
 
 Reads ``train.jsonl`` made by ``make_text.py``; writes ``model.safetensors`` (bfloat16, Hugging Face
 Llama names, tied head), ``config.json``, ``tokenizer.json`` and ``tokenizer_config.json``, so the
 folder loads with ``transformers.LlamaForCausalLM.from_pretrained``.
 
-    OMP_NUM_THREADS=1 python train.py --text WORKDIR --out FIRST --steps 5000
-    OMP_NUM_THREADS=1 python train.py --text WORKDIR --out models/small --second-pass FIRST --steps 3800
+    OMP_NUM_THREADS=1 python train.py --text WORKDIR --out models/small
 """
 
 from __future__ import annotations
@@ -55,7 +54,6 @@ SEED = 20240601
 CONTEXT = 256
 BATCH = 8
 PEAK_LEARNING_RATE = 4e-3
-SECOND_PEAK_LEARNING_RATE = 2e-3
 WARMUP_STEPS = 200
 WEIGHT_DECAY = 0.1
 SAVE_EVERY = 200
@@ -81,7 +79,7 @@ def rotary_tables(length: int) -> tuple[Tensor, Tensor]:
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Rotary position embedding in the rotate-half layout; x is (batch, heads, length, head_dim)."""
+    """Rotary position embedding, rotate-half; x is (batch, heads, length, head_dim)."""
     first, second = x.chunk(2, dim=-1)
     return x * cosine + torch.cat((-second, first), dim=-1) * sine
 
@@ -154,7 +152,7 @@ class Decoder(nn.Module):
 
 
 class Llama(nn.Module):
-    """Llama decoder with a tied head: token ids (batch, length) to logits (batch, length, vocab)."""
+    """Llama decoder, tied head: token ids (batch, length) to logits (batch, length, vocab)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -162,9 +160,10 @@ class Llama(nn.Module):
         residual_scale = (2 * CONFIG["num_hidden_layers"]) ** -0.5
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2:
-                fan_in = CONFIG["initializer_range"] if "embed" in name else parameter.shape[1] ** -0.5
-                into_residual = name.endswith(("o_proj.weight", "down_proj.weight"))
-                nn.init.normal_(parameter, std=fan_in * (residual_scale if into_residual else 1.0))
+                std = CONFIG["initializer_range"] if "embed" in name else parameter.shape[1] ** -0.5
+                if name.endswith(("o_proj.weight", "down_proj.weight")):
+                    std *= residual_scale
+                nn.init.normal_(parameter, std=std)
 
     def forward(self, tokens: Tensor) -> Tensor:
         cosine, sine = rotary_tables(tokens.shape[1])
@@ -185,7 +184,7 @@ def load_model(folder: Path) -> Llama:
 
 def save_model(model: Llama, folder: Path) -> None:
     """Writes weights rounded to bfloat16, and the config."""
-    state = {name: tensor.to(torch.bfloat16).contiguous() for name, tensor in model.state_dict().items()}
+    state = {name: tensor.to(torch.bfloat16) for name, tensor in model.state_dict().items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(json.dumps(CONFIG, indent=2) + "\n")
 
@@ -207,8 +206,9 @@ def train_tokenizer(texts: list[str], folder: Path) -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    if tokenizer.get_vocab_size() != CONFIG["vocab_size"]:
-        raise ValueError(f"vocabulary {tokenizer.get_vocab_size()}, expected {CONFIG['vocab_size']}")
+    num_tokens = tokenizer.get_vocab_size()
+    if num_tokens != CONFIG["vocab_size"]:
+        raise ValueError(f"vocabulary {num_tokens}, expected {CONFIG['vocab_size']}")
     tokenizer.save(str(folder / "tokenizer.json"))
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -227,26 +227,30 @@ def encode(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
     return [[END_OF_TEXT, *encoding.ids] for encoding in tokenizer.encode_batch(texts)]
 
 
-def learning_rate(step: int, num_steps: int, peak: float) -> float:
+def learning_rate(step: int, num_steps: int) -> float:
     """Linear warm-up, then a cosine down to a hundredth of the peak."""
     if step < WARMUP_STEPS:
-        return peak * (step + 1) / WARMUP_STEPS
+        return PEAK_LEARNING_RATE * (step + 1) / WARMUP_STEPS
     progress = (step - WARMUP_STEPS) / max(1, num_steps - WARMUP_STEPS)
-    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+    return PEAK_LEARNING_RATE * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
-def train(model: Llama, stream: Tensor, num_steps: int, peak: float, folder: Path) -> None:
-    """Runs ``num_steps`` of AdamW over windows of the stream in a seeded order without repeats."""
+def train(model: Llama, stream: Tensor, num_steps: int, folder: Path) -> None:
+    """Runs ``num_steps`` of AdamW over windows of the stream in a seeded order, epoch by epoch."""
     matrices = [p for p in model.parameters() if p.dim() == 2]
     vectors = [p for p in model.parameters() if p.dim() < 2]
     optimizer = torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": vectors, "weight_decay": 0.0}],
+        [
+            {"params": matrices, "weight_decay": WEIGHT_DECAY},
+            {"params": vectors, "weight_decay": 0.0},
+        ],
         betas=(0.9, 0.98),
         fused=True,
     )
     num_windows = (len(stream) - 1) // CONTEXT
     windows = stream[: num_windows * CONTEXT + 1].unfold(0, CONTEXT + 1, CONTEXT)
-    order = torch.cat([torch.randperm(num_windows) for _ in range(1 + num_steps * BATCH // num_windows)])
+    num_epochs = 1 + num_steps * BATCH // num_windows
+    order = torch.cat([torch.randperm(num_windows) for _ in range(num_epochs)])
 
     def loss_of(batch: Tensor) -> Tensor:
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -257,7 +261,7 @@ def train(model: Llama, stream: Tensor, num_steps: int, peak: float, folder: Pat
     started, running = time.monotonic(), 0.0
     for step in range(num_steps):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, num_steps, peak)
+            group["lr"] = learning_rate(step, num_steps)
         batch = windows[order[step * BATCH : (step + 1) * BATCH]]
         loss = compiled_loss(batch)
         optimizer.zero_grad(set_to_none=True)
@@ -279,21 +283,18 @@ def main() -> None:
     parser.add_argument("--text", type=Path, required=True, help="folder written by make_text.py")
     parser.add_argument("--out", type=Path, required=True, help="folder of the model")
     parser.add_argument("--steps", type=int, default=5000)
-    parser.add_argument("--second-pass", type=Path, help="folder of a trained model to train further")
     arguments = parser.parse_args()
-    second: Path | None = arguments.second_pass
     torch.set_num_threads(1)
-    torch.manual_seed(SEED + (second is not None))
+    torch.manual_seed(SEED)
     arguments.out.mkdir(parents=True, exist_ok=True)
     texts = read_texts(arguments.text / "train.jsonl")
     tokenizer = train_tokenizer(texts, arguments.out)
     stream = torch.tensor([token for block in encode(tokenizer, texts) for token in block])
     num_bytes = sum(len(text.encode()) for text in texts)
     print(f"stream_tokens {len(stream)} bytes_per_token {num_bytes / len(stream):.3f}")
-    model = load_model(second).train() if second else Llama()
+    model = Llama()
     print(f"parameters {sum(p.numel() for p in model.parameters())}")
-    peak = SECOND_PEAK_LEARNING_RATE if second else PEAK_LEARNING_RATE
-    train(model, stream, arguments.steps, peak, arguments.out)
+    train(model, stream, arguments.steps, arguments.out)
     save_model(model, arguments.out)
 
 

@@ -1,1 +1,40 @@
 //! Reduction of equations and lookups to claims on committed vectors: the one verifier over a context.
+//!
+//! Statement: if [`verify_native`] succeeds, the joint claim holds for the vectors behind the roots and the base
+//! claims hold, then the vectors satisfy every equation and every lookup of the program, except with the
+//! probability that [`soundness_terms`] adds up.
+//!
+//! The verifier is written once over [`Context`]; [`NativeCheck`] and [`PadCounter`] interpret it.
+//! [`lookups`] and [`equations`] have the messages, `docs/spec/argument.md` the bytes.
+
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::as_conversions)]
+#![deny(clippy::panic)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::as_conversions))]
+
+mod check;
+mod context;
+mod counter;
+pub mod equations;
+mod functional;
+pub mod leaves;
+pub mod lookups;
+mod native;
+pub mod one_hots;
+mod plan;
+mod soundness;
+mod terms;
+mod verify;
+mod weights;
+
+pub use check::{ArgumentError, CheckId, PlanError};
+pub use context::{BaseClaim, Context, Labels, Linear};
+pub use counter::{Counted, PadCounter};
+pub use functional::{
+    AxisWeight, BASE_PLACE, Evaluator, Functional, NUM_PLACES, Part, eq_at, eq_points, eq_table,
+};
+pub use native::{Joint, NativeCheck};
+pub use plan::{BlockKind, LeafBlock, Plan, is_one_hot};
+pub use soundness::soundness_terms;
+pub use terms::{Binding, Factor, LinearTerm, ProductTerm, SumAxis};
+pub use verify::{count, num_scalars, verify, verify_native};
+pub use weights::{Points, public_sum, tensor_functional, weight_sum};

@@ -78,7 +78,11 @@ impl TreeHasher {
             }
             Self::Poseidon2(permutation) => {
                 let elements = words(row)?;
-                Ok(to_digest(&sponge(permutation, POSEIDON_LEAF_TAG, &elements)))
+                Ok(to_digest(&sponge(
+                    permutation,
+                    POSEIDON_LEAF_TAG,
+                    &elements,
+                )))
             }
         }
     }
@@ -96,14 +100,23 @@ impl TreeHasher {
             Self::Poseidon2(permutation) => {
                 let mut elements = words(left)?;
                 elements.extend(words(right)?);
-                Ok(to_digest(&sponge(permutation, POSEIDON_NODE_TAG, &elements)))
+                Ok(to_digest(&sponge(
+                    permutation,
+                    POSEIDON_NODE_TAG,
+                    &elements,
+                )))
             }
         }
     }
 }
 
 fn words(bytes: &[u8]) -> Result<Vec<F>, NotCanonical> {
-    bytes.as_chunks::<F_BYTES>().0.iter().map(|&word| f_from_bytes(word)).collect()
+    bytes
+        .as_chunks::<F_BYTES>()
+        .0
+        .iter()
+        .map(|&word| f_from_bytes(word))
+        .collect()
 }
 
 fn to_digest(state: &[F; POSEIDON_WIDTH]) -> Digest {
@@ -117,7 +130,11 @@ fn to_digest(state: &[F; POSEIDON_WIDTH]) -> Digest {
 fn sponge(permutation: &Poseidon, tag: u64, elements: &[F]) -> [F; POSEIDON_WIDTH] {
     let length = F::from_usize(elements.len());
     let mut state = [F::ZERO; POSEIDON_WIDTH];
-    for (slot, value) in state.iter_mut().skip(POSEIDON_RATE).zip([F::from_u64(tag), length]) {
+    for (slot, value) in state
+        .iter_mut()
+        .skip(POSEIDON_RATE)
+        .zip([F::from_u64(tag), length])
+    {
         *slot = value;
     }
     for block in elements.chunks(POSEIDON_RATE) {

@@ -12,9 +12,17 @@
 //! WHIR (Arnon, Chiesa, Fenzi, Yogev 2024) for the recursion; Ben-Sasson, Carmon, Ishai, Kopparty and
 //! Saraf 2020 and Diamond and Gruen 2024 for the proximity gaps.
 
-#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::as_conversions)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::as_conversions
+)]
 #![deny(clippy::panic)]
-#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::as_conversions))]
+#![cfg_attr(
+    test,
+    allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::as_conversions)
+)]
 
 mod error;
 mod hash;
@@ -28,8 +36,8 @@ mod verify;
 
 pub use error::{Location, OpeningError};
 pub use hash::{
-    Digest, LEAF_KEY, NODE_KEY, POSEIDON_LEAF_TAG, POSEIDON_NODE_TAG, POSEIDON_RATE, POSEIDON_WIDTH,
-    Poseidon, TreeHasher, padded_leaf_bytes,
+    Digest, LEAF_KEY, NODE_KEY, POSEIDON_LEAF_TAG, POSEIDON_NODE_TAG, POSEIDON_RATE,
+    POSEIDON_WIDTH, Poseidon, TreeHasher, padded_leaf_bytes,
 };
 pub use merkle::{leaf_point, sibling_positions, sorted_unique};
 pub use profile::{

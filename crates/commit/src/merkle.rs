@@ -19,15 +19,9 @@ pub fn sorted_unique(mut positions: Vec<u64>) -> Vec<u64> {
     positions
 }
 
-/// The evaluation point of leaf `position` of a tree with `2^log_domain` leaves.
-///
-/// Leaves are in bit-reversed order: leaf `p` holds the values at `omega^reverse(p)`.
+/// The evaluation point `omega^position` of a leaf of a tree with `2^log_domain` leaves.
 pub fn leaf_point(position: u64, log_domain: u32) -> F {
-    let exponent = match log_domain {
-        0 => 0,
-        _ => position.reverse_bits() >> 64_u32.saturating_sub(log_domain),
-    };
-    F::two_adic_generator(usize::try_from(log_domain).unwrap_or(usize::MAX)).exp_u64(exponent)
+    F::two_adic_generator(usize::try_from(log_domain).unwrap_or(usize::MAX)).exp_u64(position)
 }
 
 /// The nodes whose digests an opening of the sorted unique `positions` sends, as (layer, index) in
@@ -71,7 +65,10 @@ pub(crate) fn root_of(
             };
             let parent = hasher
                 .node(&left, &right)
-                .map_err(|_| OpeningError::NotCanonical { at, offset: reader.offset() })?;
+                .map_err(|_| OpeningError::NotCanonical {
+                    at,
+                    offset: reader.offset(),
+                })?;
             next.push((index >> 1, parent));
         }
         layer = next;
@@ -92,10 +89,10 @@ mod tests {
     }
 
     #[test]
-    fn leaf_points_are_bit_reversed_powers() {
+    fn leaf_points_are_the_subgroup_in_order() {
         let omega = F::two_adic_generator(3);
         assert_eq!(leaf_point(0, 3), F::ONE);
-        assert_eq!(leaf_point(1, 3), omega.exp_u64(4));
-        assert_eq!(leaf_point(3, 3), omega.exp_u64(6));
+        assert_eq!(leaf_point(3, 3), omega.exp_u64(3));
+        assert_eq!(leaf_point(7, 3) * omega, F::ONE);
     }
 }

@@ -122,7 +122,9 @@ impl Profile {
             levels,
             log_final: log_length,
         };
-        profile.ledger(MAX_TREES, MAX_LOG_COLUMNS).require(TARGET_BITS)?;
+        profile
+            .ledger(MAX_TREES, MAX_LOG_COLUMNS)
+            .require(TARGET_BITS)?;
         Ok(profile)
     }
 
@@ -185,8 +187,15 @@ mod tests {
         let profile = Profile::new(18).unwrap();
         assert_eq!(profile.queries(), 345);
         let rows: Vec<u32> = profile.levels().iter().map(|l| l.log_rows).collect();
-        let rates: Vec<u32> = profile.levels().iter().map(|l| l.log_inverse_rate).collect();
-        assert_eq!((rows, rates, profile.log_final()), (vec![14, 10], vec![3, 4], 10));
+        let rates: Vec<u32> = profile
+            .levels()
+            .iter()
+            .map(|l| l.log_inverse_rate)
+            .collect();
+        assert_eq!(
+            (rows, rates, profile.log_final()),
+            (vec![14, 10], vec![3, 4], 10)
+        );
     }
 
     #[test]

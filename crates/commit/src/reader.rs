@@ -11,7 +11,10 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(proof: &'a [u8]) -> Self {
-        Self { rest: proof, total: proof.len() }
+        Self {
+            rest: proof,
+            total: proof.len(),
+        }
     }
 
     pub(crate) fn offset(&self) -> usize {
@@ -21,12 +24,14 @@ impl<'a> Reader<'a> {
     /// The next `count` bytes, borrowed: nothing is allocated for a length that is not there.
     pub(crate) fn bytes(&mut self, count: usize, at: Location) -> Result<&'a [u8], OpeningError> {
         let (head, tail) =
-            self.rest.split_at_checked(count).ok_or_else(|| OpeningError::UnexpectedEnd {
-                at,
-                offset: self.offset(),
-                needed: count,
-                left: self.rest.len(),
-            })?;
+            self.rest
+                .split_at_checked(count)
+                .ok_or_else(|| OpeningError::UnexpectedEnd {
+                    at,
+                    offset: self.offset(),
+                    needed: count,
+                    left: self.rest.len(),
+                })?;
         self.rest = tail;
         Ok(head)
     }
@@ -40,7 +45,10 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn e(&mut self, at: Location) -> Result<E, OpeningError> {
         let bytes = self.array(at)?;
-        e_from_bytes(bytes).map_err(|_| OpeningError::NotCanonical { at, offset: self.offset() })
+        e_from_bytes(bytes).map_err(|_| OpeningError::NotCanonical {
+            at,
+            offset: self.offset(),
+        })
     }
 
     pub(crate) fn es(&mut self, count: usize, at: Location) -> Result<Vec<E>, OpeningError> {
@@ -50,7 +58,9 @@ impl<'a> Reader<'a> {
             .as_chunks::<E_BYTES>()
             .0
             .iter()
-            .map(|&chunk| e_from_bytes(chunk).map_err(|_| OpeningError::NotCanonical { at, offset }))
+            .map(|&chunk| {
+                e_from_bytes(chunk).map_err(|_| OpeningError::NotCanonical { at, offset })
+            })
             .collect()
     }
 
@@ -59,17 +69,15 @@ impl<'a> Reader<'a> {
         if self.rest.is_empty() {
             Ok(())
         } else {
-            Err(OpeningError::TrailingBytes { extra: self.rest.len() })
+            Err(OpeningError::TrailingBytes {
+                extra: self.rest.len(),
+            })
         }
     }
 }
 
 /// The base-field elements in `bytes`, whose length is a multiple of eight.
-pub(crate) fn elements(
-    bytes: &[u8],
-    at: Location,
-    offset: usize,
-) -> Result<Vec<F>, OpeningError> {
+pub(crate) fn elements(bytes: &[u8], at: Location, offset: usize) -> Result<Vec<F>, OpeningError> {
     bytes
         .as_chunks::<F_BYTES>()
         .0

@@ -2,8 +2,8 @@
 //!
 //! Variables are bound from the most significant bit of the index down.
 
-use veritune_field::traits::{ExtensionField, Field, PackedFieldExtension, PackedValue};
 use veritune_field::traits::PrimeCharacteristicRing;
+use veritune_field::traits::{ExtensionField, Field, PackedFieldExtension, PackedValue};
 use veritune_field::{E, F};
 
 type Packing = <F as Field>::Packing;
@@ -51,7 +51,13 @@ impl Weights {
             let both = coordinate * challenge;
             self.eq.coefficient *= E::ONE - coordinate - challenge + both + both;
         }
-        self.eq.point = self.eq.point.iter().skip(challenges.len()).copied().collect();
+        self.eq.point = self
+            .eq
+            .point
+            .iter()
+            .skip(challenges.len())
+            .copied()
+            .collect();
         for weight in &mut self.powers {
             for (bit, &challenge) in (0..self.log_length).rev().zip(challenges) {
                 let power = weight.x.exp_power_of_2(bit);
@@ -67,7 +73,12 @@ impl Weights {
         let eq: E = table.iter().zip(vector).map(|(&a, &b)| a * b).sum();
         let points: Vec<F> = self.powers.iter().map(|weight| weight.x).collect();
         let values = evaluate_at(vector, &points);
-        let powers: E = self.powers.iter().zip(values).map(|(w, value)| w.coefficient * value).sum();
+        let powers: E = self
+            .powers
+            .iter()
+            .zip(values)
+            .map(|(w, value)| w.coefficient * value)
+            .sum();
         self.eq.coefficient * eq + powers
     }
 }
@@ -95,13 +106,20 @@ mod tests {
 
     #[test]
     fn folding_a_weight_equals_folding_its_table() {
-        let e = |n: u64| E::from(F::from_u64(n)) * E::from_u64(0x1234_5678_9abc) + E::from_u64(n * n);
+        let e =
+            |n: u64| E::from(F::from_u64(n)) * E::from_u64(0x1234_5678_9abc) + E::from_u64(n * n);
         let point = [e(3), e(5), e(7)];
         let x = F::from_u64(11);
         let vector: Vec<E> = (0..8).map(|i| e(100 + i)).collect();
         let mut weights = Weights {
-            eq: EqWeight { coefficient: e(2), point: point.to_vec() },
-            powers: vec![PowerWeight { coefficient: e(9), x }],
+            eq: EqWeight {
+                coefficient: e(2),
+                point: point.to_vec(),
+            },
+            powers: vec![PowerWeight {
+                coefficient: e(9),
+                x,
+            }],
             log_length: 3,
         };
         let mut dense: Vec<E> = eq_table(&point).iter().map(|&v| v * e(2)).collect();
@@ -112,8 +130,9 @@ mod tests {
         assert_eq!(weights.inner_product(&vector), expected);
         let challenge = e(42);
         weights.fold(&[challenge]);
-        let folded: Vec<E> =
-            (0..4).map(|i| dense[i] + challenge * (dense[i + 4] - dense[i])).collect();
+        let folded: Vec<E> = (0..4)
+            .map(|i| dense[i] + challenge * (dense[i + 4] - dense[i]))
+            .collect();
         let short = &vector[..4];
         let expected: E = folded.iter().zip(short).map(|(&a, &b)| a * b).sum();
         assert_eq!(weights.inner_product(short), expected);

@@ -162,28 +162,21 @@ pub fn read_file(root: &Path, path: &str, limit: u64) -> Result<Vec<u8>, Refusal
     if !metadata.is_file() {
         return Err(not_regular(path));
     }
-    let too_large = |size: u64| {
-        Refusal::new(
-            FILE_TOO_LARGE,
-            path,
-            format_args!("at most {limit} bytes"),
-            format_args!("{size} bytes"),
-        )
-    };
-    if metadata.len() > limit {
-        return Err(too_large(metadata.len()));
-    }
     let mut bytes = Vec::new();
     let file = fs::File::open(&full_path).map_err(|error| unreadable(path, &error))?;
-    // The file may have grown since: one byte more than the limit shows it.
+    // One byte more than the limit shows that there are more.
     file.take(limit.saturating_add(1))
         .read_to_end(&mut bytes)
         .map_err(|error| unreadable(path, &error))?;
-    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    if size > limit {
-        return Err(too_large(size));
+    if u64::try_from(bytes.len()).is_ok_and(|size| size <= limit) {
+        return Ok(bytes);
     }
-    Ok(bytes)
+    Err(Refusal::new(
+        FILE_TOO_LARGE,
+        path,
+        format_args!("at most {limit} bytes"),
+        "more",
+    ))
 }
 
 fn not_regular(location: &str) -> Refusal {

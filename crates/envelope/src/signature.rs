@@ -147,22 +147,19 @@ impl PublicKey {
 
     /// Accepts iff `signature` is the one DER form of a lower-`s` signature of `message` under this key.
     ///
-    /// 1. It is DER, and the only DER of its two numbers.
+    /// 1. It is DER; the reader accepts one DER text for a pair of numbers.
     /// 2. Its `s` is the lower one.
     /// 3. It verifies.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), Refusal> {
         let refuse =
             |code, expected: &str, got: &str| Refusal::new(code, "the signature", expected, got);
-        let parsed = Signature::from_der(signature)
-            .ok()
-            .filter(|parsed| parsed.to_der().as_bytes() == signature) // 1
-            .ok_or_else(|| {
-                refuse(
-                    SIGNATURE_ENCODING,
-                    "a DER encoded P-256 signature",
-                    "other bytes",
-                )
-            })?;
+        let parsed = Signature::from_der(signature).ok().ok_or_else(|| {
+            refuse(
+                SIGNATURE_ENCODING,
+                "a DER encoded P-256 signature",
+                "other bytes",
+            )
+        })?;
         if parsed.normalize_s() != parsed {
             return Err(refuse(SIGNATURE_HIGH_S, "the lower s", "the higher s")); // 2
         }
@@ -267,6 +264,16 @@ mod tests {
                 changed[position] ^= 1 << bit;
                 assert!(public.verify(b"message", &changed).is_err());
             }
+        }
+        // The same numbers in BER: a long form length, a zero too many, an indefinite length.
+        let body = &signature[2..];
+        let length = signature[1];
+        let long_form = [&[0x30, 0x81, length], body].concat();
+        let indefinite = [&[0x30, 0x80], body, &[0, 0]].concat();
+        let zero = [&[0x30, length + 1, 2, body[1] + 1, 0], &body[2..]].concat();
+        for other in [long_form, indefinite, zero] {
+            let refusal = public.verify(b"message", &other).unwrap_err();
+            assert_eq!(refusal.code(), SIGNATURE_ENCODING);
         }
         let mut long = signature.clone();
         long.push(0);

@@ -155,7 +155,7 @@ fn one_fault_per_directory() {
             |root| {
                 fs::write(
                     root.join("veritune/proofs/step-0.bin"),
-                    "longer than it was, really",
+                    "longer by far than it was before",
                 )
                 .unwrap()
             },

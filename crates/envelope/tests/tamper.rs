@@ -2,191 +2,20 @@
 //!
 //! A field without a row fails the test, so a new field needs a row.
 
+mod certificate;
 mod mutation;
 
-use mutation::{CHANGES, Change, field, places, tamper};
+use certificate::{claims, digest, plan};
+use mutation::manifest::{Row, SHAPE, element, member, run};
 use serde_json::Value as Json;
 use std::fs;
-use veritune_envelope::canonical_json::{self, Value};
 use veritune_envelope::codes::*;
 use veritune_envelope::directory::list_certificate;
 use veritune_envelope::dsse::Envelope;
 use veritune_envelope::index::{INDEX_NAME, Index};
 use veritune_envelope::signature::{SigningKey, TrustedKeys};
 use veritune_envelope::statement::*;
-use veritune_envelope::{Code, Digest, Refusal, Verdict, bundle};
-
-/// What each change of a field leads to. `None`: another well-formed document, which the next check compares.
-struct Row {
-    field: &'static str,
-    mutate: Option<Code>,
-    drop: Option<Code>,
-    duplicate: Option<Code>,
-    retype: Option<Code>,
-    extend: Option<Code>,
-}
-
-const SHAPE: Option<Code> = Some(JSON_SHAPE);
-const TWICE: Option<Code> = Some(JSON_DUPLICATE_KEY);
-
-/// A member that must be there.
-const fn member(field: &'static str, mutate: Option<Code>) -> Row {
-    Row {
-        field,
-        mutate,
-        drop: SHAPE,
-        duplicate: TWICE,
-        retype: SHAPE,
-        extend: SHAPE,
-    }
-}
-
-/// An element of an array.
-const fn element(
-    field: &'static str,
-    mutate: Option<Code>,
-    drop: Option<Code>,
-    duplicate: Option<Code>,
-) -> Row {
-    Row {
-        field,
-        mutate,
-        drop,
-        duplicate,
-        retype: SHAPE,
-        extend: SHAPE,
-    }
-}
-
-/// Runs all changes; returns the number of refused ones.
-fn run(document: &[u8], rows: &[Row], read: impl Fn(&[u8]) -> Result<Vec<u8>, Refusal>) -> usize {
-    assert_eq!(
-        read(document).unwrap(),
-        document,
-        "the untouched document is read and written again"
-    );
-    let json: Json = serde_json::from_slice(document).unwrap();
-    let mut refused = 0;
-    let mut fields = Vec::new();
-    for path in places(&json) {
-        let name = field(&path);
-        let row = rows.iter().find(|row| row.field == name);
-        let row = row.unwrap_or_else(|| panic!("no row for `{name}`"));
-        fields.push(name.clone());
-        for change in CHANGES {
-            let Some(text) = tamper(&json, &path, change) else {
-                continue;
-            };
-            let expected = match change {
-                Change::Mutate => row.mutate,
-                Change::Retype => row.retype,
-                Change::Drop => row.drop,
-                Change::Duplicate => row.duplicate,
-                Change::Extend => row.extend,
-            };
-            match (read(text.as_bytes()), expected) {
-                (Err(refusal), Some(code)) => {
-                    assert_eq!(refusal.code(), code, "{change:?} of {name}: {refusal}");
-                    refused += 1;
-                }
-                (Ok(bytes), None) => {
-                    assert_eq!(bytes, text.as_bytes(), "{change:?} of {name}");
-                    assert_ne!(bytes, document, "{change:?} of {name}");
-                }
-                (result, _) => panic!("{change:?} of {name}: {result:?}, expected {expected:?}"),
-            }
-        }
-    }
-    for row in rows {
-        assert!(
-            fields.iter().any(|name| name == row.field),
-            "a row for no field: {}",
-            row.field
-        );
-    }
-    for (suffix, code) in [
-        ("x", JSON_TRAILING),
-        ("{}", JSON_TRAILING),
-        ("\0", JSON_TRAILING),
-    ] {
-        let long = [document, suffix.as_bytes()].concat();
-        assert_eq!(read(&long).unwrap_err().code(), code);
-    }
-    for end in 0..document.len() {
-        assert!(read(&document[..end]).is_err());
-    }
-    refused
-}
-
-fn digest(text: &str) -> Digest {
-    Digest::sha256(text.as_bytes())
-}
-
-fn claims() -> Statement<ClaimsV1> {
-    let spec = br#"{"num_layers":30,"log_rows":"12"}"#;
-    let proof = |name: &str, kind, step| ProofFile {
-        name: format!("proofs/{name}.bin"),
-        sha256: digest(name),
-        kind,
-        step,
-    };
-    let claim = |kind: &str, word| Claim {
-        kind: kind.to_owned(),
-        word,
-        detail: "A sentence.".to_owned(),
-    };
-    Statement {
-        subject: vec![Subject::of("adapter_model.safetensors", b"weights")],
-        predicate: ClaimsV1 {
-            schema: ClaimsSchema::V1,
-            plan_digest: digest("plan"),
-            program_digest: digest("program"),
-            spec: canonical_json::parse(spec, 100).unwrap(),
-            base: base(),
-            dataset_root: digest("dataset"),
-            num_steps: 2,
-            state_roots: vec![digest("0"), digest("1"), digest("2")],
-            proofs: vec![
-                proof("step-0", ProofKind::Step, Some(0)),
-                proof("step-1", ProofKind::Step, Some(1)),
-                proof("settlement", ProofKind::Settlement, None),
-                proof("release", ProofKind::Release, None),
-            ],
-            claims: vec![
-                claim("training", Word::ZkProof),
-                claim("licences", Word::SelfDeclared),
-            ],
-            not_claimed: vec!["That the data is good.".to_owned()],
-            ledger: Ledger {
-                rows: vec![LedgerRow {
-                    source: "sumcheck".to_owned(),
-                    bits: 153,
-                    assumption: "none".to_owned(),
-                }],
-                total_bits: 143,
-                max_proofs: 1000,
-            },
-            created_by: tool(),
-        },
-    }
-}
-
-fn base() -> BaseCommitment {
-    BaseCommitment {
-        files: vec![BaseFile {
-            name: "model.safetensors".to_owned(),
-            sha256: digest("base"),
-        }],
-        root: digest("base root"),
-    }
-}
-
-fn tool() -> Tool {
-    Tool {
-        name: "veritune".to_owned(),
-        version: "0.1.0".to_owned(),
-    }
-}
+use veritune_envelope::{Digest, Refusal, Verdict, bundle, canonical_json};
 
 fn reread<P: Predicate + Clone>(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
     Statement::<P>::from_bytes(bytes)?.to_bytes()
@@ -292,19 +121,7 @@ fn claims_statement() {
 
 #[test]
 fn plan_statement() {
-    let recipe = canonical_json::parse(br#"{"r":8}"#, 100).unwrap();
-    let plan = PlanV1 {
-        schema: PlanSchema::V1,
-        plan_number: 0,
-        recipe,
-        spec: claims().predicate.spec,
-        program_digest: digest("program"),
-        base: base(),
-        dataset_root: digest("dataset"),
-        sampler_key_commitment: Some(digest("sampler")),
-        num_steps: 2,
-        created_by: tool(),
-    };
+    let plan = plan();
     let file = canonical_json::to_bytes(&plan).unwrap();
     assert_eq!(plan.digest().unwrap(), Digest::sha256(&file));
     let statement = Statement {
@@ -439,51 +256,4 @@ fn certificate_index() {
         })
     };
     run(&bytes, &first, reordered);
-}
-
-/// Values that no single change reaches.
-#[test]
-fn values_of_the_claims() {
-    let refuse = |change: fn(&mut ClaimsV1)| {
-        let mut statement = claims();
-        change(&mut statement.predicate);
-        statement.to_bytes().unwrap_err().code()
-    };
-    assert_eq!(refuse(|p| p.num_steps = u64::MAX), CLAIMS_STATE_ROOTS);
-    assert_eq!(refuse(|p| p.state_roots.clear()), CLAIMS_STATE_ROOTS);
-    assert_eq!(refuse(|p| p.proofs[2].step = Some(1)), CLAIMS_PROOF_FILE);
-    for name in [
-        "proofs/../x",
-        "/etc/x",
-        "proofs/",
-        "proofs/a/b",
-        "proofs/.x",
-        "x.bin",
-    ] {
-        let mut statement = claims();
-        statement.predicate.proofs[0].name = name.to_owned();
-        let refusal = statement.to_bytes().unwrap_err();
-        assert_eq!(
-            (refusal.code(), refusal.location()),
-            (CLAIMS_PROOF_FILE, "predicate.proofs[0].name")
-        );
-    }
-    assert_eq!(
-        refuse(|p| p.claims[1].kind = "training".to_owned()),
-        CLAIMS_CLAIM
-    );
-    assert_eq!(refuse(|p| p.not_claimed[0].clear()), CLAIMS_NOT_CLAIMED);
-    assert_eq!(refuse(|p| p.ledger.max_proofs = 0), CLAIMS_LEDGER);
-    assert_eq!(refuse(|p| p.ledger.max_proofs = 1 << 60), JSON_NUMBER);
-    assert_eq!(
-        claims().predicate.step_proof(1).unwrap().name,
-        "proofs/step-1.bin"
-    );
-    assert_eq!(claims().predicate.step_proof(2), None);
-    for word in Word::ALL {
-        assert_eq!(
-            canonical_json::to_value(&word).unwrap(),
-            Value::String(word.to_string())
-        );
-    }
 }

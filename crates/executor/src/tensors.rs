@@ -16,7 +16,9 @@ pub struct Tensors<C> {
 impl<C: Copy + Default> Tensors<C> {
     /// Buffers without values, one per tensor of `program`.
     pub fn empty(program: &Program) -> Self {
-        let shapes: Vec<_> = (0..program.tensors.len()).map(|i| program.shape(TensorId(i))).collect();
+        let shapes: Vec<_> = (0..program.tensors.len())
+            .map(|i| program.shape(TensorId(i)))
+            .collect();
         let buffers = shapes.iter().map(|_| Arc::new(Vec::new())).collect();
         Self { shapes, buffers }
     }
@@ -62,13 +64,17 @@ impl<C: Copy + Default> Tensors<C> {
     /// If `values` does not have [`num_values`](Self::num_values) entries.
     pub fn set(&mut self, id: TensorId, values: impl Into<Arc<Vec<C>>>) {
         let values = values.into();
-        assert_eq!(values.len(), self.num_values(id), "one value per active index");
+        assert_eq!(
+            values.len(),
+            self.num_values(id),
+            "one value per active index"
+        );
         self.buffers[id.0] = values;
     }
 
     /// The buffer, to change; copied first if it is shared.
     pub fn get_mut(&mut self, id: TensorId) -> &mut [C] {
-        Arc::make_mut(&mut self.buffers[id.0])
+        Arc::make_mut(&mut self.buffers[id.0]).as_mut_slice()
     }
 
     /// Distance in the buffer between neighbours along each axis.

@@ -55,7 +55,9 @@ pub enum ModelError {
         got: String,
     },
     /// A configuration field that may change the computation is not known.
-    #[error("{file}: field {field} is not supported; remove it only if it does not change the model's output")]
+    #[error(
+        "{file}: field {field} is not supported; remove it only if it does not change the model's output"
+    )]
     UnknownField {
         /// File name inside the model directory.
         file: String,

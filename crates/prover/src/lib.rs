@@ -1,3 +1,4 @@
 //! Proves what the verifier checks.
 
+pub mod argument;
 pub mod commit;

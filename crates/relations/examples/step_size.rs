@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         log_rows: 16,
     };
     let start = std::time::Instant::now();
-    let program = step::build(&spec, 3, &[7])?;
+    let program = step::build(&spec, 3, &[7])?.program;
     println!("built in {:?}", start.elapsed());
     let layout = Layout::new(&program);
     println!("tensors {} equations {} lookups {} steps {}", program.tensors.len(), program.equations.len(), program.lookups.len(), program.steps.len());

@@ -6,8 +6,11 @@
 pub mod builder;
 pub mod constants;
 pub mod fixed;
+pub mod initial;
 pub mod layout;
 pub mod program;
+pub mod release;
+pub mod sampler;
 pub mod scales;
 pub mod spec;
 pub mod step;

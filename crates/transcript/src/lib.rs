@@ -16,11 +16,16 @@
 //! Source: the labelled framing follows Merlin; the state chaining is BLAKE3 keyed mode (BLAKE3
 //! specification, section 2.3).
 
-#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::as_conversions)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::as_conversions
+)]
 #![deny(clippy::panic)]
 
-use veritune_field::{E, E_BYTES, F, F_BYTES, P, e_to_bytes, f_from_bytes};
 use veritune_field::traits::{BasedVectorSpace, PrimeCharacteristicRing};
+use veritune_field::{E, E_BYTES, F, F_BYTES, P, e_to_bytes, f_from_bytes};
 
 const KDF_CONTEXT: &str = "veritune transcript v1 initial state";
 const TAG_ABSORB: u8 = 1;
@@ -38,7 +43,9 @@ pub struct Transcript {
 impl Transcript {
     /// A transcript that starts from the protocol identifier.
     pub fn new(protocol_id: &[u8]) -> Self {
-        Self { state: blake3::derive_key(KDF_CONTEXT, protocol_id) }
+        Self {
+            state: blake3::derive_key(KDF_CONTEXT, protocol_id),
+        }
     }
 
     /// Binds every later challenge to `message` under `label`.
@@ -89,7 +96,9 @@ impl Transcript {
     /// `log_size` is at most 63.
     pub fn challenge_indices(&mut self, label: &str, count: usize, log_size: u32) -> Vec<u64> {
         let mut reader = self.challenge_reader(label);
-        let mask = 1_u64.checked_shl(log_size).map_or(u64::MAX, |size| size.wrapping_sub(1));
+        let mask = 1_u64
+            .checked_shl(log_size)
+            .map_or(u64::MAX, |size| size.wrapping_sub(1));
         let mut indices = Vec::with_capacity(count);
         for _ in 0..count {
             indices.push(next_u64(&mut reader) & mask);
@@ -180,14 +189,20 @@ mod tests {
         assert_eq!(indices.len(), 4096);
         assert!(indices.iter().all(|&i| i < 32));
         assert!((0..32).all(|i| indices.contains(&i)));
-        assert!(transcript.challenge_indices("i", 10, 0).iter().all(|&i| i == 0));
+        assert!(
+            transcript
+                .challenge_indices("i", 10, 0)
+                .iter()
+                .all(|&i| i == 0)
+        );
     }
 
     #[test]
     fn a_known_answer_fixes_the_wire_behaviour() {
         let mut transcript = Transcript::new(b"veritune test");
         transcript.absorb("message", b"hello");
-        let mut expected = blake3::Hasher::new_keyed(&blake3::derive_key(KDF_CONTEXT, b"veritune test"));
+        let mut expected =
+            blake3::Hasher::new_keyed(&blake3::derive_key(KDF_CONTEXT, b"veritune test"));
         expected.update(&[1]);
         expected.update(&7_u64.to_le_bytes());
         expected.update(b"message");

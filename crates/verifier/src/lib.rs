@@ -1,1 +1,3 @@
 //! Checks certificates; links neither prover nor executor.
+
+pub mod statement;

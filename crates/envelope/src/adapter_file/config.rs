@@ -252,8 +252,8 @@ mod tests {
             |config| config.base_model_name_or_path.clear(),
             |config| config.base_model_name_or_path.push('"'),
             |config| config.base_model_name_or_path.push('é'),
-            |config| drop(config.rank_pattern.insert("a\\".to_owned(), 1)),
-            |config| drop(config.alpha_pattern.insert("a".to_owned(), 0)),
+            |config| config.rank_pattern = BTreeMap::from([("a\\".to_owned(), 1)]),
+            |config| config.alpha_pattern = BTreeMap::from([("a".to_owned(), 0)]),
         ];
         for change in cases {
             let mut config = example();

@@ -1,5 +1,7 @@
 //! Every single change of a JSON document, derived from the document: each member and each element × change.
 
+pub mod manifest;
+
 use serde_json::Value;
 use std::fmt::Write as _;
 

@@ -14,7 +14,7 @@ mod randomness;
 mod sumcheck;
 mod tree;
 
-pub use open::{OpenError, open, open_with_report, OpeningReport};
+pub use open::{OpenError, OpeningReport, open, open_with_report};
 pub use randomness::Randomness;
 pub use tree::{CommittedTree, commit};
 

@@ -9,9 +9,14 @@ use veritune_commit::{
     Digest, Labels, Level, MAX_TREES, Profile, TreeHash, absorb_statement, eq_table, sorted_unique,
     tree_point,
 };
-use veritune_field::traits::{BasedVectorSpace, PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
+use veritune_field::traits::{
+    BasedVectorSpace, PackedFieldExtension, PackedValue, PrimeCharacteristicRing,
+};
 use veritune_field::{E, E_BYTES, F, F_BYTES, e_to_bytes, f_to_bytes};
 use veritune_transcript::Transcript;
+
+/// Enough scalar work to hide the cost of scheduling.
+const ELEMENTS_PER_TASK: usize = 1 << 12;
 
 /// Why the prover refuses to open.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,7 +70,7 @@ pub fn open(
     open_with_report(profile, trees, weights, target, transcript).map(|(proof, _)| proof)
 }
 
-/// [`open`], with the bytes of every component.
+/// [`open()`], with the bytes of every component.
 pub fn open_with_report(
     profile: &Profile,
     trees: &mut [&mut CommittedTree],
@@ -73,24 +78,61 @@ pub fn open_with_report(
     target: E,
     transcript: &mut Transcript,
 ) -> Result<(Vec<u8>, OpeningReport), OpenError> {
+    prove(profile, trees, weights, target, transcript, &HONEST)
+}
+
+/// Where the malicious provers of the tests depart from the protocol.
+pub(super) struct Deviation {
+    /// Changes the values and the mask value before they are sent.
+    pub(super) values: fn(&mut [E], &mut E),
+    /// Changes the vector of a level, from 1, before it is committed, and the last one before it is sent.
+    pub(super) vector: fn(usize, &mut [E]),
+    /// False when the target is false: then the honest prover's own checks are left out.
+    pub(super) honest: bool,
+}
+
+/// No deviation.
+pub(super) const HONEST: Deviation = Deviation {
+    values: |_, _| (),
+    vector: |_, _| (),
+    honest: true,
+};
+
+pub(super) fn prove(
+    profile: &Profile,
+    trees: &mut [&mut CommittedTree],
+    weights: Vec<Vec<E>>,
+    target: E,
+    transcript: &mut Transcript,
+    deviation: &Deviation,
+) -> Result<(Vec<u8>, OpeningReport), OpenError> {
     check(trees, &weights)?;
     for tree in trees.iter_mut() {
         tree.spend();
     }
-    let mask = trees.iter_mut().find_map(|tree| tree.mask.take()).expect("checked: one mask");
+    let mask = trees
+        .iter_mut()
+        .find_map(|tree| tree.mask.take())
+        .expect("checked: one mask");
     let trees: Vec<&CommittedTree> = trees.iter().map(|tree| &**tree).collect();
     let statement: Vec<_> = trees.iter().map(|tree| (tree.shape, tree.root())).collect();
     absorb_statement(transcript, profile, &statement, target);
     let mut proof = Proof::default();
 
     // 1. Sumcheck over rows and columns.
-    let (z, values) = sumcheck(profile, &trees, weights, target, transcript, &mut proof);
+    let (z, mut values, consistent) =
+        sumcheck(profile, &trees, weights, target, transcript, &mut proof);
+    debug_assert!(
+        consistent || !deviation.honest,
+        "the target is not the sum of the inner products"
+    );
     proof.mark("sumcheck");
 
     // 2. Values at the final point.
     let num_rows = profile.log_rows() as usize;
     let eq_rows = eq_table(&z[..num_rows]);
-    let mask_value = dot(&eq_rows, &mask);
+    let mut mask_value = dot(&eq_rows, &mask);
+    (deviation.values)(&mut values, &mut mask_value);
     transcript.absorb_e(Labels::VALUES, &values);
     transcript.absorb_e(Labels::VALUES, &[mask_value]);
     proof.elements(&values);
@@ -106,7 +148,10 @@ pub fn open_with_report(
         power *= gamma;
         claim += power * value;
         let point = tree_point(profile, &z, tree.shape.log_columns);
-        let columns: Vec<E> = eq_table(&point[num_rows..]).into_iter().map(|v| v * power).collect();
+        let columns: Vec<E> = eq_table(&point[num_rows..])
+            .into_iter()
+            .map(|v| v * power)
+            .collect();
         add_combined_columns(&mut vector, &tree.vector, &columns);
     }
 
@@ -114,6 +159,7 @@ pub fn open_with_report(
     let mut weights = eq_rows;
     let mut previous: Option<Oracle> = None;
     for (index, level) in profile.levels().iter().enumerate() {
+        (deviation.vector)(index + 1, &mut vector);
         let oracle = Oracle::new(level, &vector);
         transcript.absorb(Labels::ROOT, &oracle.merkle.root());
         proof.bytes.extend_from_slice(&oracle.merkle.root());
@@ -127,13 +173,22 @@ pub fn open_with_report(
                 }
                 (log_domain, positions)
             }
-            Some(oracle) => (oracle.level.log_domain(), oracle.answer(transcript, &mut proof)),
+            Some(oracle) => (
+                oracle.level.log_domain(),
+                oracle.answer(transcript, &mut proof),
+            ),
         };
         let beta = transcript.challenge_e(Labels::BETA);
         claim += add_query_weights(&mut weights, &vector, beta, &positions, log_domain);
         let mut product = ProductSumcheck::over_extension(weights, vector);
         for _ in 0..level.log_columns {
-            let challenge = round(transcript, &mut proof, Labels::FOLD, product.polynomial(), &mut claim);
+            let challenge = round(
+                transcript,
+                &mut proof,
+                Labels::FOLD,
+                product.polynomial(),
+                &mut claim,
+            );
             product.bind(challenge);
         }
         (weights, vector) = product.into_parts();
@@ -142,7 +197,8 @@ pub fn open_with_report(
     }
 
     // 5. The last vector.
-    debug_assert_eq!(dot(&weights, &vector), claim);
+    debug_assert!(dot(&weights, &vector) == claim || !deviation.honest);
+    (deviation.vector)(profile.levels().len() + 1, &mut vector);
     transcript.absorb_e(Labels::FINAL, &vector);
     proof.elements(&vector);
     proof.mark("final vector");
@@ -150,16 +206,30 @@ pub fn open_with_report(
         oracle.answer(transcript, &mut proof);
         proof.mark("last oracle rows");
     }
-    Ok((proof.bytes, OpeningReport { components: proof.components }))
+    Ok((
+        proof.bytes,
+        OpeningReport {
+            components: proof.components,
+        },
+    ))
 }
 
 fn check(trees: &[&mut CommittedTree], weights: &[Vec<E>]) -> Result<(), OpenError> {
-    let masked = trees.iter().filter(|tree| tree.shape.masked && tree.mask.is_some()).count();
+    let masked = trees
+        .iter()
+        .filter(|tree| tree.shape.masked && tree.mask.is_some())
+        .count();
     for (tree, committed) in trees.iter().enumerate() {
         if committed.spent() >= committed.shape.budget {
-            return Err(OpenError::BudgetSpent { tree, spent: committed.spent() });
+            return Err(OpenError::BudgetSpent {
+                tree,
+                spent: committed.spent(),
+            });
         }
-        if weights.get(tree).is_none_or(|w| w.len() > committed.vector.len()) {
+        if weights
+            .get(tree)
+            .is_none_or(|w| w.len() > committed.vector.len())
+        {
             return Err(OpenError::Weights { tree });
         }
     }
@@ -167,12 +237,15 @@ fn check(trees: &[&mut CommittedTree], weights: &[Vec<E>]) -> Result<(), OpenErr
         return Err(OpenError::Weights { tree: trees.len() });
     }
     if masked != 1 || trees.len() > MAX_TREES {
-        return Err(OpenError::Trees { trees: trees.len(), masked });
+        return Err(OpenError::Trees {
+            trees: trees.len(),
+            masked,
+        });
     }
     Ok(())
 }
 
-/// Step 1: returns the final point and the values of the vectors there.
+/// Step 1: returns the final point, the values of the vectors there, and whether they match the claim.
 fn sumcheck(
     profile: &Profile,
     trees: &[&CommittedTree],
@@ -180,17 +253,24 @@ fn sumcheck(
     target: E,
     transcript: &mut Transcript,
     proof: &mut Proof,
-) -> (Vec<E>, Vec<E>) {
+) -> (Vec<E>, Vec<E>, bool) {
     let mut products: Vec<ProductSumcheck<'_>> = trees
         .iter()
         .zip(weights)
         .map(|(tree, weights)| ProductSumcheck::over_base(weights, &tree.vector))
         .collect();
-    let widest = trees.iter().map(|tree| tree.shape.log_columns).max().unwrap_or(0);
+    let widest = trees
+        .iter()
+        .map(|tree| tree.shape.log_columns)
+        .max()
+        .unwrap_or(0);
     let mut claim = target;
     let mut z = Vec::new();
     for _ in 0..profile.log_rows() {
-        let polynomial = products.iter().map(ProductSumcheck::polynomial).fold([E::ZERO; 2], sum);
+        let polynomial = products
+            .iter()
+            .map(ProductSumcheck::polynomial)
+            .fold([E::ZERO; 2], sum);
         let challenge = round(transcript, proof, Labels::SUMCHECK, polynomial, &mut claim);
         z.push(challenge);
         for product in &mut products {
@@ -206,8 +286,11 @@ fn sumcheck(
             .zip(trees)
             .zip(&scales)
             .map(|((product, tree), &scale)| {
-                let [constant, leading] =
-                    if waits(tree) { [product.claim(), E::ZERO] } else { product.polynomial() };
+                let [constant, leading] = if waits(tree) {
+                    [product.claim(), E::ZERO]
+                } else {
+                    product.polynomial()
+                };
                 [scale * constant, scale * leading]
             })
             .fold([E::ZERO; 2], sum);
@@ -228,12 +311,16 @@ fn sumcheck(
             (weights[0], vector[0])
         })
         .collect();
-    debug_assert_eq!(
-        finals.iter().zip(&scales).map(|(&(w, f), &scale)| scale * w * f).sum::<E>(),
-        claim,
-        "the target is not the sum of the inner products"
-    );
-    (z, finals.into_iter().map(|(_, value)| value).collect())
+    let last = finals
+        .iter()
+        .zip(&scales)
+        .map(|(&(w, f), &scale)| scale * w * f)
+        .sum::<E>();
+    (
+        z,
+        finals.into_iter().map(|(_, value)| value).collect(),
+        last == claim,
+    )
 }
 
 fn sum(a: [E; 2], b: [E; 2]) -> [E; 2] {
@@ -293,25 +380,20 @@ fn add_query_weights(
     log_domain: u32,
 ) -> E {
     let mut sparse = vec![E::ZERO; 1 << log_domain];
-    let mut power = E::ONE;
-    for &position in positions {
-        power *= beta;
-        sparse[reverse(position, log_domain)] = power;
+    for (&position, power) in positions.iter().zip(beta.shifted_powers(beta)) {
+        sparse[position as usize] = power;
     }
-    let spread = transform(E::flatten_to_base(sparse), 3);
-    let rows = spread.as_chunks::<3>().0;
-    let mut claims = E::ZERO;
-    for (b, (slot, &value)) in weights.iter_mut().zip(vector).enumerate() {
-        let coefficients = rows[reverse(b as u64, log_domain)];
-        let weight = E::from_basis_coefficients_fn(|i| coefficients[i]);
-        *slot += weight;
-        claims += weight * value;
-    }
-    claims
-}
-
-fn reverse(index: u64, log_size: u32) -> usize {
-    (index.reverse_bits() >> (64 - log_size)) as usize
+    let spread = E::reconstitute_from_base(transform(E::flatten_to_base(sparse), 3));
+    weights
+        .par_iter_mut()
+        .zip(vector)
+        .zip(&spread)
+        .with_min_len(ELEMENTS_PER_TASK)
+        .map(|((slot, &value), &weight)| {
+            *slot += weight;
+            weight * value
+        })
+        .reduce(|| E::ZERO, |a, b| a + b)
 }
 
 fn draw(transcript: &mut Transcript, queries: u32, log_domain: u32) -> Vec<u64> {
@@ -319,7 +401,11 @@ fn draw(transcript: &mut Transcript, queries: u32, log_domain: u32) -> Vec<u64> 
 }
 
 fn dot(a: &[E], b: &[E]) -> E {
-    a.iter().zip(b).map(|(&a, &b)| a * b).sum()
+    a.par_iter()
+        .zip(b)
+        .with_min_len(ELEMENTS_PER_TASK)
+        .map(|(&a, &b)| a * b)
+        .reduce(|| E::ZERO, |a, b| a + b)
 }
 
 /// The committed vector of a level.
@@ -336,14 +422,15 @@ impl Oracle {
         let num_rows = 1 << level.log_rows;
         let width = vector.len() / num_rows;
         let mut matrix = F::zero_vec((vector.len() * 3) << level.log_inverse_rate);
-        matrix[..vector.len() * 3].par_chunks_exact_mut(width * 3).enumerate().for_each(
-            |(row, slots)| {
+        matrix[..vector.len() * 3]
+            .par_chunks_exact_mut(width * 3)
+            .enumerate()
+            .for_each(|(row, slots)| {
                 for (column, slots) in slots.as_chunks_mut::<3>().0.iter_mut().enumerate() {
                     let element = vector[column * num_rows + row];
                     slots.copy_from_slice(element.as_basis_coefficients_slice());
                 }
-            },
-        );
+            });
         let rows = transform(matrix, width * 3);
         // 16 columns of 24 bytes: the row is a whole number of hash blocks.
         let leaf_bytes = width * E_BYTES;
@@ -359,7 +446,11 @@ impl Oracle {
                 }
                 super::blake3_tree::leaf_digests(&bytes, leaf_bytes, digests);
             });
-        Self { level: *level, rows, merkle: MerkleTree::new(digests, TreeHash::Blake3) }
+        Self {
+            level: *level,
+            rows,
+            merkle: MerkleTree::new(digests, TreeHash::Blake3),
+        }
     }
 
     /// Draws positions, sends rows and siblings, returns the positions.
@@ -393,7 +484,8 @@ impl Proof {
     }
 
     fn mark(&mut self, name: &str) {
-        self.components.push((name.to_owned(), self.bytes.len() - self.marked));
+        self.components
+            .push((name.to_owned(), self.bytes.len() - self.marked));
         self.marked = self.bytes.len();
     }
 }

@@ -20,10 +20,16 @@ const NODES_PER_TASK: usize = 256;
 
 /// The digests of `digests.len()` rows of `width` elements each.
 pub(super) fn leaf_digests(rows: &[F], width: usize, digests: &mut [Digest]) {
-    for (rows, digests) in
-        rows.chunks(width * Packing::WIDTH).zip(digests.chunks_mut(Packing::WIDTH))
+    for (rows, digests) in rows
+        .chunks(width * Packing::WIDTH)
+        .zip(digests.chunks_mut(Packing::WIDTH))
     {
-        sponge(POSEIDON_LEAF_TAG, width, |lane, i| rows.get(lane * width + i).copied(), digests);
+        sponge(
+            POSEIDON_LEAF_TAG,
+            width,
+            |lane, i| rows.get(lane * width + i).copied(),
+            digests,
+        );
     }
 }
 
@@ -34,12 +40,17 @@ pub(super) fn parent_layer(layer: &[Digest]) -> Vec<Digest> {
         .par_chunks_mut(NODES_PER_TASK)
         .zip(layer.par_chunks(2 * NODES_PER_TASK))
         .for_each(|(parents, children)| {
-            let words: Vec<F> = children.as_flattened().as_chunks::<F_BYTES>().0.iter()
+            let words: Vec<F> = children
+                .as_flattened()
+                .as_chunks::<F_BYTES>()
+                .0
+                .iter()
                 .map(|&word| f_from_bytes(word).expect("digests are canonical"))
                 .collect();
             let width = POSEIDON_RATE;
-            for (words, parents) in
-                words.chunks(width * Packing::WIDTH).zip(parents.chunks_mut(Packing::WIDTH))
+            for (words, parents) in words
+                .chunks(width * Packing::WIDTH)
+                .zip(parents.chunks_mut(Packing::WIDTH))
             {
                 let element = |lane: usize, i: usize| words.get(lane * width + i).copied();
                 sponge(POSEIDON_NODE_TAG, width, element, parents);

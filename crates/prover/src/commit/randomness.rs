@@ -3,8 +3,8 @@
 //! A seed that is a pseudo-random function of a run secret and a step lets the prover drop a tree and
 //! commit to it again later. Two vectors never share a seed.
 
-use veritune_field::{F, F_BYTES, P};
 use veritune_field::traits::PrimeCharacteristicRing;
+use veritune_field::{F, F_BYTES, P};
 use zeroize::Zeroize;
 
 /// The injected randomness of one committed tree.

@@ -4,7 +4,9 @@
 //! next round polynomial is one pass over memory, since memory bandwidth bounds the cost. Sums of field
 //! elements do not depend on the order, so the result is the same for every number of threads.
 
-use super::block_vector::{BLOCK, LANES, PackedE, Packing, broadcast, from_blocks, load, store, sum_lanes, to_blocks};
+use super::block_vector::{
+    BLOCK, LANES, PackedE, Packing, broadcast, from_blocks, load, store, sum_lanes, to_blocks,
+};
 use rayon::prelude::*;
 use veritune_field::traits::{PackedValue, PrimeCharacteristicRing};
 use veritune_field::{E, F};
@@ -25,6 +27,13 @@ pub(super) struct ProductSumcheck<'a> {
 enum State<'a> {
     /// Nothing bound yet: weights in blocks, the vector over the base field.
     Base { weights: Vec<F>, vector: &'a [F] },
+    /// One variable bound, in the weights only: the bound vector would be the largest allocation of the
+    /// opening, and it is cheaper to bind it again together with the next variable.
+    BaseOnce {
+        weights: Vec<F>,
+        vector: &'a [F],
+        challenge: E,
+    },
     /// Both in blocks.
     Blocks { weights: Vec<F>, vector: Vec<F> },
     /// Both short.
@@ -40,7 +49,10 @@ impl<'a> ProductSumcheck<'a> {
         }
         let weights = to_blocks(weights);
         let polynomial = round_base(&weights, vector);
-        Self { state: State::Base { weights, vector }, polynomial }
+        Self {
+            state: State::Base { weights, vector },
+            polynomial,
+        }
     }
 
     /// Over a vector of the challenge field.
@@ -50,12 +62,18 @@ impl<'a> ProductSumcheck<'a> {
         }
         let (weights, vector) = (to_blocks(weights), to_blocks(vector));
         let polynomial = round_blocks(&weights, &vector);
-        Self { state: State::Blocks { weights, vector }, polynomial }
+        Self {
+            state: State::Blocks { weights, vector },
+            polynomial,
+        }
     }
 
     fn scalar(weights: Vec<E>, vector: Vec<E>) -> Self {
         let polynomial = round_scalar(&weights, &vector);
-        Self { state: State::Scalar { weights, vector }, polynomial }
+        Self {
+            state: State::Scalar { weights, vector },
+            polynomial,
+        }
     }
 
     /// The polynomial of the next round.
@@ -67,9 +85,24 @@ impl<'a> ProductSumcheck<'a> {
     pub(super) fn bind(&mut self, challenge: E) {
         match &mut self.state {
             State::Base { weights, vector } => {
-                let (bound, polynomial) = bind_base(weights, vector, challenge);
+                self.polynomial = bind_base(weights, vector, challenge);
+                self.state = State::BaseOnce {
+                    weights: std::mem::take(weights),
+                    vector,
+                    challenge,
+                };
+            }
+            State::BaseOnce {
+                weights,
+                vector,
+                challenge: first,
+            } => {
+                let (bound, polynomial) = bind_base_again(weights, vector, *first, challenge);
                 self.polynomial = polynomial;
-                self.state = State::Blocks { weights: std::mem::take(weights), vector: bound };
+                self.state = State::Blocks {
+                    weights: std::mem::take(weights),
+                    vector: bound,
+                };
             }
             State::Blocks { weights, vector } => {
                 self.polynomial = bind_blocks(weights, vector, challenge);
@@ -90,9 +123,15 @@ impl<'a> ProductSumcheck<'a> {
     /// What is left of weights and vector.
     pub(super) fn into_parts(self) -> (Vec<E>, Vec<E>) {
         match self.state {
-            State::Base { weights, vector } => {
-                (from_blocks(&weights), vector.iter().map(|&x| E::from(x)).collect())
-            }
+            State::Base { weights, vector } => (
+                from_blocks(&weights),
+                vector.iter().map(|&x| E::from(x)).collect(),
+            ),
+            State::BaseOnce {
+                weights,
+                vector,
+                challenge,
+            } => (from_blocks(&weights), bind_plain(vector, challenge)),
             State::Blocks { weights, vector } => (from_blocks(&weights), from_blocks(&vector)),
             State::Scalar { weights, vector } => (weights, vector),
         }
@@ -102,9 +141,16 @@ impl<'a> ProductSumcheck<'a> {
     pub(super) fn claim(&self) -> E {
         let inner = |w: &[E], f: &[E]| w.iter().zip(f).map(|(&a, &b)| a * b).sum();
         match &self.state {
-            State::Base { weights, vector } => {
-                from_blocks(weights).iter().zip(*vector).map(|(&a, &b)| a * b).sum()
-            }
+            State::Base { weights, vector } => from_blocks(weights)
+                .iter()
+                .zip(*vector)
+                .map(|(&a, &b)| a * b)
+                .sum(),
+            State::BaseOnce {
+                weights,
+                vector,
+                challenge,
+            } => inner(&from_blocks(weights), &bind_plain(vector, *challenge)),
             State::Blocks { weights, vector } => inner(&from_blocks(weights), &from_blocks(vector)),
             State::Scalar { weights, vector } => inner(weights, vector),
         }
@@ -119,7 +165,10 @@ struct Sums {
 
 impl Sums {
     const fn zero() -> Self {
-        Self { constant: PackedE::ZERO, leading: PackedE::ZERO }
+        Self {
+            constant: PackedE::ZERO,
+            leading: PackedE::ZERO,
+        }
     }
 
     #[inline(always)]
@@ -148,7 +197,11 @@ fn round_base(weights: &[F], vector: &[F]) -> RoundPolynomial {
         .zip(f0.par_chunks(narrow).zip(f1.par_chunks(narrow)))
         .map(|((w0, w1), (f0, f1))| {
             let mut sums = Sums::zero();
-            let weights = w0.as_chunks::<BLOCK>().0.iter().zip(w1.as_chunks::<BLOCK>().0);
+            let weights = w0
+                .as_chunks::<BLOCK>()
+                .0
+                .iter()
+                .zip(w1.as_chunks::<BLOCK>().0);
             let vectors = Packing::pack_slice(f0).iter().zip(Packing::pack_slice(f1));
             for ((w0, w1), (&f0, &f1)) in weights.zip(vectors) {
                 let (w0, w1) = (load(w0), load(w1));
@@ -169,8 +222,16 @@ fn round_blocks(weights: &[F], vector: &[F]) -> RoundPolynomial {
         .zip(f0.par_chunks(size).zip(f1.par_chunks(size)))
         .map(|((w0, w1), (f0, f1))| {
             let mut sums = Sums::zero();
-            let weights = w0.as_chunks::<BLOCK>().0.iter().zip(w1.as_chunks::<BLOCK>().0);
-            let vectors = f0.as_chunks::<BLOCK>().0.iter().zip(f1.as_chunks::<BLOCK>().0);
+            let weights = w0
+                .as_chunks::<BLOCK>()
+                .0
+                .iter()
+                .zip(w1.as_chunks::<BLOCK>().0);
+            let vectors = f0
+                .as_chunks::<BLOCK>()
+                .0
+                .iter()
+                .zip(f1.as_chunks::<BLOCK>().0);
             for ((w0, w1), (f0, f1)) in weights.zip(vectors) {
                 sums.add(load(w0), load(w1), load(f0), load(f1));
             }
@@ -201,38 +262,109 @@ fn fold_scalar(values: &mut Vec<E>, challenge: E) {
     values.truncate(half);
 }
 
-/// Binds both and returns the bound vector and the next round polynomial. The four quarters meet in one
-/// pass: the first two are the halves of the next round.
-fn bind_base(weights: &mut Vec<F>, vector: &[F], challenge: E) -> (Vec<F>, RoundPolynomial) {
+fn bind_plain(vector: &[F], challenge: E) -> Vec<E> {
+    let (low, high) = vector.split_at(vector.len() / 2);
+    low.iter()
+        .zip(high)
+        .map(|(&low, &high)| challenge * (high - low) + low)
+        .collect()
+}
+
+/// Binds the weights and sums the next round polynomial, binding the vector on the fly. The four quarters
+/// meet in one pass: the first two are the halves of the next round.
+fn bind_base(weights: &mut Vec<F>, vector: &[F], challenge: E) -> RoundPolynomial {
     let challenge = broadcast(challenge);
-    let mut bound = F::zero_vec(vector.len() / 2 * 3);
-    let (low, high) = weights.split_at_mut(vector.len() / 2 * 3);
-    let (w00, w01) = low.split_at_mut(low.len() / 2);
-    let (w10, w11) = high.split_at(high.len() / 2);
-    let (f0, f1) = vector.split_at(vector.len() / 2);
-    let (f00, f01) = f0.split_at(f0.len() / 2);
-    let (f10, f11) = f1.split_at(f1.len() / 2);
-    let (b0, b1) = bound.split_at_mut(vector.len() / 4 * 3);
-    let (wide, narrow) = (BLOCK * BLOCKS_PER_TASK, LANES * BLOCKS_PER_TASK);
+    let half = weights.len() / 2;
+    let (low, high) = weights.split_at_mut(half);
+    let (w00, w01) = low.split_at_mut(half / 2);
+    let (w10, w11) = high.split_at(half / 2);
+    let vector = Packing::pack_slice(vector);
+    let quarter = vector.len() / 4;
+    let size = BLOCK * BLOCKS_PER_TASK;
     let polynomial = w00
-        .par_chunks_mut(wide)
-        .zip(w01.par_chunks_mut(wide))
-        .zip(w10.par_chunks(wide).zip(w11.par_chunks(wide)))
-        .zip(f00.par_chunks(narrow).zip(f01.par_chunks(narrow)))
-        .zip(f10.par_chunks(narrow).zip(f11.par_chunks(narrow)))
-        .zip(b0.par_chunks_mut(wide).zip(b1.par_chunks_mut(wide)))
-        .map(|(((((w00, w01), (w10, w11)), (f00, f01)), (f10, f11)), (b0, b1))| {
+        .par_chunks_mut(size)
+        .zip(w01.par_chunks_mut(size))
+        .zip(w10.par_chunks(size).zip(w11.par_chunks(size)))
+        .enumerate()
+        .map(|(task, ((w00, w01), (w10, w11)))| {
             let mut sums = Sums::zero();
-            let low = w00.as_chunks_mut::<BLOCK>().0.iter_mut().zip(w01.as_chunks_mut::<BLOCK>().0);
-            let high = w10.as_chunks::<BLOCK>().0.iter().zip(w11.as_chunks::<BLOCK>().0);
-            let first = Packing::pack_slice(f00).iter().zip(Packing::pack_slice(f10));
-            let second = Packing::pack_slice(f01).iter().zip(Packing::pack_slice(f11));
-            let out = b0.as_chunks_mut::<BLOCK>().0.iter_mut().zip(b1.as_chunks_mut::<BLOCK>().0);
-            for ((((low, high), first), second), out) in low.zip(high).zip(first).zip(second).zip(out) {
+            let low = w00
+                .as_chunks_mut::<BLOCK>()
+                .0
+                .iter_mut()
+                .zip(w01.as_chunks_mut::<BLOCK>().0);
+            let high = w10
+                .as_chunks::<BLOCK>()
+                .0
+                .iter()
+                .zip(w11.as_chunks::<BLOCK>().0);
+            for (b, (low, high)) in (task * BLOCKS_PER_TASK..).zip(low.zip(high)) {
                 let w0 = bind_in_place(low.0, high.0, challenge);
                 let w1 = bind_in_place(low.1, high.1, challenge);
-                let f0 = challenge * (*first.1 - *first.0) + *first.0;
-                let f1 = challenge * (*second.1 - *second.0) + *second.0;
+                let bound =
+                    |b: usize| challenge * (vector[b + 2 * quarter] - vector[b]) + vector[b];
+                sums.add(w0, w1, bound(b), bound(b + quarter));
+            }
+            sums.finish()
+        })
+        .reduce(|| ZERO, plus);
+    weights.truncate(half);
+    polynomial
+}
+
+/// Binds the second variable of the weights and the first two of the vector; returns the bound vector and
+/// the next round polynomial.
+fn bind_base_again(
+    weights: &mut Vec<F>,
+    vector: &[F],
+    first: E,
+    second: E,
+) -> (Vec<F>, RoundPolynomial) {
+    // Weights of the differences: f + first * d10 + second * d01 + first * second * d11.
+    let both = broadcast(first * second);
+    let (first, second) = (broadcast(first), broadcast(second));
+    let half = weights.len() / 2;
+    let mut bound = F::zero_vec(half);
+    let (b0, b1) = bound.split_at_mut(half / 2);
+    let (low, high) = weights.split_at_mut(half);
+    let (w00, w01) = low.split_at_mut(half / 2);
+    let (w10, w11) = high.split_at(half / 2);
+    let vector = Packing::pack_slice(vector);
+    let quarter = vector.len() / 4;
+    let bind = |b: usize| {
+        let [f00, f01] = [vector[b], vector[b + quarter]];
+        let [f10, f11] = [vector[b + 2 * quarter], vector[b + 3 * quarter]];
+        let (d10, d01) = (f10 - f00, f01 - f00);
+        first * d10 + second * d01 + both * (f11 - f01 - d10) + f00
+    };
+    let size = BLOCK * BLOCKS_PER_TASK;
+    let polynomial = w00
+        .par_chunks_mut(size)
+        .zip(w01.par_chunks_mut(size))
+        .zip(w10.par_chunks(size).zip(w11.par_chunks(size)))
+        .zip(b0.par_chunks_mut(size).zip(b1.par_chunks_mut(size)))
+        .enumerate()
+        .map(|(task, (((w00, w01), (w10, w11)), (b0, b1)))| {
+            let mut sums = Sums::zero();
+            let low = w00
+                .as_chunks_mut::<BLOCK>()
+                .0
+                .iter_mut()
+                .zip(w01.as_chunks_mut::<BLOCK>().0);
+            let high = w10
+                .as_chunks::<BLOCK>()
+                .0
+                .iter()
+                .zip(w11.as_chunks::<BLOCK>().0);
+            let out = b0
+                .as_chunks_mut::<BLOCK>()
+                .0
+                .iter_mut()
+                .zip(b1.as_chunks_mut::<BLOCK>().0);
+            for (b, ((low, high), out)) in (task * BLOCKS_PER_TASK..).zip(low.zip(high).zip(out)) {
+                let w0 = bind_in_place(low.0, high.0, second);
+                let w1 = bind_in_place(low.1, high.1, second);
+                let (f0, f1) = (bind(b), bind(b + quarter / 2));
                 store(out.0, f0);
                 store(out.1, f1);
                 sums.add(w0, w1, f0, f1);
@@ -240,7 +372,7 @@ fn bind_base(weights: &mut Vec<F>, vector: &[F], challenge: E) -> (Vec<F>, Round
             sums.finish()
         })
         .reduce(|| ZERO, plus);
-    weights.truncate(bound.len());
+    weights.truncate(half);
     (bound, polynomial)
 }
 
@@ -262,10 +394,26 @@ fn bind_blocks(weights: &mut Vec<F>, vector: &mut Vec<F>, challenge: E) -> Round
         .zip(f10.par_chunks(size).zip(f11.par_chunks(size)))
         .map(|((((w00, w01), (w10, w11)), (f00, f01)), (f10, f11))| {
             let mut sums = Sums::zero();
-            let w_low = w00.as_chunks_mut::<BLOCK>().0.iter_mut().zip(w01.as_chunks_mut::<BLOCK>().0);
-            let w_high = w10.as_chunks::<BLOCK>().0.iter().zip(w11.as_chunks::<BLOCK>().0);
-            let f_low = f00.as_chunks_mut::<BLOCK>().0.iter_mut().zip(f01.as_chunks_mut::<BLOCK>().0);
-            let f_high = f10.as_chunks::<BLOCK>().0.iter().zip(f11.as_chunks::<BLOCK>().0);
+            let w_low = w00
+                .as_chunks_mut::<BLOCK>()
+                .0
+                .iter_mut()
+                .zip(w01.as_chunks_mut::<BLOCK>().0);
+            let w_high = w10
+                .as_chunks::<BLOCK>()
+                .0
+                .iter()
+                .zip(w11.as_chunks::<BLOCK>().0);
+            let f_low = f00
+                .as_chunks_mut::<BLOCK>()
+                .0
+                .iter_mut()
+                .zip(f01.as_chunks_mut::<BLOCK>().0);
+            let f_high = f10
+                .as_chunks::<BLOCK>()
+                .0
+                .iter()
+                .zip(f11.as_chunks::<BLOCK>().0);
             for (((w_low, w_high), f_low), f_high) in w_low.zip(w_high).zip(f_low).zip(f_high) {
                 let w0 = bind_in_place(w_low.0, w_high.0, challenge);
                 let w1 = bind_in_place(w_low.1, w_high.1, challenge);

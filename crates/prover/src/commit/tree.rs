@@ -49,7 +49,10 @@ pub fn commit(
 ) -> Result<CommittedTree, ShapeError> {
     let capacity = capacity(profile, &shape)?;
     if data.len() > capacity {
-        return Err(ShapeError::OverCapacity { capacity, got: data.len() });
+        return Err(ShapeError::OverCapacity {
+            capacity,
+            got: data.len(),
+        });
     }
     let width = shape.num_columns();
     let mut vector = data;
@@ -66,9 +69,23 @@ pub fn commit(
     } else {
         (None, Vec::new())
     };
-    let rows = Rows { shape, codeword: &codeword, mask_codeword: &mask_codeword, randomness: &randomness };
+    let rows = Rows {
+        shape,
+        codeword: &codeword,
+        mask_codeword: &mask_codeword,
+        randomness: &randomness,
+    };
     let merkle = MerkleTree::new(rows.leaf_digests(1 << profile.log_domain()), shape.hash);
-    Ok(CommittedTree { shape, vector, codeword, mask, mask_codeword, randomness, merkle, spent: 0 })
+    Ok(CommittedTree {
+        shape,
+        vector,
+        codeword,
+        mask,
+        mask_codeword,
+        randomness,
+        merkle,
+        spent: 0,
+    })
 }
 
 impl CommittedTree {
@@ -137,15 +154,21 @@ impl CommittedTree {
             mask_codeword: &self.mask_codeword,
             randomness: &self.randomness,
         };
-        self.merkle = MerkleTree::new(rows.leaf_digests(1 << profile.log_domain()), self.shape.hash);
+        self.merkle = MerkleTree::new(
+            rows.leaf_digests(1 << profile.log_domain()),
+            self.shape.hash,
+        );
     }
 }
 
 fn mask_elements(randomness: &Randomness, count: usize) -> Vec<F> {
     let mut elements = F::zero_vec(count);
-    elements.par_chunks_mut(MASK_CHUNK).enumerate().for_each(|(chunk, slots)| {
-        slots.copy_from_slice(&randomness.elements(Purpose::Mask, chunk as u64, slots.len()));
-    });
+    elements
+        .par_chunks_mut(MASK_CHUNK)
+        .enumerate()
+        .for_each(|(chunk, slots)| {
+            slots.copy_from_slice(&randomness.elements(Purpose::Mask, chunk as u64, slots.len()));
+        });
     elements
 }
 
@@ -159,14 +182,18 @@ struct Rows<'a> {
 
 impl Rows<'_> {
     fn salts(&self, chunk: usize) -> Vec<F> {
-        self.randomness.elements(Purpose::Salt, chunk as u64, SALT_WIDTH * LEAVES_PER_CHUNK)
+        self.randomness
+            .elements(Purpose::Salt, chunk as u64, SALT_WIDTH * LEAVES_PER_CHUNK)
     }
 
     fn row<'a>(&'a self, position: usize, salts: &'a [F]) -> impl Iterator<Item = F> + 'a {
         let width = self.shape.num_columns();
         let columns = &self.codeword[position * width..][..width];
-        let mask: &[F] =
-            if self.shape.masked { &self.mask_codeword[position * MASK_WIDTH..][..MASK_WIDTH] } else { &[] };
+        let mask: &[F] = if self.shape.masked {
+            &self.mask_codeword[position * MASK_WIDTH..][..MASK_WIDTH]
+        } else {
+            &[]
+        };
         let salt = &salts[position % LEAVES_PER_CHUNK * SALT_WIDTH..][..SALT_WIDTH];
         columns.iter().chain(mask).chain(salt).copied()
     }
@@ -190,13 +217,17 @@ impl Rows<'_> {
                     blake3_tree::leaf_digests(&bytes, leaf_bytes, digests);
                 }
                 TreeHash::Poseidon2 => {
-                    let rows: Vec<F> =
-                        positions.flat_map(|position| self.row(position, &salts)).collect();
+                    let rows: Vec<F> = positions
+                        .flat_map(|position| self.row(position, &salts))
+                        .collect();
                     poseidon_tree::leaf_digests(&rows, rows.len() / digests.len(), digests);
                 }
             }
         };
-        digests.par_chunks_mut(LEAVES_PER_CHUNK).enumerate().for_each(fill);
+        digests
+            .par_chunks_mut(LEAVES_PER_CHUNK)
+            .enumerate()
+            .for_each(fill);
         digests
     }
 }

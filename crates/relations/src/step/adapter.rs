@@ -80,7 +80,7 @@ impl StepBuilder<'_> {
         Ok(())
     }
 
-    fn declare_matrix(&mut self, name: String, axes: Vec<AxisId>, kind: &str) -> Built<Matrix> {
+    fn declare_matrix(&mut self, name: String, axes: Vec<AxisId>, kind: &'static str) -> Built<Matrix> {
         let mut state = |when: &str, place: Place| -> Built<[TensorId; 3]> {
             let mut ids = Vec::new();
             for (part, kind) in STATE {

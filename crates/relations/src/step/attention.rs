@@ -56,7 +56,7 @@ impl StepBuilder<'_> {
     }
 
     /// A rotated head tensor: `out[half] = sum over half_in of rotation[half, half_in] in[half_in]`, or the reverse.
-    fn rotate(&mut self, name: &str, kind: &str, input: TensorId, rotation: TensorId, reverse: bool) -> Built<TensorId> {
+    fn rotate(&mut self, name: &str, kind: &'static str, input: TensorId, rotation: TensorId, reverse: bool) -> Built<TensorId> {
         let a = self.axes;
         let axes = self.b.program.tensor(input).axes.clone();
         let input = self.b.with(input, &[(a.half, Index::Axis(a.half_in))]);

@@ -14,7 +14,7 @@ mod norm;
 mod optimizer;
 
 use crate::builder::{Builder, Make, Operand, Sum};
-use crate::program::{AxisId, Index, Operation, Place, Program, ProgramError, Range, Sweep, TensorId};
+use crate::program::{AxisId, Index, Place, Program, ProgramError, Range, Sweep, TensorId};
 use crate::spec::{Spec, SpecError, Target};
 pub use adapter::Adapter;
 use std::collections::BTreeMap;
@@ -81,16 +81,19 @@ struct StepBuilder<'a> {
     adapters: BTreeMap<Target, Adapter>,
     causal: TensorId,
     exponential: usize,
+    /// Kind of every tensor that has one, by name of the tensor.
+    kinds: BTreeMap<String, &'static str>,
 }
 
 impl StepBuilder<'_> {
     /// A `Make` of a kind.
-    fn make<'n>(&self, name: &'n str, axes: &'n [AxisId], kind: &str) -> Built<Make<'n>> {
+    fn make<'n>(&mut self, name: &'n str, axes: &'n [AxisId], kind: &'static str) -> Built<Make<'n>> {
         let scale = self.spec.scale(kind)?;
+        self.kinds.insert(name.to_owned(), kind);
         Ok(Make { name, axes, range: scale.range(), fraction_bits: scale.fraction_bits })
     }
     /// A new tensor of a kind: `sum`, rounded.
-    fn rescale(&mut self, name: &str, axes: &[AxisId], kind: &str, sum: Sum) -> Built<TensorId> {
+    fn rescale(&mut self, name: &str, axes: &[AxisId], kind: &'static str, sum: Sum) -> Built<TensorId> {
         let make = self.make(name, axes, kind)?;
         Ok(self.b.rescale(&make, axes, sum)?)
     }
@@ -106,8 +109,19 @@ impl StepBuilder<'_> {
 /// The rows of the dataset that a step trains on.
 pub type RowIndices<'a> = &'a [usize];
 
+/// A step's program and the kind of each of its tensors.
+#[derive(Debug)]
+pub struct StepProgram {
+    /// The program.
+    pub program: Program,
+    /// Kind by name of the tensor, for those that have one (see [`crate::scales::KINDS`]).
+    pub kinds: BTreeMap<String, &'static str>,
+    /// The adapter of every target, in canonical order.
+    pub adapters: BTreeMap<Target, Adapter>,
+}
+
 /// The program of optimiser step `step` (the first is 1) on these dataset rows.
-pub fn build(spec: &Spec, step: u64, rows: RowIndices<'_>) -> Built<Program> {
+pub fn build(spec: &Spec, step: u64, rows: RowIndices<'_>) -> Built<StepProgram> {
     spec.validate()?;
     if rows.len() != spec.training.rows || rows.iter().any(|&r| r >= spec.dataset_rows) {
         return Err(SpecError::new("rows", "must be as many as training.rows, each below dataset_rows").into());
@@ -138,7 +152,7 @@ pub fn build(spec: &Spec, step: u64, rows: RowIndices<'_>) -> Built<Program> {
     s.b.sweep(Sweep::Once);
     let clip = s.clip(&batch)?;
     s.optimize(clip)?;
-    Ok(s.b.program)
+    Ok(StepProgram { program: s.b.program, kinds: s.kinds, adapters: s.adapters })
 }
 
 impl<'a> StepBuilder<'a> {
@@ -172,7 +186,7 @@ impl<'a> StepBuilder<'a> {
             causal_values,
         );
         let exponential = exponential_table(&mut b, spec)?;
-        Ok(Self { b, spec, step, axes, base, adapters: BTreeMap::new(), causal, exponential })
+        Ok(Self { b, spec, step, axes, base, adapters: BTreeMap::new(), causal, exponential, kinds: BTreeMap::new() })
     }
 }
 
@@ -228,24 +242,4 @@ fn declare_base(b: &mut Builder, spec: &Spec, a: &Axes) -> Built<Base> {
             None
         },
     })
-}
-
-/// Names of tensors that an executor must be given: base, state before and dataset; everything else is computed.
-pub fn inputs(program: &Program) -> Vec<TensorId> {
-    (0..program.tensors.len())
-        .map(TensorId)
-        .filter(|&t| matches!(program.tensor(t).place, Place::Base | Place::StateBefore | Place::Dataset))
-        .collect()
-}
-
-/// The kind whose scale a step tensor has, for calibration: the scale table's name of the tensor's last part.
-pub fn produced(program: &Program) -> Vec<(&str, TensorId)> {
-    program
-        .steps
-        .iter()
-        .filter_map(|step| match &step.operation {
-            Operation::Rescale { quotient, .. } => Some((step.name.as_str(), quotient.tensor)),
-            _ => None,
-        })
-        .collect()
 }

@@ -1,0 +1,51 @@
+# Two commands: `make demo` and `make test`. Both set up what they need; neither installs torch.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+export PIP_CONSTRAINT := $(CURDIR)/python/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: setup demo test test-rust test-python test-hf lint format clean
+
+# Packages come once for each change of the two files; the Rust module is rebuilt by cargo's own rules.
+$(VENV)/.ready: pyproject.toml python/constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet maturin
+	$(BIN)/maturin develop --quiet --release --extras dev
+	touch $@
+
+setup: $(VENV)/.ready
+	$(BIN)/maturin develop --quiet --release
+	$(BIN)/veritune doctor
+
+demo: setup
+	$(BIN)/veritune demo --out demo-out
+
+test: test-rust test-python
+
+test-rust:
+	cargo test --release --workspace
+
+test-python: setup
+	$(BIN)/python -m pytest -m "not hf"
+
+test-hf: setup
+	$(BIN)/maturin develop --quiet --release --extras dev,hf
+	$(BIN)/python -m pytest -m hf
+
+lint: $(VENV)/.ready
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+	$(BIN)/ruff check python tests
+	$(BIN)/ruff format --check python tests
+	$(BIN)/mypy
+
+format: $(VENV)/.ready
+	cargo fmt --all
+	$(BIN)/ruff check --fix python tests
+	$(BIN)/ruff format python tests
+
+clean:
+	rm -rf $(VENV) target demo-out

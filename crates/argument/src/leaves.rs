@@ -1,0 +1,271 @@
+//! The leaves of the lookups as affine functionals of the committed vectors.
+
+use crate::check::ArgumentError;
+use crate::context::{BaseClaim, Context, Labels};
+use crate::functional::{AxisWeight, Functional, Part, eq_at, eq_table, pow2};
+use crate::lookups::Fingerprint;
+use crate::plan::{BlockKind, LeafBlock, Plan};
+use crate::weights::{public_sum, tensor_functional, weight_sum};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use veritune_field::traits::PrimeCharacteristicRing;
+use veritune_field::{E, f_from_i64};
+use veritune_relations::layout::Layout;
+use veritune_relations::{AxisId, Index, Lookup, Place, Program, TableId, View};
+
+/// Weights `eq(point, ·)` of the axes of a block, truncated to active indices.
+pub struct BlockWeights {
+    axes: Vec<(AxisId, Arc<Vec<E>>)>,
+}
+
+impl BlockWeights {
+    fn of(&self, axis: AxisId) -> Arc<Vec<E>> {
+        self.axes.iter().find(|(a, _)| *a == axis).map(|(_, w)| Arc::clone(w)).unwrap_or_default()
+    }
+
+    /// The weights of a view, outermost axis of its tensor first.
+    pub fn view(&self, program: &Program, view: &View) -> Vec<AxisWeight> {
+        let own = &program.tensor(view.tensor).axes;
+        let weight = |(&axis, &index): (&AxisId, &Index)| {
+            let log = program.axis(axis).log_len();
+            match index {
+                Index::Fixed(at) => AxisWeight::single(log, at),
+                Index::Axis(a) => AxisWeight::Dense { log, start: 0, values: self.of(a) },
+                Index::Shifted(a, start) => AxisWeight::Dense { log, start, values: self.of(a) },
+            }
+        };
+        own.iter().zip(&view.index).map(weight).collect()
+    }
+
+    /// The sum of all weights, or of those at which the mask is one.
+    fn active(&self, program: &Program, mask: Option<&View>) -> E {
+        let in_mask = |axis: AxisId| {
+            let is = |&i: &Index| matches!(i, Index::Axis(a) | Index::Shifted(a, _) if a == axis);
+            mask.is_some_and(|m| m.index.iter().any(is))
+        };
+        let outside = self.axes.iter().filter(|(a, _)| !in_mask(*a));
+        let rest: E = outside.map(|(_, w)| w.iter().copied().sum::<E>()).product();
+        rest * mask.map_or(E::ONE, |m| public_sum(program, m.tensor, &self.view(program, m)))
+    }
+}
+
+/// Makes the weights of blocks at one point of the leaves.
+pub struct LeafPoint<'a> {
+    program: &'a Program,
+    point: &'a [E],
+    tables: BTreeMap<(usize, AxisId), Arc<Vec<E>>>,
+}
+
+impl<'a> LeafPoint<'a> {
+    /// A point, most significant coordinate first.
+    pub fn new(program: &'a Program, point: &'a [E]) -> Self {
+        Self { program, point, tables: BTreeMap::new() }
+    }
+
+    /// The sum of `eq(point, ·)` over a block.
+    fn prefix(&self, block: &LeafBlock) -> E {
+        let above = self.point.len().saturating_sub(block.log_len);
+        let index = block.offset.checked_div(pow2(block.log_len)).unwrap_or(0);
+        eq_at(self.point.get(..above).unwrap_or(&[]), index)
+    }
+
+    fn inner(&self, block: &LeafBlock) -> &'a [E] {
+        self.point.get(self.point.len().saturating_sub(block.log_len)..).unwrap_or(&[])
+    }
+
+    /// The weights of the axes of a block.
+    pub fn weights(&mut self, axes: &[AxisId]) -> BlockWeights {
+        let mut end = self.point.len();
+        let mut weights = Vec::with_capacity(axes.len());
+        for &axis in axes.iter().rev() {
+            let data = self.program.axis(axis);
+            let start = end.saturating_sub(data.log_len());
+            let coordinates = self.point.get(start..end).unwrap_or(&[]);
+            let table = self.tables.entry((end, axis)).or_insert_with(|| {
+                let mut table = eq_table(coordinates);
+                table.truncate(data.len);
+                Arc::new(table)
+            });
+            weights.push((axis, Arc::clone(table)));
+            end = start;
+        }
+        weights.reverse();
+        BlockWeights { axes: weights }
+    }
+}
+
+/// The tag of a lookup's table.
+pub fn tag(program: &Program, table: TableId) -> u64 {
+    match table {
+        TableId::Range(width) => u64::from(width),
+        TableId::Table(index) => program.tables.get(index).map_or(0, |t| t.tag),
+    }
+}
+
+/// Adds a scaled functional.
+fn add(to: &mut Functional, from: Functional, scale: E) {
+    to.constant += from.constant * scale;
+    to.parts.extend(from.parts.into_iter().map(|part| Part { scale: part.scale * scale, ..part }));
+}
+
+/// The numerator and denominator at `point` as functionals.
+pub(crate) fn functionals<C: Context>(
+    program: &Program,
+    layout: &Layout,
+    plan: &Plan,
+    fingerprint: Fingerprint,
+    point: &[E],
+    ctx: &mut C,
+) -> Result<(Functional, Functional), ArgumentError> {
+    let Fingerprint { alpha, beta } = fingerprint;
+    let (mut p, mut q) = (Functional::default(), Functional::default());
+    let mut at = LeafPoint::new(program, point);
+    let mut padding = E::ONE;
+    for block in &plan.blocks {
+        let prefix = if C::NEEDS_VALUES { at.prefix(block) } else { E::ZERO };
+        padding -= prefix;
+        match block.kind {
+            BlockKind::Limb { tensor, limb, width } if C::NEEDS_VALUES => {
+                let weights = at.weights(&program.tensor(tensor).axes);
+                p.constant += prefix * weights.active(program, None);
+                q.constant += prefix * (alpha - E::from_u32(width));
+                let slot = layout.slots.get(tensor.0).and_then(Option::as_ref);
+                if let Some(slot) = slot.and_then(|s| s.blocks.get(limb)) {
+                    let axes = weights
+                        .axes
+                        .iter()
+                        .map(|(a, values)| AxisWeight::Dense {
+                            log: program.axis(*a).log_len(),
+                            start: 0,
+                            values: Arc::clone(values),
+                        })
+                        .collect();
+                    q.parts.push(Part { place: 0, offset: slot.offset, axes, scale: -(prefix * beta) });
+                }
+            }
+            BlockKind::Limb { .. } => {}
+            BlockKind::Lookup(index) => {
+                let Some(lookup) = program.lookups.get(index) else { continue };
+                if C::NEEDS_VALUES {
+                    p.constant += prefix * at.weights(&lookup.axes).active(program, lookup.mask.as_ref());
+                }
+                let looked_up = lookup_functional(program, layout, lookup, fingerprint, &mut at, ctx)?;
+                add(&mut q, looked_up, prefix);
+            }
+            BlockKind::RangeTable if C::NEEDS_VALUES => {
+                let inner = at.inner(block);
+                let (tag, value) = range_row(inner);
+                q.constant += prefix * (alpha - tag - beta * value);
+                let offset = layout.range_multiplicities;
+                // Rows 0 and 1 are no rows of the table: their weight is taken away again.
+                let first = Arc::new(vec![eq_at(inner, 0), eq_at(inner, 1)]);
+                let first = AxisWeight::Dense { log: block.log_len, start: 0, values: first };
+                let all = AxisWeight::Eq(Arc::new(inner.to_vec()));
+                p.parts.push(Part { place: 0, offset, axes: vec![all], scale: -prefix });
+                p.parts.push(Part { place: 0, offset, axes: vec![first], scale: prefix });
+            }
+            BlockKind::Table(index) if C::NEEDS_VALUES => {
+                let (Some(table), Some(&offset)) =
+                    (program.tables.get(index), layout.table_multiplicities.get(index))
+                else {
+                    continue;
+                };
+                let mut weights = eq_table(at.inner(block));
+                let mut fingerprint = E::from_u64(table.tag);
+                let mut power = E::ONE;
+                for column in &table.columns {
+                    power *= beta;
+                    let value: E = column.iter().zip(&weights).map(|(&c, &w)| w * f_from_i64(c)).sum();
+                    fingerprint += power * value;
+                }
+                q.constant += prefix * (alpha - fingerprint);
+                weights.truncate(table.columns.first().map_or(0, Vec::len));
+                let axis = AxisWeight::Dense { log: block.log_len, start: 0, values: Arc::new(weights) };
+                p.parts.push(Part { place: 0, offset, axes: vec![axis], scale: -prefix });
+            }
+            BlockKind::RangeTable | BlockKind::Table(_) => {}
+        }
+    }
+    q.constant += padding;
+    Ok((p, q))
+}
+
+/// `alpha - tag - sum of beta^(j+1) column_j` of a lookup. Constants hold at inactive indices too.
+fn lookup_functional<C: Context>(
+    program: &Program,
+    layout: &Layout,
+    lookup: &Lookup,
+    fingerprint: Fingerprint,
+    at: &mut LeafPoint<'_>,
+    ctx: &mut C,
+) -> Result<Functional, ArgumentError> {
+    let constant = fingerprint.alpha - E::from_u64(tag(program, lookup.table));
+    let mut functional = Functional { constant, parts: Vec::new() };
+    let weights = if C::NEEDS_VALUES { at.weights(&lookup.axes) } else { BlockWeights { axes: Vec::new() } };
+    let mut power = E::ONE;
+    for column in &lookup.columns {
+        power *= fingerprint.beta;
+        for term in column {
+            let scale = -(power * f_from_i64(term.coefficient));
+            let Some(view) = term.factors.first() else {
+                functional.constant += scale;
+                continue;
+            };
+            let base = program.tensor(view.tensor).place == Place::Base;
+            let evaluation = if C::NEEDS_VALUES {
+                tensor_functional(program, layout, view.tensor, &weights.view(program, view), E::ONE)
+            } else {
+                Functional::default()
+            };
+            if base {
+                let value = ctx.read_public(Labels::LOOKUP_BASE)?;
+                ctx.base_claim(BaseClaim { parts: evaluation.parts, value });
+                functional.constant += scale * value;
+            } else {
+                add(&mut functional, evaluation, scale);
+            }
+        }
+    }
+    Ok(functional)
+}
+
+/// The tag and value columns of the range table at a point: row `2^w + x` is `(w, x)`, rows 0 and 1 are zero.
+pub fn range_row(point: &[E]) -> (E, E) {
+    let (mut tag, mut value) = (E::ZERO, E::ZERO);
+    // Suffix sums: `low` is the value of the bits below the leading one.
+    let mut width = 0_u64;
+    let mut low = E::ZERO;
+    let mut columns = Vec::with_capacity(point.len());
+    for &bit in point.iter().rev() {
+        columns.push((width, bit, low));
+        low += bit * E::from_u64(1_u64.checked_shl(u32::try_from(width).unwrap_or(u32::MAX)).unwrap_or(0));
+        width = width.saturating_add(1);
+    }
+    let mut above = E::ONE;
+    for (width, bit, low) in columns.into_iter().rev() {
+        let leading = above * bit;
+        tag += leading * E::from_u64(width);
+        value += leading * low;
+        above *= E::ONE - bit;
+    }
+    (tag, value)
+}
+
+/// The sum of the weights of an axis; kept beside the functionals for tests of truncation.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_range_table_in_closed_form_is_the_extension_of_its_rows() {
+        let point: Vec<E> = (0..5).map(|i| E::from_u64(1_000_003 * (i + 7))).collect();
+        let (mut tag, mut value) = (E::ZERO, E::ZERO);
+        for (row, weight) in eq_table(&point).into_iter().enumerate().skip(2) {
+            let width = row.ilog2();
+            tag += weight * E::from_u32(width);
+            value += weight * E::from_usize(row - (1 << width));
+        }
+        assert_eq!(range_row(&point), (tag, value));
+        assert_eq!(weight_sum(&AxisWeight::single(3, 2)), E::ONE);
+    }
+}

@@ -1,0 +1,183 @@
+//! Evaluations of tensors under tensor-product weights: known, settled later, or hidden.
+
+use crate::check::ArgumentError;
+use crate::context::{BaseClaim, Context, Linear};
+use crate::functional::{AxisWeight, Functional, Part, eq_table};
+use crate::terms::{Binding, Factor};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use veritune_field::traits::PrimeCharacteristicRing;
+use veritune_field::{E, F, f_from_i64};
+use veritune_relations::layout::{Layout, place_index};
+use veritune_relations::{AxisId, Place, Program, TensorId};
+
+/// A value that the verifier knows or that the prover sent.
+#[derive(Debug, Clone)]
+pub(crate) enum Value<S> {
+    Known(E),
+    Sent(S),
+}
+
+impl<S: Linear> Value<S> {
+    /// The value as a scalar.
+    pub(crate) fn scalar(&self) -> S {
+        match self {
+            Self::Known(value) => S::known(*value),
+            Self::Sent(value) => value.clone(),
+        }
+    }
+    /// The product; only two sent values cost a multiplication.
+    pub(crate) fn times<C: Context<Scalar = S>>(&self, other: &Self, ctx: &mut C) -> Self {
+        match (self, other) {
+            (Self::Known(a), Self::Known(b)) => Self::Known(*a * *b),
+            (Self::Known(a), Self::Sent(b)) | (Self::Sent(b), Self::Known(a)) => Self::Sent(b.clone().scaled(*a)),
+            (Self::Sent(a), Self::Sent(b)) => Self::Sent(ctx.mul(a, b)),
+        }
+    }
+}
+
+/// The points that bindings refer to, with the tables of `eq` made from them.
+pub struct Points<'a> {
+    program: &'a Program,
+    /// Per axis, its point.
+    pub rho: &'a [Vec<E>],
+    /// Challenges of the equation sumcheck.
+    pub challenges: &'a [E],
+    tables: BTreeMap<Binding, Arc<Vec<E>>>,
+}
+
+impl<'a> Points<'a> {
+    /// Points of `program`.
+    pub fn new(program: &'a Program, rho: &'a [Vec<E>], challenges: &'a [E]) -> Self {
+        Self { program, rho, challenges, tables: BTreeMap::new() }
+    }
+
+    /// The point of an axis.
+    pub fn rho(&self, axis: AxisId) -> &'a [E] {
+        self.rho.get(axis.0).map_or(&[], Vec::as_slice)
+    }
+
+    /// `log` challenges from this round on.
+    pub fn rounds(&self, first: usize, log: usize) -> &'a [E] {
+        self.challenges.get(first..first.saturating_add(log)).unwrap_or(&[])
+    }
+
+    /// The weights of a binding along the tensor's own axis.
+    pub fn axis_weight(&mut self, own: AxisId, binding: Binding) -> AxisWeight {
+        let log = self.program.axis(own).log_len();
+        let (key, axis, start) = match binding {
+            Binding::Fixed(at) => return AxisWeight::single(log, at),
+            Binding::Eq(axis, shift) => (Binding::Eq(axis, 0), axis, shift),
+            Binding::Ones(axis, shift) => (Binding::Ones(axis, 0), axis, shift),
+            Binding::Variables { axis, shift, first_round } => {
+                (Binding::Variables { axis, shift: 0, first_round }, axis, shift)
+            }
+        };
+        let values = if let Some(table) = self.tables.get(&key) {
+            Arc::clone(table)
+        } else {
+            let axis_data = self.program.axis(axis);
+            let mut table = match key {
+                Binding::Eq(..) => eq_table(self.rho(axis)),
+                Binding::Variables { first_round, .. } => {
+                    eq_table(self.rounds(first_round, axis_data.log_len()))
+                }
+                Binding::Ones(..) | Binding::Fixed(_) => vec![E::ONE; axis_data.len],
+            };
+            table.truncate(axis_data.len);
+            let table = Arc::new(table);
+            self.tables.insert(key, Arc::clone(&table));
+            table
+        };
+        AxisWeight::Dense { log, start, values }
+    }
+
+    /// The weights of a factor, outermost axis first.
+    pub fn factor_weights(&mut self, factor: &Factor) -> Vec<AxisWeight> {
+        let own = &self.program.tensor(factor.tensor).axes;
+        own.iter().zip(&factor.bindings).map(|(&axis, &binding)| self.axis_weight(axis, binding)).collect()
+    }
+
+    /// `sum of eq(rho, i)` over active `i`, for each axis, multiplied.
+    pub fn unused(&mut self, axes: &[AxisId]) -> E {
+        axes.iter().map(|&axis| weight_sum(&self.axis_weight(axis, Binding::Eq(axis, 0)))).product()
+    }
+}
+
+/// The sum of the weights along an axis.
+pub fn weight_sum(weight: &AxisWeight) -> E {
+    match weight {
+        AxisWeight::Dense { values, .. } => values.iter().copied().sum(),
+        AxisWeight::Eq(_) => E::ONE,
+    }
+}
+
+/// The weighted sum of a stored tensor as a functional of its place.
+pub fn tensor_functional(
+    program: &Program,
+    layout: &Layout,
+    tensor: TensorId,
+    axes: &[AxisWeight],
+    scale: E,
+) -> Functional {
+    let mut functional = Functional::default();
+    let place = program.tensors.get(tensor.0).and_then(|t| place_index(t.place));
+    let slot = layout.slots.get(tensor.0).and_then(Option::as_ref);
+    let (Some(place), Some(slot)) = (place, slot) else { return functional };
+    if slot.minimum != 0 {
+        let all: E = axes.iter().map(weight_sum).product();
+        functional.constant = all * scale * f_from_i64(slot.minimum);
+    }
+    let base = F::TWO.exp_u64(u64::from(program.range_bits));
+    let mut scale = scale;
+    for block in &slot.blocks {
+        functional.parts.push(Part { place, offset: block.offset, axes: axes.to_vec(), scale });
+        scale *= base;
+    }
+    functional
+}
+
+/// The weighted sum of a public tensor, by folding the innermost axis first.
+pub fn public_sum(program: &Program, tensor: TensorId, axes: &[AxisWeight]) -> E {
+    let Some(tensor) = program.tensors.get(tensor.0) else { return E::ZERO };
+    let mut values: Vec<E> = match &tensor.values {
+        Some(values) => values.iter().map(|&v| E::from(f_from_i64(v))).collect(),
+        None => return E::ZERO,
+    };
+    for (axis, weight) in tensor.axes.iter().zip(axes).rev() {
+        let AxisWeight::Dense { start, values: weights, .. } = weight else { return E::ZERO };
+        let rows = values.chunks(program.axis(*axis).len.max(1));
+        values =
+            rows.map(|row| row.iter().skip(*start).zip(weights.iter()).map(|(&v, &w)| v * w).sum()).collect();
+    }
+    values.first().copied().unwrap_or(E::ZERO)
+}
+
+/// The weighted sum of a tensor: known if public, sent in clear if of the base, else sent and claimed.
+pub(crate) fn evaluate<C: Context>(
+    ctx: &mut C,
+    program: &Program,
+    layout: &Layout,
+    tensor: TensorId,
+    axes: &[AxisWeight],
+    labels: (&'static str, &'static str),
+) -> Result<Value<C::Scalar>, ArgumentError> {
+    let functional = |tensor| {
+        if C::NEEDS_VALUES { tensor_functional(program, layout, tensor, axes, E::ONE) } else { Functional::default() }
+    };
+    match program.tensor(tensor).place {
+        Place::Public => {
+            Ok(Value::Known(if C::NEEDS_VALUES { public_sum(program, tensor, axes) } else { E::ZERO }))
+        }
+        Place::Base => {
+            let value = ctx.read_public(labels.1)?;
+            ctx.base_claim(BaseClaim { parts: functional(tensor).parts, value });
+            Ok(Value::Known(value))
+        }
+        _ => {
+            let value = ctx.read(labels.0)?;
+            ctx.claim(functional(tensor), value.clone());
+            Ok(Value::Sent(value))
+        }
+    }
+}

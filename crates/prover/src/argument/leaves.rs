@@ -1,0 +1,261 @@
+//! The leaves of the lookups.
+
+use super::expression;
+use super::fractions::Leaves;
+use super::lane::{Lane, PackedE, Packing};
+use super::witness::{for_rows, limb, limbs_of};
+use rayon::prelude::*;
+use super::channel::Channel;
+use veritune_argument::leaves::{LeafPoint, tag};
+use veritune_argument::lookups::Fingerprint;
+use veritune_argument::{BlockKind, Labels, LeafBlock, Plan, public_sum};
+use veritune_field::traits::{PackedValue, PrimeCharacteristicRing};
+use veritune_field::{E, F, f_from_i64};
+use veritune_relations::layout::Layout;
+use veritune_relations::{AxisId, Place, Program};
+
+/// Columns of a block at padded indices, its numerators, and `alpha - tag`.
+struct Block {
+    constant: E,
+    columns: Vec<Vec<F>>,
+    /// A second tag-like column for the range table: subtracted without a power of beta.
+    tags: Option<Vec<F>>,
+    numerators: Vec<F>,
+}
+
+/// The first padded index of every row of the innermost axis, in row-major order of active indices.
+fn row_starts(program: &Program, axes: &[AxisId]) -> Vec<usize> {
+    let rows: usize = axes.iter().rev().skip(1).map(|&a| program.axis(a).len).product();
+    let mut starts = vec![0; rows];
+    for (row, start) in starts.iter_mut().enumerate() {
+        let (mut rest, mut shift) = (row, 0);
+        for (i, &axis) in axes.iter().enumerate().rev() {
+            let axis = program.axis(axis);
+            if i + 1 < axes.len() {
+                *start += (rest % axis.len) << shift;
+                rest /= axis.len;
+            }
+            shift += axis.log_len();
+        }
+    }
+    starts
+}
+
+/// Writes `f(i)` for every active index to its padded slot.
+fn scatter(program: &Program, axes: &[AxisId], starts: &[usize], len: usize, f: impl Fn(usize) -> F) -> Vec<F> {
+    let inner = axes.last().map_or(1, |&a| program.axis(a).len);
+    let mut out = vec![F::ZERO; len];
+    for (row, &start) in starts.iter().enumerate() {
+        for (i, slot) in out[start..start + inner].iter_mut().enumerate() {
+            *slot = f(row * inner + i);
+        }
+    }
+    out
+}
+
+fn block(
+    program: &Program,
+    layout: &Layout,
+    block: &LeafBlock,
+    alpha: E,
+    tensors: &[Vec<i64>],
+    witness: &[F],
+) -> Block {
+    let len = 1usize << block.log_len;
+    match block.kind {
+        BlockKind::Limb { tensor, limb: index, width } => {
+            let axes = &program.tensor(tensor).axes;
+            let values = &tensors[tensor.0];
+            let starts = for_rows(program, tensor, values.len());
+            let count = limbs_of(program, tensor).map_or(1, |w| w.len());
+            let minimum = program.tensor(tensor).range.min();
+            let value = |i: usize| f_from_i64(limb(values[i], minimum, index, count, program.range_bits));
+            Block {
+                constant: alpha - E::from_u32(width),
+                columns: vec![scatter(program, axes, &starts, len, value)],
+                tags: None,
+                numerators: scatter(program, axes, &starts, len, |_| F::ONE),
+            }
+        }
+        BlockKind::Lookup(index) => {
+            let lookup = &program.lookups[index];
+            let starts = row_starts(program, &lookup.axes);
+            let mask = expression::mask(program, &lookup.axes, lookup.mask.as_ref());
+            let numerator = |i: usize| F::from_bool(mask.as_ref().is_none_or(|m| m[i] != 0));
+            Block {
+                constant: alpha - E::from_u64(tag(program, lookup.table)),
+                columns: lookup
+                    .columns
+                    .iter()
+                    .map(|c| padded_column(program, tensors, &lookup.axes, c, len))
+                    .collect(),
+                tags: None,
+                numerators: scatter(program, &lookup.axes, &starts, len, numerator),
+            }
+        }
+        BlockKind::RangeTable => {
+            let row = |i: usize| if i < 2 { (0, 0) } else { (i.ilog2() as usize, i - (1 << i.ilog2())) };
+            let counts = &witness[layout.range_multiplicities..][..len];
+            Block {
+                constant: alpha,
+                columns: vec![(0..len).map(|i| F::from_usize(row(i).1)).collect()],
+                tags: Some((0..len).map(|i| F::from_usize(row(i).0)).collect()),
+                numerators: (0..len).map(|i| if i < 2 { F::ZERO } else { -counts[i] }).collect(),
+            }
+        }
+        BlockKind::Table(index) => {
+            let table = &program.tables[index];
+            let rows = table.columns[0].len();
+            let counts = &witness[layout.table_multiplicities[index]..][..rows];
+            let pad = |mut column: Vec<F>| {
+                column.resize(len, F::ZERO);
+                column
+            };
+            Block {
+                constant: alpha - E::from_u64(table.tag),
+                columns: table.columns.iter().map(|c| pad(c.iter().map(|&v| f_from_i64(v)).collect())).collect(),
+                tags: None,
+                numerators: pad(counts.iter().map(|&c| -c).collect()),
+            }
+        }
+    }
+}
+
+/// A column at all padded indices. A term that does not have an axis is constant along it, inactive indices
+/// included, and a constant holds everywhere: this is what the verifier's functional says.
+fn padded_column(
+    program: &Program,
+    tensors: &[Vec<i64>],
+    axes: &[AxisId],
+    column: &veritune_relations::Expression,
+    len: usize,
+) -> Vec<F> {
+    let mut out = vec![F::ZERO; len];
+    for term in column {
+        let Some(view) = term.factors.first() else {
+            out.iter_mut().for_each(|x| *x += f_from_i64(term.coefficient));
+            continue;
+        };
+        let has = |axis: AxisId| {
+            use veritune_relations::Index::{Axis, Shifted};
+            view.index.iter().any(|&i| matches!(i, Axis(a) | Shifted(a, _) if a == axis))
+        };
+        let own: Vec<AxisId> = axes.iter().copied().filter(|&a| has(a)).collect();
+        let values = expression::evaluate(program, tensors, &own, &vec![term.clone()]);
+        // The index of the term's own axes, by bit groups of the padded index.
+        let mut groups = Vec::new();
+        let (mut shift, mut stride) = (0, 1);
+        for &axis in axes.iter().rev() {
+            let a = program.axis(axis);
+            if has(axis) {
+                groups.push((shift, (1usize << a.log_len()) - 1, stride, a.len));
+                stride *= a.len;
+            }
+            shift += a.log_len();
+        }
+        for (i, slot) in out.iter_mut().enumerate() {
+            let mut at = Some(0);
+            for &(shift, mask, stride, len) in &groups {
+                let index = (i >> shift) & mask;
+                at = at.filter(|_| index < len).map(|at| at + index * stride);
+            }
+            if let Some(at) = at {
+                *slot += f_from_i64(values[at]);
+            }
+        }
+    }
+    out
+}
+
+/// All leaves of the program.
+pub(super) fn leaves(
+    program: &Program,
+    layout: &Layout,
+    plan: &Plan,
+    fingerprint: Fingerprint,
+    tensors: &[Vec<i64>],
+    witness: &[F],
+) -> Leaves {
+    let Fingerprint { alpha, beta } = fingerprint;
+    let num_lanes = (1usize << plan.log_leaves) / Packing::WIDTH;
+    let mut numerators = vec![Packing::ZERO; num_lanes];
+    let mut denominators = vec![PackedE::ONE; num_lanes];
+    let lanes = |block: &&LeafBlock| block.log_len >= Packing::WIDTH.ilog2() as usize;
+    let (large, small): (Vec<&LeafBlock>, Vec<&LeafBlock>) = plan.blocks.iter().partition(lanes);
+    let (mut p_rest, mut q_rest) = (numerators.as_mut_slice(), denominators.as_mut_slice());
+    let mut tasks = Vec::new();
+    for &b in &large {
+        let (p, p_after) = p_rest.split_at_mut((1 << b.log_len) / Packing::WIDTH);
+        let (q, q_after) = q_rest.split_at_mut(p.len());
+        (p_rest, q_rest) = (p_after, q_after);
+        tasks.push((b, p, q));
+    }
+    let small_lanes = (p_rest, q_rest);
+    tasks.into_par_iter().for_each(|(b, p, q)| {
+        let block = block(program, layout, b, alpha, tensors, witness);
+        p.copy_from_slice(Packing::pack_slice(&block.numerators));
+        let powers: Vec<E> = beta.powers().skip(1).take(block.columns.len()).collect();
+        let columns: Vec<&[Packing]> = block.columns.iter().map(|c| Packing::pack_slice(c)).collect();
+        let tags = block.tags.as_ref().map(|t| Packing::pack_slice(t));
+        let constant = PackedE::ZERO + block.constant;
+        let powers: Vec<PackedE> = powers.iter().map(|&b| PackedE::ZERO + b).collect();
+        for (i, q) in q.iter_mut().enumerate() {
+            let mut value = constant;
+            for (&power, column) in powers.iter().zip(&columns) {
+                value -= power.times_base(column[i]);
+            }
+            if let Some(tags) = tags {
+                value -= tags[i];
+            }
+            *q = value;
+        }
+    });
+    // Blocks of less than a register follow each other in the last registers.
+    let mut p_tail: Vec<F> = Vec::new();
+    let mut q_tail: Vec<E> = Vec::new();
+    for b in small {
+        let block = block(program, layout, b, alpha, tensors, witness);
+        for i in 0..1usize << b.log_len {
+            let mut value = block.constant;
+            for (power, column) in beta.powers().skip(1).zip(&block.columns) {
+                value -= power * column[i];
+            }
+            if let Some(tags) = &block.tags {
+                value -= tags[i];
+            }
+            q_tail.push(value);
+            p_tail.push(block.numerators[i]);
+        }
+    }
+    let padded = p_tail.len().next_multiple_of(Packing::WIDTH);
+    p_tail.resize(padded, F::ZERO);
+    q_tail.resize(padded, E::ONE);
+    let (p, q) = small_lanes;
+    p[..padded / Packing::WIDTH].copy_from_slice(Packing::pack_slice(&p_tail));
+    q[..padded / Packing::WIDTH].copy_from_slice(&PackedE::pack(&q_tail));
+    Leaves { numerators, denominators }
+}
+
+/// Sends the values of base tensors in looked-up columns at the point of the leaves.
+pub(super) fn send_base_values<C: Channel>(
+    program: &Program,
+    tensors: &[Vec<i64>],
+    plan: &Plan,
+    point: &[E],
+    channel: &mut C,
+) {
+    let mut at = LeafPoint::new(program, point);
+    for block in &plan.blocks {
+        let BlockKind::Lookup(index) = block.kind else { continue };
+        let lookup = &program.lookups[index];
+        let weights = at.weights(&lookup.axes);
+        for view in lookup.columns.iter().flatten().filter_map(|t| t.factors.first()) {
+            if program.tensor(view.tensor).place == Place::Base {
+                let mut known = program.clone();
+                known.tensors[view.tensor.0].values = Some(tensors[view.tensor.0].clone());
+                let value = public_sum(&known, view.tensor, &weights.view(program, view));
+                channel.send_public(Labels::LOOKUP_BASE, value);
+            }
+        }
+    }
+}

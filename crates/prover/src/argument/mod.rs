@@ -1,0 +1,93 @@
+//! Proves that committed vectors satisfy a program: the prover of [`veritune_argument`].
+//!
+//! Order: lookups, equations, one-hots; then the verifier runs on the scalars that were sent and hands over the
+//! joint functional, so that there is one definition of it.
+//!
+//! Cost: the lookups touch each leaf a few times; a product term touches its tables once in the base field and
+//! then half as much in the challenge field; everything else is linear in the axis lengths.
+
+mod bind;
+mod channel;
+mod dense;
+mod equations;
+mod expression;
+mod fractions;
+mod lane;
+mod leaves;
+mod one_hots;
+mod products;
+mod witness;
+
+pub use channel::{Channel, NativeChannel};
+pub use witness::{Multiplicities, multiplicities, place_vectors, witness_vector};
+
+use veritune_argument::lookups::Fingerprint;
+use veritune_argument::{ArgumentError, BaseClaim, Labels, NUM_PLACES, Part, Plan, verify_native};
+use veritune_field::{E, F};
+use veritune_relations::layout::Layout;
+use veritune_relations::Program;
+use veritune_transcript::Transcript;
+
+/// A proof and what the joint opening needs.
+#[derive(Debug, Clone)]
+pub struct ArgumentProof {
+    /// All scalars, canonical bytes.
+    pub scalars: Vec<u8>,
+    /// Weights of the joint functional per place, over the slots in use.
+    pub weights: [Vec<E>; NUM_PLACES],
+    /// The value of the joint functional.
+    pub target: E,
+    /// Claims on the base model, to be settled later.
+    pub base_claims: Vec<BaseClaim>,
+}
+
+/// Sends all scalars of the argument into `channel`.
+///
+/// `tensors` are dense values over active indices, row-major, per tensor; those of public and virtual tensors are
+/// not read. `witness` is the committed witness vector, of which the multiplicities are read.
+pub fn prove_into<C: Channel>(
+    program: &Program,
+    layout: &Layout,
+    plan: &Plan,
+    witness: &[F],
+    tensors: &[Vec<i64>],
+    channel: &mut C,
+) {
+    let alpha = channel.challenge(Labels::LOOKUP_ALPHA);
+    let beta = channel.challenge(Labels::LOOKUP_BETA);
+    let leaves = leaves::leaves(program, layout, plan, Fingerprint { alpha, beta }, tensors, witness);
+    let point = fractions::prove(&leaves, channel);
+    drop(leaves);
+    leaves::send_base_values(program, tensors, plan, &point, channel);
+    equations::prove(program, plan, tensors, channel);
+}
+
+/// Proves the program for committed vectors.
+///
+/// *Caller must* have absorbed the protocol, all public inputs and the roots of all vectors into `transcript`. A
+/// false witness gives a proof that is refused, or an error.
+pub fn prove(
+    program: &Program,
+    layout: &Layout,
+    witness: &[F],
+    tensors: &[Vec<i64>],
+    transcript: &mut Transcript,
+) -> Result<ArgumentProof, ArgumentError> {
+    let plan = Plan::new(program, layout)?;
+    let mut replay = transcript.clone();
+    let mut channel = NativeChannel::new(transcript);
+    prove_into(program, layout, &plan, witness, tensors, &mut channel);
+    let scalars = channel.scalars;
+    let (joint, base_claims) = verify_native(program, layout, &plan, &scalars, &mut replay)?;
+    *transcript = replay;
+    let weights = dense::weights(layout, &joint.parts);
+    Ok(ArgumentProof { scalars, weights, target: joint.target, base_claims })
+}
+
+/// Dense weights of parts, per place.
+pub fn dense_weights(layout: &Layout, parts: &[Part]) -> [Vec<E>; NUM_PLACES] {
+    dense::weights(layout, parts)
+}
+
+#[cfg(test)]
+mod tests;

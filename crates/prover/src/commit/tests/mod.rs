@@ -1,0 +1,122 @@
+//! Completeness, tampering and malicious provers of the opening.
+
+mod completeness;
+mod malicious;
+mod tamper;
+
+use super::open::{Deviation, HONEST, prove};
+use super::{CommittedTree, OpeningReport, Randomness, commit};
+use veritune_commit::{
+    OpeningError, Profile, Root, TreeHash, TreeShape, capacity, eq_table, tree_point,
+    verify_opening,
+};
+use veritune_field::traits::PrimeCharacteristicRing;
+use veritune_field::{E, F};
+use veritune_transcript::Transcript;
+
+/// A statement with its witness: trees, weights and the right target.
+pub(super) struct Instance {
+    pub(super) profile: Profile,
+    pub(super) trees: Vec<CommittedTree>,
+    pub(super) weights: Vec<Vec<E>>,
+    pub(super) target: E,
+}
+
+pub(super) fn blake3(log_columns: u32, masked: bool, budget: u32) -> TreeShape {
+    TreeShape {
+        log_columns,
+        hash: TreeHash::Blake3,
+        masked,
+        budget,
+    }
+}
+
+pub(super) fn poseidon2(log_columns: u32, masked: bool, budget: u32) -> TreeShape {
+    TreeShape {
+        log_columns,
+        hash: TreeHash::Poseidon2,
+        masked,
+        budget,
+    }
+}
+
+impl Instance {
+    /// Dense pseudo-random weights on the data, of several lengths.
+    pub(super) fn new(log_rows: u32, shapes: &[TreeShape]) -> Self {
+        let profile = Profile::new(log_rows).unwrap();
+        let mut trees = Vec::new();
+        let mut weights = Vec::new();
+        for (number, shape) in shapes.iter().enumerate() {
+            let capacity = capacity(&profile, shape).unwrap();
+            let length = capacity - number * 17 % capacity;
+            let data: Vec<F> = (0..length as u64)
+                .map(|i| {
+                    F::from_u64((i + 1 + number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2)
+                })
+                .collect();
+            let mut transcript = Transcript::new(b"test weights");
+            transcript.absorb_u64("tree", number as u64);
+            weights.push(transcript.challenges_e("weights", length / (number + 1)));
+            let seed = [number as u8; 32];
+            trees.push(commit(&profile, *shape, data, Randomness::from_seed(seed)).unwrap());
+        }
+        let target = weights
+            .iter()
+            .zip(&trees)
+            .map(|(w, tree)| w.iter().zip(tree.vector()).map(|(&w, &f)| w * f).sum::<E>())
+            .sum();
+        Self {
+            profile,
+            trees,
+            weights,
+            target,
+        }
+    }
+
+    pub(super) fn statement(&self) -> Vec<(TreeShape, Root)> {
+        self.trees
+            .iter()
+            .map(|tree| (tree.shape(), tree.root()))
+            .collect()
+    }
+
+    pub(super) fn prove(&mut self) -> (Vec<u8>, OpeningReport) {
+        self.prove_with(&HONEST)
+    }
+
+    pub(super) fn prove_with(&mut self, deviation: &Deviation) -> (Vec<u8>, OpeningReport) {
+        let mut trees: Vec<&mut CommittedTree> = self.trees.iter_mut().collect();
+        let mut transcript = Transcript::new(b"test");
+        prove(
+            &self.profile,
+            &mut trees,
+            self.weights.clone(),
+            self.target,
+            &mut transcript,
+            deviation,
+        )
+        .unwrap()
+    }
+
+    /// The weight evaluations at `z`.
+    pub(super) fn weights_at(&self, z: &[E]) -> Vec<E> {
+        let evaluate = |(weights, tree): (&Vec<E>, &CommittedTree)| {
+            let table = eq_table(&tree_point(&self.profile, z, tree.shape().log_columns));
+            weights.iter().zip(table).map(|(&w, eq)| w * eq).sum()
+        };
+        self.weights.iter().zip(&self.trees).map(evaluate).collect()
+    }
+
+    pub(super) fn verify(&self, proof: &[u8]) -> Result<(), OpeningError> {
+        let mut transcript = Transcript::new(b"test");
+        let statement = self.statement();
+        verify_opening(
+            &self.profile,
+            &statement,
+            self.target,
+            proof,
+            &mut transcript,
+            |z| self.weights_at(z),
+        )
+    }
+}

@@ -1,0 +1,62 @@
+//! Calibration: runs the step's program without rounding on real rows and reads the greatest value of each kind.
+
+use crate::RunError;
+use crate::inputs::{Inputs, name_before, tensors_of};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use veritune_executor::Executor;
+use veritune_relations::initial::initial_state;
+use veritune_relations::scales::Scales;
+use veritune_relations::{Place, Spec, sampler, step};
+
+/// Greatest real absolute value of each kind over `steps` steps that start from the seed's initial adapter.
+///
+/// `spec` has the default scales. The rows are the first of the sampler's order under the seed.
+pub fn maxima(
+    spec: &Spec,
+    inputs: &Inputs,
+    seed: &[u8; 32],
+    steps: u64,
+    threads: usize,
+    mut progress: impl FnMut(u64) -> bool,
+) -> Result<BTreeMap<String, f64>, RunError> {
+    let mut maxima: BTreeMap<String, f64> = BTreeMap::new();
+    let mut state: BTreeMap<String, Arc<Vec<f64>>> = BTreeMap::new();
+    for number in 1..=steps {
+        let rows = sampler::step_rows(seed, number, spec.dataset_rows, spec.training.rows);
+        let built = step::build(spec, number, &rows)?;
+        let program = &built.program;
+        if number == 1 {
+            for (id, values) in initial_state(&built, seed) {
+                let floats = values.iter().map(|&x| x as f64).collect();
+                state.insert(program.tensor(id).name.clone(), Arc::new(floats));
+            }
+        }
+        let failed = |source| RunError::Execute { step: number, source: Box::new(source) };
+        let mut executor = Executor::<f64>::new(program).map_err(failed)?;
+        inputs
+            .set_with(&mut executor, program, &state, |v| Arc::new(v.iter().map(|&x| x as f64).collect()))
+            .map_err(failed)?;
+        executor.run(threads).map_err(failed)?;
+        for (name, kind) in &built.kinds {
+            let Some(id) = program.find(name) else { continue };
+            let scale = (-f64::from(program.tensor(id).fraction_bits)).exp2();
+            let largest = executor.tensors().get(id).iter().fold(0.0f64, |m, x| m.max(x.abs())) * scale;
+            let entry = maxima.entry((*kind).to_owned()).or_insert(0.0);
+            *entry = entry.max(largest);
+        }
+        for id in tensors_of(program, Place::StateAfter) {
+            let name = name_before(&program.tensor(id).name);
+            state.insert(name, executor.tensors().shared(id));
+        }
+        if !progress(number) {
+            return Err(RunError::Stopped);
+        }
+    }
+    Ok(maxima)
+}
+
+/// The calibrated scales.
+pub fn scales(maxima: &BTreeMap<String, f64>) -> Scales {
+    Scales::calibrated(maxima)
+}

@@ -1,0 +1,1 @@
+//! Proves the steps of a run.

@@ -1,0 +1,194 @@
+//! From the plan's recipe and the checkpoint to a `Spec`.
+
+use crate::RunError;
+use serde::{Deserialize, Serialize};
+use veritune_model::{BaseModel, ModelConfig};
+use veritune_relations::scales::Scales;
+use veritune_relations::spec::{Decimal, Lora, Model, Optimizer, Schedule, Spec, SpecError, Target, Training};
+
+/// The part of a recipe that is proved, in PEFT's and the Trainer's words; decimals are text.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Adapter.
+    pub lora: LoraSettings,
+    /// Optimiser and schedule.
+    pub train: TrainSettings,
+    /// Lengths.
+    pub data: DataSettings,
+    /// Proof parameters.
+    pub proof: ProofSettings,
+}
+
+/// Adapter settings.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoraSettings {
+    /// Rank.
+    pub r: usize,
+    /// Scaling numerator.
+    pub lora_alpha: i64,
+    /// Modules with an adapter.
+    pub target_modules: Vec<Target>,
+    /// Whether the scaling divides by the root of the rank.
+    pub use_rslora: bool,
+    /// PEFT's default initialisation; nothing else is supported.
+    pub init_lora_weights: bool,
+}
+
+/// Optimiser settings.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct TrainSettings {
+    pub optimizer: Optimizer,
+    pub learning_rate: Decimal,
+    pub lr_scheduler_type: Schedule,
+    pub warmup_steps: u64,
+    pub weight_decay: Decimal,
+    pub adam_beta1: Decimal,
+    pub adam_beta2: Decimal,
+    pub adam_epsilon: Decimal,
+    pub max_grad_norm: Decimal,
+    pub per_device_train_batch_size: usize,
+    pub gradient_accumulation_steps: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub num_train_epochs: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_steps: Option<u64>,
+    pub seed_rule: String,
+}
+
+/// Lengths of rows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSettings {
+    /// Greatest length of a row.
+    pub max_length: usize,
+    /// Padded length of every row.
+    pub bucket: usize,
+}
+
+/// Proof parameters.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProofSettings {
+    /// Width of the range table.
+    pub range_bits: u32,
+    /// Optimiser steps of one proof; 1.
+    pub steps_per_proof: u64,
+    /// Profile of the commitment.
+    pub profile: String,
+}
+
+impl Settings {
+    /// Reads settings.
+    pub fn parse(json: &str) -> Result<Self, RunError> {
+        serde_json::from_str(json).map_err(|e| RunError::Settings(e.to_string()))
+    }
+
+    fn scaling_256(&self) -> Result<i64, SpecError> {
+        let rank = self.lora.r as i128;
+        let alpha = i128::from(self.lora.lora_alpha);
+        let scaling = if self.lora.use_rslora {
+            // round(256 alpha / sqrt r), half up
+            ((((2 * 256 * alpha).pow(2) / rank) as u128).isqrt() as i128 + 1) / 2
+        } else {
+            if alpha * 256 % rank != 0 {
+                return Err(SpecError::new(
+                    "lora.lora_alpha",
+                    format!("{alpha}/{rank} is not a multiple of 1/256; choose an alpha that is, or use_rslora"),
+                ));
+            }
+            alpha * 256 / rank
+        };
+        i64::try_from(scaling).map_err(|_| SpecError::new("lora.lora_alpha", "is too large"))
+    }
+
+    /// The spec of a run over `dataset_rows` rows.
+    pub fn spec(&self, base: &BaseModel, scales: Scales, dataset_rows: usize) -> Result<Spec, RunError> {
+        if self.proof.steps_per_proof != 1 {
+            return Err(SpecError::new("proof.steps_per_proof", "only 1 is supported so far").into());
+        }
+        if !self.lora.init_lora_weights {
+            return Err(SpecError::new("lora.init_lora_weights", "only true is supported").into());
+        }
+        let train = &self.train;
+        let rows = train.per_device_train_batch_size * train.gradient_accumulation_steps;
+        let per_epoch = (dataset_rows / rows.max(1)) as u64;
+        let steps = match (train.max_steps, train.num_train_epochs) {
+            (Some(steps), _) => steps,
+            (None, Some(epochs)) => epochs * per_epoch,
+            (None, None) => per_epoch,
+        };
+        let mut spec = Spec {
+            version: 1,
+            model: model(base),
+            lora: Lora {
+                r: self.lora.r,
+                scaling_256: self.scaling_256()?,
+                targets: self.lora.target_modules.clone(),
+            },
+            training: Training {
+                optimizer: train.optimizer,
+                learning_rate: train.learning_rate.clone(),
+                schedule: train.lr_scheduler_type,
+                warmup_steps: train.warmup_steps,
+                weight_decay: train.weight_decay.clone(),
+                adam_beta1: train.adam_beta1.clone(),
+                adam_beta2: train.adam_beta2.clone(),
+                adam_epsilon: train.adam_epsilon.clone(),
+                max_grad_norm: train.max_grad_norm.clone(),
+                rows,
+                tokens: self.data.bucket,
+                steps,
+            },
+            dataset_rows,
+            scales,
+            range_bits: self.proof.range_bits,
+            log_rows: 10,
+        };
+        spec.validate()?;
+        spec.log_rows = log_rows(&spec)?;
+        Ok(spec)
+    }
+}
+
+/// Rows of the matrices: a sixty-fourth to a hundred-and-twenty-eighth of the witness, enough for the dataset's openings.
+fn log_rows(spec: &Spec) -> Result<u32, RunError> {
+    let rows: Vec<usize> = (0..spec.training.rows).collect();
+    let program = veritune_relations::step::build(spec, 1, &rows)?.program;
+    let used = veritune_relations::layout::Layout::new(&program).used[0];
+    let by_size = used.next_power_of_two().ilog2().saturating_sub(6);
+    // The dataset is opened once per step; its random rows must leave room for data.
+    let openings = (spec.training.steps + veritune_verifier::statement::DATASET_SPARE) * 345;
+    let by_openings = (2 * openings).next_power_of_two().ilog2();
+    let log_rows = by_size.max(by_openings).max(12);
+    if log_rows > 20 {
+        return Err(SpecError::new("training.steps", "the dataset would be opened more often than one commitment allows; prove in several runs").into());
+    }
+    Ok(log_rows)
+}
+
+fn decimal(value: &veritune_model::Decimal) -> Decimal {
+    Decimal(value.to_string())
+}
+
+fn model(base: &BaseModel) -> Model {
+    let config: &ModelConfig = &base.config;
+    Model {
+        hidden: config.hidden_size,
+        layers: config.num_hidden_layers,
+        heads: config.num_attention_heads,
+        kv_heads: config.num_key_value_heads,
+        head_dim: config.head_dim,
+        ffn: config.intermediate_size,
+        vocab: config.vocab_size,
+        tied: config.tie_word_embeddings,
+        qkv_bias: config.has_attention_bias(),
+        rms_norm_eps: decimal(&config.rms_norm_eps),
+        rope_theta: decimal(&config.rope_theta),
+        base_fraction_bits: base.tensors.iter().map(|t| (t.name.to_owned(), t.fraction_bits as i32)).collect(),
+        base_bits: veritune_model::DEFAULT_BASE_BITS,
+    }
+}

@@ -1,0 +1,206 @@
+//! Trains: executes every step exactly and commits to the state after it.
+
+use crate::RunError;
+use crate::inputs::{Inputs, name_before, tensors_of};
+use crate::store::Store;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use veritune_commit::{Profile, Root};
+use veritune_executor::{Executor, Tensors};
+use veritune_field::{F, f_from_i64};
+use veritune_prover::commit::{CommittedTree, Randomness, commit};
+use veritune_relations::initial::initial_state;
+use veritune_relations::layout::{Layout, place_index, strides};
+use veritune_relations::step::StepProgram;
+use veritune_relations::{Place, Program, TensorId};
+use veritune_verifier::statement::{Run, Shapes};
+
+/// State values by name in the state before.
+pub type State = BTreeMap<String, Arc<Vec<i64>>>;
+
+/// A step that was executed.
+pub struct Executed {
+    /// Its program.
+    pub built: StepProgram,
+    /// Every tensor.
+    pub tensors: Tensors<i64>,
+}
+
+/// Executes a step from the state before it.
+pub fn execute(run: &Run, inputs: &Inputs, step: u64, state: &State, threads: usize) -> Result<Executed, RunError> {
+    let built = run.program(step)?;
+    let failed = |source| RunError::Execute { step, source: Box::new(source) };
+    let tensors = {
+        let mut executor = Executor::<i64>::new(&built.program).map_err(failed)?;
+        inputs.set(&mut executor, &built.program, state).map_err(failed)?;
+        executor.run(threads).map_err(failed)?;
+        executor.into_tensors()
+    };
+    Ok(Executed { built, tensors })
+}
+
+/// The state after an executed step, by name in the state before of the next.
+pub fn state_after(executed: &Executed) -> State {
+    let program = &executed.built.program;
+    tensors_of(program, Place::StateAfter)
+        .into_iter()
+        .map(|id| (name_before(&program.tensor(id).name), executed.tensors.shared(id)))
+        .collect()
+}
+
+/// The state before the first step.
+pub fn first_state(built: &StepProgram, seed: &[u8; 32]) -> State {
+    let name = |id: TensorId| built.program.tensor(id).name.clone();
+    initial_state(built, seed).into_iter().map(|(id, values)| (name(id), Arc::new(values))).collect()
+}
+
+/// Writes a tensor's values to its slots of a place's vector.
+pub fn place_values(program: &Program, layout: &Layout, id: TensorId, values: &[i64], vector: &mut [F]) {
+    let Some(slot) = &layout.slots[id.0] else { return };
+    let offset = slot.blocks[0].offset;
+    let shape = program.shape(id);
+    let strides = strides(program, id);
+    let mut index = vec![0usize; shape.len()];
+    for &value in values {
+        let position: usize = index.iter().zip(&strides).map(|(i, s)| i * s).sum();
+        vector[offset + position] = f_from_i64(value);
+        for axis in (0..shape.len()).rev() {
+            index[axis] += 1;
+            if index[axis] < shape[axis] {
+                break;
+            }
+            index[axis] = 0;
+        }
+    }
+}
+
+/// The vector of a place that is stored as it is.
+pub fn place_vector<'a>(
+    program: &Program,
+    layout: &Layout,
+    place: Place,
+    values: impl Fn(&str) -> Option<&'a Arc<Vec<i64>>>,
+) -> Vec<F> {
+    let used = place_index(place).map_or(0, |i| layout.used[i]);
+    let mut vector = vec![f_from_i64(0); used];
+    for id in tensors_of(program, place) {
+        if let Some(values) = values(&program.tensor(id).name) {
+            place_values(program, layout, id, values, &mut vector);
+        }
+    }
+    vector
+}
+
+/// Commits to states and dataset of one run.
+pub struct Committer<'a> {
+    /// The run.
+    pub run: &'a Run,
+    /// Profile.
+    pub profile: &'a Profile,
+    /// Shapes.
+    pub shapes: Shapes,
+    /// The run's secret.
+    pub secret: [u8; 32],
+}
+
+impl Committer<'_> {
+    fn derived(&self, purpose: &str, step: u64) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.secret);
+        hasher.update(purpose.as_bytes());
+        hasher.update(&step.to_le_bytes());
+        *hasher.finalize().as_bytes()
+    }
+
+    /// The tree of the state after `step`; step 0 is public.
+    pub fn state(&self, built: &StepProgram, layout: &Layout, step: u64, state: &State) -> Result<CommittedTree, RunError> {
+        let vector = place_vector(&built.program, layout, Place::StateBefore, |name| state.get(name));
+        let seed = if step == 0 { self.run.initial_tree_seed() } else { self.derived("state tree", step) };
+        commit(self.profile, self.shapes.state, vector, Randomness::from_seed(seed)).map_err(|e| RunError::Commit(e.to_string()))
+    }
+
+    /// The tree of the dataset.
+    pub fn dataset(&self, built: &StepProgram, layout: &Layout, inputs: &Inputs, secret: [u8; 32]) -> Result<CommittedTree, RunError> {
+        let vector = place_vector(&built.program, layout, Place::Dataset, |name| inputs.get(name));
+        commit(self.profile, self.shapes.dataset, vector, Randomness::from_seed(secret)).map_err(|e| RunError::Commit(e.to_string()))
+    }
+
+    /// The tree of the base.
+    pub fn base(&self, built: &StepProgram, layout: &Layout, inputs: &Inputs) -> Result<CommittedTree, RunError> {
+        let vector = place_vector(&built.program, layout, Place::Base, |name| inputs.get(name));
+        let seed = veritune_verifier::statement::BASE_TREE_SEED;
+        commit(self.profile, self.shapes.base, vector, Randomness::from_seed(seed)).map_err(|e| RunError::Commit(e.to_string()))
+    }
+}
+
+/// Mean loss of an executed step in nats, in floating point: for display only.
+pub fn display_loss(executed: &Executed) -> f64 {
+    let program = &executed.built.program;
+    let get = |name: &str| program.find(name).map(|id| (executed.tensors.get(id), program.tensor(id).fraction_bits));
+    let (Some((logits, logit_bits)), Some((maxima, _)), Some((sums, sum_bits)), Some((bits, _)), Some((labelled, _))) = (
+        get("logit"),
+        get("logit.maximum"),
+        get("vocabulary.sum"),
+        get("batch.target_bits"),
+        get("batch.supervised"),
+    ) else {
+        return f64::NAN;
+    };
+    let vocab = logits.len() / maxima.len();
+    let width = bits.len() / maxima.len();
+    let (mut total, mut count) = (0.0, 0.0);
+    for (position, _) in labelled.iter().enumerate().filter(|(_, l)| **l == 1) {
+        let target: usize = (0..width).map(|j| (bits[position * width + j] as usize) << j).sum();
+        let gap = (maxima[position] - logits[position * vocab + target]) as f64 / f64::from(logit_bits).exp2();
+        total += (sums[position] as f64 / f64::from(sum_bits).exp2()).ln() + gap;
+        count += 1.0;
+    }
+    if count == 0.0 { 0.0 } else { total / count }
+}
+
+/// Trains all steps of the run, or those that are missing. `progress` gets step and loss, and returns whether to go on.
+pub fn train(
+    run: &Run,
+    inputs: &Inputs,
+    store: &Store,
+    threads: usize,
+    mut progress: impl FnMut(u64, f64) -> bool,
+) -> Result<Vec<Root>, RunError> {
+    let profile = run.profile()?;
+    let first = run.program(1)?;
+    let layout = Layout::new(&first.program);
+    let committer = Committer { run, profile: &profile, shapes: run.shapes(&profile, &layout)?, secret: store.secret()? };
+    let ids = tensors_of(&first.program, Place::StateBefore);
+    let lens: Vec<usize> = ids.iter().map(|&id| first.program.shape(id).iter().product()).collect();
+    let names: Vec<String> = ids.iter().map(|&id| first.program.tensor(id).name.clone()).collect();
+    let save = |step: u64, state: &State| -> Result<(), RunError> {
+        let values: Vec<&[i64]> = names.iter().filter_map(|n| state.get(n).map(|v| v.as_slice())).collect();
+        store.save_state(step, &values)?;
+        store.save_root(step, &committer.state(&first, &layout, step, state)?.root().0)
+    };
+    let (mut done, mut state) = match store.last_step() {
+        Some(step) => (step, names.iter().cloned().zip(store.load_state(step, &lens)?).collect()),
+        None => {
+            let state = first_state(&first, &run.seed);
+            save(0, &state)?;
+            (0, state)
+        }
+    };
+    while done < run.spec.training.steps {
+        let executed = execute(run, inputs, done + 1, &state, threads)?;
+        state = state_after(&executed);
+        done += 1;
+        save(done, &state)?;
+        if !progress(done, display_loss(&executed)) {
+            return Err(RunError::Stopped);
+        }
+    }
+    (0..=run.spec.training.steps).map(|step| Ok(Root(store.root(step)?))).collect()
+}
+
+/// The state after a step, from the run directory.
+pub fn load_state(store: &Store, program: &Program, step: u64) -> Result<State, RunError> {
+    let ids = tensors_of(program, Place::StateBefore);
+    let lens: Vec<usize> = ids.iter().map(|&id| program.shape(id).iter().product()).collect();
+    let values = store.load_state(step, &lens)?;
+    Ok(ids.iter().map(|&id| program.tensor(id).name.clone()).zip(values).collect())
+}

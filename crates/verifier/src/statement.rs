@@ -1,0 +1,170 @@
+//! What a run and each of its proofs state, and the transcript that binds a proof to it.
+//!
+//! Everything here is built from the plan and the certificate's public roots by the verifier itself; the prover
+//! uses the same code.
+
+use veritune_commit::{Profile, ProfileError, Root, ShapeError, TreeHash, TreeShape, capacity};
+use veritune_relations::layout::Layout;
+use veritune_relations::step::{self, StepError, StepProgram};
+use veritune_relations::{Spec, sampler};
+use veritune_transcript::Transcript;
+
+/// Openings of a state tree: the step before, the step after, the release, and one to spare.
+pub const STATE_BUDGET: u32 = 4;
+/// Openings of the dataset beyond one per step.
+pub const DATASET_SPARE: u64 = 4;
+/// Greatest `log2` of the columns of a tree.
+const MAX_LOG_COLUMNS: u32 = 12;
+
+/// A statement that cannot be formed: the plan asks for more than the profile serves.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StatementError {
+    /// The program cannot be built.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// The profile is refused.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// A vector does not fit.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// A vector is too large for any shape.
+    #[error("{vector}: {slots} slots do not fit in 2^{MAX_LOG_COLUMNS} columns of 2^{log_rows} rows with {budget} openings")]
+    TooLarge {
+        /// Which vector.
+        vector: &'static str,
+        /// Slots in use.
+        slots: usize,
+        /// `log2` of the rows.
+        log_rows: u32,
+        /// Openings that random rows pay for.
+        budget: u32,
+    },
+}
+
+/// The public part of a run.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The spec of the plan.
+    pub spec: Spec,
+    /// Digest of the signed plan.
+    pub plan_digest: [u8; 32],
+    /// Seed of the run: initial adapter and order of rows.
+    pub seed: [u8; 32],
+    /// Root of the dataset vector.
+    pub dataset: Root,
+    /// Root of the base vector.
+    pub base: Root,
+}
+
+/// Shapes of the trees of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shapes {
+    /// The fresh tree of a step.
+    pub witness: TreeShape,
+    /// A state.
+    pub state: TreeShape,
+    /// The dataset.
+    pub dataset: TreeShape,
+    /// The base.
+    pub base: TreeShape,
+}
+
+/// The least shape that holds `slots` slots.
+pub fn shape_for(
+    profile: &Profile,
+    vector: &'static str,
+    slots: usize,
+    hash: TreeHash,
+    masked: bool,
+    budget: u32,
+) -> Result<TreeShape, StatementError> {
+    for log_columns in 0..=MAX_LOG_COLUMNS {
+        let shape = TreeShape { log_columns, hash, masked, budget };
+        if capacity(profile, &shape)? >= slots {
+            return Ok(shape);
+        }
+    }
+    Err(StatementError::TooLarge { vector, slots, log_rows: profile.log_rows(), budget })
+}
+
+impl Run {
+    /// The commitment profile.
+    pub fn profile(&self) -> Result<Profile, StatementError> {
+        Ok(Profile::new(self.spec.log_rows)?)
+    }
+
+    /// Rows that a step trains on.
+    pub fn rows(&self, step: u64) -> Vec<usize> {
+        sampler::step_rows(&self.seed, step, self.spec.dataset_rows, self.spec.training.rows)
+    }
+
+    /// The program of a step (the first is 1).
+    pub fn program(&self, step: u64) -> Result<StepProgram, StatementError> {
+        Ok(step::build(&self.spec, step, &self.rows(step))?)
+    }
+
+    /// Shapes of the trees, from the layout of any step of the run.
+    pub fn shapes(&self, profile: &Profile, layout: &Layout) -> Result<Shapes, StatementError> {
+        let [witness, before, _, dataset, base] = layout.used;
+        let dataset_budget = u32::try_from(self.spec.training.steps + DATASET_SPARE).unwrap_or(u32::MAX);
+        Ok(Shapes {
+            witness: shape_for(profile, "witness", witness, TreeHash::Blake3, true, 1)?,
+            state: shape_for(profile, "state", before, TreeHash::Poseidon2, false, STATE_BUDGET)?,
+            dataset: shape_for(profile, "dataset", dataset, TreeHash::Poseidon2, false, dataset_budget)?,
+            base: shape_for(profile, "base", base, TreeHash::Poseidon2, false, 1)?,
+        })
+    }
+
+    fn transcript(&self, protocol: &[u8]) -> Transcript {
+        let mut transcript = Transcript::new(protocol);
+        transcript.absorb("spec digest", &self.spec.digest());
+        transcript.absorb("plan digest", &self.plan_digest);
+        transcript.absorb("seed", &self.seed);
+        transcript.absorb("dataset root", &self.dataset.0);
+        transcript.absorb("base root", &self.base.0);
+        transcript
+    }
+
+    /// The transcript of a step's proof, before its witness.
+    pub fn step_transcript(&self, step: u64, before: &Root, after: &Root) -> Transcript {
+        let mut transcript = self.transcript(b"veritune step v1");
+        transcript.absorb_u64("step", step);
+        transcript.absorb("state before", &before.0);
+        transcript.absorb("state after", &after.0);
+        transcript
+    }
+
+    /// The transcript of the release's proof, before its witness. `file_digest` is SHA-256 of the adapter file.
+    pub fn release_transcript(&self, last: &Root, file_digest: &[u8; 32]) -> Transcript {
+        let mut transcript = self.transcript(b"veritune release v1");
+        transcript.absorb("last state", &last.0);
+        transcript.absorb("adapter file", file_digest);
+        transcript
+    }
+
+    /// The transcript of the settlement, before its claims.
+    pub fn settlement_transcript(&self) -> Transcript {
+        self.transcript(b"veritune settlement v1")
+    }
+
+    /// The state root of a step in the certificate: layout, step, oracle, cursor, counters (both zero for now).
+    pub fn state_root(&self, step: u64, oracle: &Root) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_derive_key("veritune state root v1");
+        hasher.update(&self.spec.digest());
+        hasher.update(&step.to_le_bytes());
+        hasher.update(&oracle.0);
+        hasher.update(&[0; 16]);
+        *hasher.finalize().as_bytes()
+    }
+
+    /// Seed of the first state's tree: public, because the first state is.
+    pub fn initial_tree_seed(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_derive_key("veritune initial state tree v1");
+        hasher.update(&self.seed);
+        *hasher.finalize().as_bytes()
+    }
+}
+
+/// Seed of the base's tree: a constant, so that anyone recomputes the root.
+pub const BASE_TREE_SEED: [u8; 32] = *b"veritune public base tree seed 1";

@@ -1,0 +1,5 @@
+"""``python -m veritune``."""
+
+from veritune.cli import main
+
+main()

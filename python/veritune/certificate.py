@@ -1,0 +1,115 @@
+"""Putting a certificate together: signed statements and the index. Verification is the core's."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from veritune import core
+from veritune.errors import Code, InvalidInput
+from veritune.files import canonical_json, read_bytes, read_json, write_atomic
+
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+INDEX = "index.json"
+INDEX_SCHEMA = "veritune.index/v1"
+COUNTER_SCHEMA = "veritune.plan-counter/v1"
+STATEMENT_SUFFIX = ".statement.json"
+BUNDLE_SUFFIX = ".sigstore.json"
+MAX_KEY_BYTES = 1 << 14
+MAX_STATEMENT_BYTES = 64 << 20
+MAX_FILE_BYTES = 4 << 30
+
+
+def read_key(path: Path, kind: str) -> str:
+    """Returns the text of a PEM file whose label ends in ``kind`` (PRIVATE KEY or PUBLIC KEY).
+
+    Raises:
+        InvalidInput: KEY, FILE_UNREADABLE.
+    """
+    content = read_bytes(path, MAX_KEY_BYTES, what="key")
+    text = content.decode("ascii", errors="replace")
+    if f"{kind}-----" not in text or not text.startswith("-----BEGIN "):
+        raise InvalidInput(
+            Code.KEY,
+            f"not a PEM {kind.lower()}",
+            location=str(path),
+            remedy="make one with veritune keys generate",
+        )
+    return text
+
+
+def read_private_key(path: Path) -> str:
+    """Returns a private key's PEM."""
+    return read_key(path, "PRIVATE KEY")
+
+
+def read_public_key(path: Path) -> str:
+    """Returns a public key's PEM."""
+    return read_key(path, "PUBLIC KEY")
+
+
+def next_plan_number(key: Path) -> int:
+    """Returns how many plans were made under the key before, and counts one more.
+
+    The count lies beside the key (``<key>.plans.json``).
+    """
+    path = key.with_name(f"{key.name}.plans.json")
+    made = 0
+    if path.exists():
+        counted = read_json(path, COUNTER_SCHEMA).get("plans")
+        if type(counted) is not int or counted < 0:
+            raise InvalidInput(Code.FILE_JSON, "plans must be a count", location=str(path))
+        made = counted
+    write_atomic(path, canonical_json({"schema": COUNTER_SCHEMA, "plans": made + 1}), secret=True)
+    return made
+
+
+def sign_statement(
+    predicate_type: str, predicate: dict[str, Any], subjects: dict[str, bytes], private_pem: str
+) -> bytes:
+    """Returns a Sigstore bundle over the in-toto statement about the named files' bytes."""
+    statement = {
+        "_type": STATEMENT_TYPE,
+        "subject": [
+            {"name": name, "digest": {"sha256": hashlib.sha256(content).hexdigest()}}
+            for name, content in subjects.items()
+        ],
+        "predicateType": predicate_type,
+        "predicate": predicate,
+    }
+    return core.sign(PAYLOAD_TYPE, canonical_json(statement), private_pem)
+
+
+def seal(certificate: Path, private_pem: str) -> list[str]:
+    """After the call every statement in the folder is a signed bundle and index.json lists all.
+
+    The core leaves ``NAME.statement.json``; each becomes ``NAME.sigstore.json``.
+
+    Returns:
+        The listed paths.
+
+    Raises:
+        InvalidInput: KEY if the private key is refused; FILE codes.
+    """
+    for path in sorted(certificate.glob(f"*{STATEMENT_SUFFIX}")):
+        payload = read_bytes(path, MAX_STATEMENT_BYTES, what="statement")
+        bundle = path.with_name(path.name.removesuffix(STATEMENT_SUFFIX) + BUNDLE_SUFFIX)
+        write_atomic(bundle, core.sign(PAYLOAD_TYPE, payload, private_pem))
+        path.unlink()
+    entries = []
+    for path in sorted(certificate.rglob("*")):
+        name = path.relative_to(certificate).as_posix()
+        if path.is_file() and name != INDEX:
+            content = read_bytes(path, MAX_FILE_BYTES, what="certificate file")
+            entries.append(
+                {
+                    "path": name,
+                    "sha256": hashlib.sha256(content).hexdigest(),
+                    "size": len(content),
+                }
+            )
+    entries.sort(key=lambda entry: str(entry["path"]))
+    write_atomic(certificate / INDEX, canonical_json({"schema": INDEX_SCHEMA, "files": entries}))
+    return [str(entry["path"]) for entry in entries]

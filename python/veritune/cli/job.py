@@ -1,0 +1,106 @@
+"""``veritune plan``, ``train`` and ``prove``: the job from recipe to certificate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from veritune.cli.console import JsonOption, ThreadsOption, printable, reporting
+
+ModelOption = Annotated[Path | None, typer.Option("--model", help="Folder of the base model, if it has moved.")]
+
+
+def plan(
+    recipe: Annotated[Path, typer.Argument(help="recipe.yaml")],
+    job: Annotated[Path | None, typer.Option("--job", help="Job folder (default: the recipe's folder).")] = None,
+    beacon_file: Annotated[
+        Path | None,
+        typer.Option("--beacon-file", help="A recorded drand quicknet round (JSON)."),
+    ] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="Private key (PEM) that signs the plan.")] = None,
+    calibration_steps: Annotated[
+        int, typer.Option("--calibration-steps", min=1, max=1000, help="Steps of calibration.")
+    ] = 12,
+    as_json: JsonOption = False,
+) -> None:
+    """Fix everything before training: base, data, program, widths, seed rule."""
+    with reporting(as_json) as console:
+        from veritune.beacon import DEMO, DEMO_NOTICE, read_beacon
+        from veritune.job import Job
+        from veritune.plan import make_plan
+
+        beacon = read_beacon(beacon_file) if beacon_file else None
+        with console.progress("calibrate") as progress:
+            planned = make_plan(
+                recipe,
+                Job(job or recipe.absolute().parent),
+                beacon=beacon,
+                key=key,
+                calibration_steps=calibration_steps,
+                progress=progress,
+            )
+        summary = planned.summary
+        data = summary["data"]
+        console.say(
+            f"{data['rows']} rows, {data['tokens']} tokens, {data['labels']} labels; "
+            f"{summary['steps']} steps, {summary['dropped_rows_per_epoch']} rows left over an epoch"
+        )
+        if data["truncated_rows"]:
+            console.say(f"{data['truncated_rows']} rows truncated to max_length", "yellow")
+        if data["straddling_tokens"]:
+            console.say(
+                f"{data['straddling_tokens']} tokens lie across the edge of a completion; they are not supervised",
+                "yellow",
+            )
+        if planned.plan.beacon_source == DEMO:
+            console.say(f"{DEMO_NOTICE}; use --beacon-file for a public one", "yellow")
+        if not summary["signed"]:
+            console.say("the plan is not signed; use --key", "yellow")
+        console.say(f"plan {summary['plan_sha256']} in {printable(summary['plan'])}")
+        console.result(summary)
+
+
+def train(
+    plan: Annotated[Path, typer.Argument(help="plan.json, or the job folder")],
+    run: Annotated[Path | None, typer.Option("--run", help="Run folder (default: run beside plan).")] = None,
+    model: ModelOption = None,
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train in exact integers and commit to every step; continues an interrupted run."""
+    with reporting(as_json) as console:
+        from veritune.run import train as run_train
+
+        with console.progress("train") as progress:
+            result = run_train(plan, run=run, model=model, threads=threads, progress=progress)
+        console.say(f"trained; the run is in {printable(result['run'])}")
+        console.result(result)
+
+
+def prove(
+    run: Annotated[Path, typer.Argument(help="run folder")],
+    key: Annotated[Path, typer.Option("--key", help="Private key (PEM) that signs the claims.")],
+    adapter: Annotated[Path | None, typer.Option("--adapter", help="Result (default: adapter beside run).")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing adapter folder.")] = False,
+    model: ModelOption = None,
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove the steps of a run; write the adapter with its certificate."""
+    with reporting(as_json) as console:
+        from veritune.run import prove as run_prove
+
+        with console.progress("prove") as progress:
+            result = run_prove(
+                run,
+                key,
+                adapter=adapter,
+                overwrite=overwrite,
+                model=model,
+                threads=threads,
+                progress=progress,
+            )
+        console.say(f"proved; verify {printable(result['adapter'])}", "green")
+        console.result(result)

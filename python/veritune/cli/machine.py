@@ -1,0 +1,69 @@
+"""``veritune demo`` and ``doctor``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from veritune.cli.console import JsonOption, ThreadsOption, printable, reporting
+
+DEFAULT_STEPS = 24
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the demo.")] = Path("demo-out"),
+    model: Annotated[Path, typer.Option("--model", help="Base model.")] = Path("models/small"),
+    rows: Annotated[Path, typer.Option("--rows", help="JSONL rows.")] = Path("data/demo/rows.jsonl"),
+    steps: Annotated[int, typer.Option("--steps", min=1, max=100_000, help="Steps.")] = DEFAULT_STEPS,
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the whole job on a small real model, then show that one flipped byte is refused."""
+    with reporting(as_json) as console:
+        from veritune.demo import run_demo
+
+        result = run_demo(
+            out,
+            model,
+            rows,
+            steps=steps,
+            threads=threads,
+            say=console.say,
+            progress=console.progress,
+        )
+        total = sum(float(value) for value in result["seconds"].values())
+        console.say(f"{'total':<8} {total:7.2f} s for {result['steps']} steps")
+        adapter, key = printable(result["adapter"]), printable(result["public_key"])
+        console.say(f"veritune verify {adapter} --key {key}", "bold")
+        console.result(result)
+
+
+def doctor(
+    plan: Annotated[Path | None, typer.Argument(help="plan.json or job folder: predict time and memory")] = None,
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what this machine can prove and how long it would take."""
+    with reporting(as_json) as console:
+        from veritune.doctor import GIB, examine, predict, problems
+
+        found = examine(plan or Path())
+        console.say(f"veritune {found['veritune']}, core {found['core'] or 'missing'}")
+        console.say(f"{found['threads']} threads, {' '.join(found['vector_units']) or 'no SIMD'}")
+        console.say(
+            f"memory {found['memory_available_bytes'] / GIB:.1f} of "
+            f"{found['memory_bytes'] / GIB:.1f} GiB available, "
+            f"disk {found['disk_free_bytes'] / GIB:.1f} GiB free"
+        )
+        if plan is not None:
+            found["prediction"] = predict(plan, threads or found["threads"])
+            for name, value in found["prediction"].items():
+                console.say(f"predicted {name.replace('_', ' ')}: {printable(str(value))}")
+        found["problems"] = problems(found)
+        for problem in found["problems"]:
+            console.say(problem, "red")
+        console.result(found)
+        if found["problems"]:
+            raise typer.Exit(3)

@@ -1,0 +1,155 @@
+"""The whole job on a small real model and real rows, then one flipped byte that is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from veritune.core import Progress
+from veritune.errors import Code, InvalidInput, VerificationFailed
+from veritune.files import make_folder, write_atomic
+from veritune.job import Job
+from veritune.keys import generate_key_files
+from veritune.plan import make_plan
+from veritune.run import prove, train
+from veritune.verify import verdict_of
+
+RECIPE = """\
+# Made by `veritune demo`. The words are those of PEFT and of the Hugging Face Trainer.
+schema: veritune.recipe/v1
+model:
+  path: {model}
+data:
+  files: [{rows}]
+  max_length: 64
+  long_rows: refuse
+lora:
+  r: 8
+  lora_alpha: 16
+  target_modules: [q_proj, v_proj]
+train:
+  optim: adamw_torch
+  learning_rate: 1e-3
+  lr_scheduler_type: linear
+  warmup_steps: 4
+  weight_decay: 0.01
+  max_grad_norm: 1.0
+  per_device_train_batch_size: 1
+  max_steps: {steps}
+"""
+
+PhaseProgress = Callable[[str], Any]
+"""Called with a phase's name; returns a context manager that yields a Progress."""
+
+
+def run_demo(
+    folder: Path,
+    model: Path,
+    rows: Path,
+    *,
+    steps: int,
+    threads: int | None,
+    say: Callable[[str], None],
+    progress: PhaseProgress,
+) -> dict[str, Any]:
+    """After the call the folder holds a verified job; returns seconds per phase.
+
+    Raises:
+        InvalidInput: FILE_EXISTS if the folder exists and is not an earlier demo's.
+        VerificationFailed: DEMO if a tampered copy was not refused with exit 1.
+    """
+    _clear(folder)
+    seconds: dict[str, float] = {}
+    marker = "This folder was made by `veritune demo`, with demo keys; it may be deleted.\n"
+    write_atomic(folder / "DEMO.txt", marker.encode())
+    recipe = RECIPE.format(
+        model=json.dumps(str(model.absolute())),
+        rows=json.dumps(str(rows.absolute())),
+        steps=steps,
+    )
+    write_atomic(folder / "recipe.yaml", recipe.encode())
+    job = Job(folder)
+
+    @contextmanager
+    def phase(name: str) -> Iterator[Progress]:
+        begun = time.monotonic()
+        with progress(name) as callback:
+            yield callback
+        seconds[name] = round(time.monotonic() - begun, 3)
+        say(f"{name:<8} {seconds[name]:7.2f} s")
+
+    private, public = generate_key_files(folder / "keys", "demo")
+    with phase("plan") as callback:
+        planned = make_plan(folder / "recipe.yaml", job, key=private, progress=callback)
+    with phase("train") as callback:
+        trained = train(job.plan, threads=threads, progress=callback)
+    with phase("prove") as callback:
+        proved = prove(job.run, private, threads=threads, progress=callback)
+    keys = [public.read_text("ascii")]
+    with phase("verify"):
+        verdict = verdict_of(job.adapter, keys=keys)
+    if verdict["exit"] != 0:
+        raise VerificationFailed(
+            str(verdict.get("code", "")),
+            f"the demo's own certificate: {verdict.get('message') or verdict.get('verdict')}",
+            location=str(verdict.get("location", "")),
+        )
+    refused = {}
+    for name in ("adapter_model.safetensors", _first_proof(job.adapter)):
+        refused[name] = _flip_and_verify(job.adapter, folder / "tampered", name, keys)
+        say(f"one byte of {name} flipped: refused, {refused[name]}")
+    return {
+        "schema": "veritune.demo/v1",
+        "adapter": str(job.adapter),
+        "public_key": str(public),
+        "steps": planned.plan.num_steps,
+        "data": planned.summary["data"],
+        "train": trained,
+        "prove": proved,
+        "verdict": verdict,
+        "refused": refused,
+        "seconds": {name: f"{value:.3f}" for name, value in seconds.items()},
+    }
+
+
+def _clear(folder: Path) -> None:
+    if folder.exists():
+        if any(folder.iterdir()) and not (folder / "DEMO.txt").exists():
+            raise InvalidInput(
+                Code.FILE_EXISTS,
+                "the folder exists and no demo made it",
+                location=str(folder),
+                remedy="name another folder with --out",
+            )
+        shutil.rmtree(folder)
+    make_folder(folder)
+
+
+def _first_proof(adapter: Path) -> str:
+    proofs = sorted((adapter / "veritune" / "proofs").iterdir())
+    return proofs[0].relative_to(adapter).as_posix()
+
+
+def _flip_and_verify(adapter: Path, copy: Path, name: str, keys: list[str]) -> str:
+    """Flips the lowest bit of the middle byte of one file in a copy; returns the refusal's code."""
+    shutil.copytree(adapter, copy)
+    try:
+        path = copy / name
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        verdict = verdict_of(copy, keys=keys)
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
+    if verdict["exit"] != 1:
+        raise VerificationFailed(
+            Code.DEMO,
+            f"expected exit 1 for a flipped byte, got {verdict['exit']}",
+            location=name,
+        )
+    return str(verdict.get("code", ""))

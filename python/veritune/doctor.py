@@ -1,0 +1,102 @@
+"""What this machine can prove: cores, vector units, memory, disk, and a prediction for a plan."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+from veritune import __version__, core
+from veritune.errors import InternalError
+from veritune.run import default_threads
+
+GIB = 1 << 30
+NEEDED_MEMORY_BYTES = 2 * GIB
+"""Proving the small model; the plan's own figure comes from the core."""
+
+
+def examine(folder: Path) -> dict[str, Any]:
+    """Returns figures of this machine; bytes are whole numbers."""
+    try:
+        core_version = core.core_version()
+    except InternalError:
+        core_version = ""
+    memory = _memory()
+    return {
+        "schema": "veritune.doctor/v1",
+        "veritune": __version__,
+        "core": core_version,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "threads": default_threads(),
+        "vector_units": _vector_units(),
+        "memory_bytes": memory.get("MemTotal", 0),
+        "memory_available_bytes": memory.get("MemAvailable", 0),
+        "disk_free_bytes": shutil.disk_usage(_existing(folder)).free,
+        "tokenizers": _installed("tokenizers"),
+    }
+
+
+def problems(found: dict[str, Any]) -> list[str]:
+    """Returns what would stop a job here; empty if nothing does."""
+    stops = []
+    if not found["core"]:
+        stops.append("the Rust core does not load: run make setup")
+    elif found["core"] != found["veritune"]:
+        stops.append(f"core {found['core']} beside package {found['veritune']}: run make setup")
+    if found["memory_available_bytes"] < NEEDED_MEMORY_BYTES:
+        stops.append("less than 2 GiB of memory is available")
+    if found["disk_free_bytes"] < GIB:
+        stops.append("less than 1 GiB of disk is free")
+    return stops
+
+
+def predict(plan_path: Path, threads: int) -> dict[str, Any]:
+    """Returns the core's prediction for a plan: seconds, bytes of memory and of proof."""
+    from veritune.job import Job
+    from veritune.plan import read_plan
+
+    plan = read_plan(Job.of_plan(plan_path).plan)
+    return core.predict(plan.value["spec"], plan.num_steps, threads)
+
+
+def _existing(folder: Path) -> Path:
+    for candidate in (folder.absolute(), *folder.absolute().parents):
+        if candidate.exists():
+            return candidate
+    return Path("/")
+
+
+def _memory() -> dict[str, int]:
+    """Returns /proc/meminfo in bytes; empty where there is none."""
+    found = {}
+    try:
+        for line in Path("/proc/meminfo").read_text("ascii").splitlines():
+            name, _, rest = line.partition(":")
+            found[name] = int(rest.split()[0]) * 1024
+    except (OSError, ValueError, IndexError):
+        page = os.sysconf("SC_PAGE_SIZE")
+        total = page * os.sysconf("SC_PHYS_PAGES")
+        found = {"MemTotal": total, "MemAvailable": total}
+    return found
+
+
+def _vector_units() -> list[str]:
+    try:
+        text = Path("/proc/cpuinfo").read_text("ascii", errors="replace")
+    except OSError:
+        return []
+    flags: set[str] = set()
+    for line in text.splitlines():
+        if line.startswith(("flags", "Features")):
+            flags = set(line.partition(":")[2].split())
+            break
+    return [name for name in ("avx2", "avx512f", "avx512dq", "asimd") if name in flags]
+
+
+def _installed(name: str) -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec(name) is not None

@@ -1,0 +1,137 @@
+"""The job folder: where the files of a run lie, and its secret files.
+
+::
+
+    plan/    made by veritune plan; may be published
+    data/    manifest (published) and secret/
+    run/     made by veritune train and prove
+    adapter/ what is published and verified
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from veritune.errors import Code, InvalidInput
+from veritune.files import canonical_json, read_bytes, read_json, write_atomic
+
+if TYPE_CHECKING:
+    from veritune.rows import Dataset, Rows
+
+LOCAL_SCHEMA = "veritune.local/v1"
+MAX_ROWS_BYTES = 16 << 30
+
+
+@dataclass(frozen=True)
+class Job:
+    """Paths of one job."""
+
+    folder: Path
+
+    @staticmethod
+    def of_plan(plan: Path) -> Job:
+        """Returns the job whose plan.json is given (a job folder or its plan folder too)."""
+        if plan.is_dir():
+            return Job(plan if (plan / "plan").is_dir() else plan.parent)
+        return Job(plan.absolute().parent.parent)
+
+    @staticmethod
+    def of_run(run: Path) -> Job:
+        """Returns the job to which a run folder belongs."""
+        local = read_json(run / "secret" / "local.json", LOCAL_SCHEMA)
+        return Job(Path(str(local.get("job", ""))))
+
+    @property
+    def plan(self) -> Path:
+        """plan/plan.json."""
+        return self.folder / "plan" / "plan.json"
+
+    @property
+    def plan_bundle(self) -> Path:
+        """plan/plan.sigstore.json."""
+        return self.folder / "plan" / "plan.sigstore.json"
+
+    @property
+    def seed(self) -> Path:
+        """plan/seed.json."""
+        return self.folder / "plan" / "seed.json"
+
+    @property
+    def calibration(self) -> Path:
+        """plan/calibration.json."""
+        return self.folder / "plan" / "calibration.json"
+
+    @property
+    def manifest(self) -> Path:
+        """data/manifest.json."""
+        return self.folder / "data" / "manifest.json"
+
+    @property
+    def secret(self) -> Path:
+        """data/secret, mode 0700."""
+        return self.folder / "data" / "secret"
+
+    @property
+    def run(self) -> Path:
+        """run, where training and proving keep their state."""
+        return self.folder / "run"
+
+    @property
+    def adapter(self) -> Path:
+        """adapter, the result."""
+        return self.folder / "adapter"
+
+    def write_secret(self, model_dir: Path, dataset: Dataset, secret: bytes) -> None:
+        """After the call data/secret holds the salt, the token arrays and where things lie."""
+        from safetensors.numpy import save
+
+        arrays = save({"tokens": dataset.rows.tokens, "targets": dataset.rows.targets})
+        write_atomic(self.secret / "salt.bin", secret, secret=True)
+        write_atomic(self.secret / "rows.safetensors", arrays, secret=True)
+        local = {
+            "schema": LOCAL_SCHEMA,
+            "model_dir": str(model_dir.absolute()),
+            "rows_sha256": hashlib.sha256(arrays).hexdigest(),
+            "files": [
+                {"path": str(path.absolute()), "sha256": digest}
+                for path, digest in zip(dataset.paths, dataset.file_sha256, strict=True)
+            ],
+        }
+        write_atomic(self.secret / "local.json", canonical_json(local), secret=True)
+
+    def read_salt(self) -> bytes:
+        """Returns the 32 bytes from which the core derives the row salts."""
+        return read_bytes(self.secret / "salt.bin", 32, what="row salt")
+
+    def model_dir(self, override: Path | None = None) -> Path:
+        """Returns the folder of the base model: the one given, or the one that was planned."""
+        if override is not None:
+            return override
+        local = read_json(self.secret / "local.json", LOCAL_SCHEMA)
+        return Path(str(local["model_dir"]))
+
+    def read_rows(self) -> Rows:
+        """Returns the token arrays that were committed.
+
+        Raises:
+            InvalidInput: FILE_CHANGED if they are not the planned ones.
+        """
+        from safetensors.numpy import load
+
+        from veritune.rows import Rows
+
+        path = self.secret / "rows.safetensors"
+        content = read_bytes(path, MAX_ROWS_BYTES, what="token rows")
+        local = read_json(self.secret / "local.json", LOCAL_SCHEMA)
+        if hashlib.sha256(content).hexdigest() != local.get("rows_sha256"):
+            raise InvalidInput(
+                Code.FILE_CHANGED,
+                "the token rows differ from the planned ones",
+                location=str(path),
+                remedy="restore the file, or plan again",
+            )
+        arrays = load(content)
+        return Rows(arrays["tokens"], arrays["targets"])

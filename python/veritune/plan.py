@@ -1,0 +1,269 @@
+"""plan.json: everything that is fixed before training, and seed.json: the beacon and the seed.
+
+A job folder after ``veritune plan``::
+
+    plan/plan.json  plan/plan.sigstore.json  plan/seed.json  plan/calibration.json
+    data/manifest.json  data/secret/{salt.bin, rows.safetensors, local.json}
+
+plan.json holds the fields of the envelope crate's ``PlanV1`` and no other; its digest is SHA-256 of
+its RFC 8785 bytes. ``recipe`` is what the core takes as settings, with the sections ``text`` (how
+text became tokens), ``calibration`` and ``beacon`` beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from veritune import __version__, core
+from veritune.beacon import DEMO, QUICKNET, QUICKNET_CHAIN, Beacon, demo_beacon, parse_round
+from veritune.certificate import next_plan_number, read_private_key, sign_statement
+from veritune.core import Progress
+from veritune.errors import Code, InvalidInput
+from veritune.files import canonical_json, read_bytes, read_json, write_atomic
+from veritune.job import Job
+from veritune.recipe import load_recipe
+from veritune.rows import Dataset, read_dataset
+
+SCHEMA = "veritune.plan/v1"
+SEED_SCHEMA = "veritune.seed/v1"
+MANIFEST_SCHEMA = "veritune.manifest/v1"
+SEED_RULE = "plan-beacon/v1"
+SAMPLER = "veritune/sampler/v1"
+PREDICATE_TYPE = "https://veritune.dev/plan/v1"
+CALIBRATION_STEPS = 12
+MAX_PLAN_BYTES = 64 << 20
+SECRET_BYTES = 32
+
+_FIELDS = {
+    "schema", "planNumber", "recipe", "spec", "programDigest", "base", "datasetRoot", "numSteps",
+    "createdBy",
+}  # fmt: skip
+_SETTINGS = ("lora", "train", "data", "proof")
+_HEX_32 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan and its digest (SHA-256 of its canonical bytes)."""
+
+    value: dict[str, Any]
+    sha256: bytes
+
+    @property
+    def num_steps(self) -> int:
+        """Optimiser steps of the run."""
+        return int(self.value["numSteps"])
+
+    @property
+    def beacon_source(self) -> str:
+        """``demo`` or ``drand-quicknet``."""
+        return str(self.value["recipe"]["beacon"]["source"])
+
+    def seed(self, beacon: Beacon) -> bytes:
+        """Returns the run seed: SHA-256("veritune seed", plan digest, dataset root, randomness)."""
+        root = bytes.fromhex(self.value["datasetRoot"])
+        material = b"veritune seed" + self.sha256 + root + beacon.randomness
+        return hashlib.sha256(material).digest()
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What ``make_plan`` made, for people and for --json."""
+
+    plan: Plan
+    job: Job
+    summary: dict[str, Any]
+
+
+def parse_plan(content: bytes, *, name: str) -> Plan:
+    """Returns the plan; its bytes must be canonical.
+
+    Raises:
+        InvalidInput: PLAN.
+    """
+    from veritune.files import parse_json
+
+    def refuse(message: str) -> InvalidInput:
+        return InvalidInput(Code.PLAN, message, location=name, remedy="make the plan again with veritune plan")
+
+    try:
+        value = parse_json(content)
+    except ValueError as error:
+        raise refuse(f"not JSON: {error}") from error
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+        raise refuse(f"expected schema {SCHEMA}")
+    if set(value) != _FIELDS:
+        odd = sorted(set(value) ^ _FIELDS)
+        raise refuse(f"missing or unknown field {odd[0]}")
+    root, steps, recipe = value["datasetRoot"], value["numSteps"], value["recipe"]
+    if not isinstance(root, str) or not _HEX_32.fullmatch(root):
+        raise refuse("datasetRoot must be 32 bytes of hex")
+    if type(steps) is not int or steps < 1:
+        raise refuse("numSteps must be a positive whole number")
+    beacon = recipe.get("beacon") if isinstance(recipe, dict) else None
+    if not isinstance(beacon, dict) or beacon.get("source") not in (DEMO, QUICKNET):
+        raise refuse("recipe.beacon.source must name a beacon")
+    if canonical_json(value) != content:
+        raise refuse("not the canonical (RFC 8785) bytes")
+    return Plan(value, hashlib.sha256(content).digest())
+
+
+def read_plan(path: Path) -> Plan:
+    """Returns the plan in a file."""
+    return parse_plan(read_bytes(path, MAX_PLAN_BYTES, what="plan"), name=str(path))
+
+
+def settings_of(plan: Plan) -> dict[str, Any]:
+    """Returns the part of the recipe that the core takes as settings."""
+    return {name: plan.value["recipe"][name] for name in _SETTINGS}
+
+
+def make_plan(
+    recipe_path: Path,
+    job: Job,
+    *,
+    beacon: Beacon | None = None,
+    key: Path | None = None,
+    calibration_steps: int = CALIBRATION_STEPS,
+    progress: Progress = core.ignore_progress,
+) -> Planned:
+    """After the call the job folder holds plan, seed, manifest and secrets.
+
+    Args:
+        recipe_path: recipe.yaml.
+        job: the job folder; one that already holds a plan is refused.
+        beacon: the recorded round; None means the demo beacon, labelled as such in the plan.
+        key: private key that signs the plan; None leaves it unsigned.
+        calibration_steps: float steps from which the widths follow.
+        progress: called by the core.
+
+    Raises:
+        InvalidInput: RECIPE, DATA, FILE codes; errors of the core.
+    """
+    if job.plan.exists():
+        raise InvalidInput(
+            Code.FILE_EXISTS,
+            "the job folder already holds a plan",
+            location=str(job.plan),
+            remedy="name another folder with --job; a plan is never changed",
+        )
+    private_pem = read_private_key(key) if key else None
+    recipe = load_recipe(recipe_path)
+    dataset = read_dataset(recipe)
+    num_steps = recipe.num_steps(len(dataset.rows))
+    calibration = core.calibrate(recipe.model_dir, recipe.settings, dataset.rows, calibration_steps, progress)
+    calibration_bytes = canonical_json(calibration)
+    made = core.make_spec(recipe.model_dir, recipe.settings, calibration)
+    secret = secrets.token_bytes(SECRET_BYTES)
+    committed = core.commit_data(made["spec"], dataset.rows, secret)
+    base = made["base"] if "root" in made["base"] else core.commit_model(recipe.model_dir, made["spec"])
+    source = QUICKNET if beacon else DEMO
+    value = {
+        "schema": SCHEMA,
+        "planNumber": next_plan_number(key) if key else 0,
+        "recipe": {
+            **recipe.settings,
+            "text": {
+                "template": {"name": dataset.template.name, "sha256": dataset.template.sha256},
+                "tokenizer_sha256": dataset.tokenizer_sha256,
+                "label_mask": recipe.label_mask,
+                "long_rows": recipe.long_rows,
+            },
+            "calibration": {
+                "steps": calibration_steps,
+                "sha256": hashlib.sha256(calibration_bytes).hexdigest(),
+            },
+            "sampler": SAMPLER,
+            "beacon": {"source": source, "chain_hash": QUICKNET_CHAIN if beacon else ""},
+        },
+        "spec": made["spec"],
+        "programDigest": made["program_digest"],
+        "base": base,
+        "datasetRoot": committed["root"],
+        "numSteps": num_steps,
+        "createdBy": {"name": "veritune", "version": __version__},
+    }
+    plan_bytes = canonical_json(value)
+    plan = parse_plan(plan_bytes, name=str(job.plan))
+    used = beacon or demo_beacon(plan.sha256)
+    job.write_secret(recipe.model_dir, dataset, secret)
+    write_atomic(job.manifest, canonical_json(manifest(dataset, committed)))
+    write_atomic(job.calibration, calibration_bytes)
+    write_atomic(job.seed, seed_json(plan, used))
+    if private_pem is not None:
+        bundle = sign_statement(PREDICATE_TYPE, value, {"plan.json": plan_bytes}, private_pem)
+        write_atomic(job.plan_bundle, bundle)
+    # Last: a folder with plan.json is a complete one.
+    write_atomic(job.plan, plan_bytes)
+    return Planned(
+        plan,
+        job,
+        {
+            "plan": str(job.plan),
+            "plan_sha256": plan.sha256.hex(),
+            "program_digest": value["programDigest"],
+            "dataset_root": value["datasetRoot"],
+            "steps": num_steps,
+            "dropped_rows_per_epoch": len(dataset.rows) % recipe.batch_rows,
+            "beacon": source,
+            "signed": private_pem is not None,
+            "largest_bound_log2": str(made.get("largest_bound_log2", "")),
+            "range_report": made.get("range_report"),
+            "data": dataset.summary(),
+        },
+    )
+
+
+def manifest(dataset: Dataset, committed: dict[str, Any]) -> dict[str, Any]:
+    """Returns data/manifest.json: root and counts, no digest from which rows could be guessed."""
+    return {
+        "schema": MANIFEST_SCHEMA,
+        "root": committed["root"],
+        "rows": committed["rows"],
+        "licenses": dataset.meta_counts("license"),
+        "languages": dataset.meta_counts("language"),
+        "sources": dataset.meta_counts("source"),
+    }
+
+
+def seed_json(plan: Plan, beacon: Beacon) -> bytes:
+    """Returns the bytes of seed.json."""
+    return canonical_json(
+        {
+            "schema": SEED_SCHEMA,
+            "rule": SEED_RULE,
+            "plan_sha256": plan.sha256.hex(),
+            "dataset_root": plan.value["datasetRoot"],
+            "beacon": beacon.record,
+            "seed": plan.seed(beacon).hex(),
+        }
+    )
+
+
+def read_seed(path: Path, plan: Plan) -> str:
+    """Returns the run seed as 64 hex digits, after following it from the plan again.
+
+    Raises:
+        InvalidInput: SEED if a field of seed.json does not follow from the plan.
+    """
+    value = read_json(path, SEED_SCHEMA)
+    record = value.get("beacon")
+    try:
+        if not isinstance(record, dict) or record.get("source") != plan.beacon_source:
+            raise ValueError(f"the plan names the beacon {plan.beacon_source}")
+        beacon = demo_beacon(plan.sha256) if record["source"] == DEMO else parse_round(record)
+        if canonical_json(value) != seed_json(plan, beacon):
+            raise ValueError("another plan, dataset root, beacon or seed")
+    except ValueError as error:
+        raise InvalidInput(
+            Code.SEED,
+            f"does not follow from the plan: {error}",
+            location=str(path),
+            remedy="restore the file that veritune plan wrote",
+        ) from error
+    return str(value["seed"])

@@ -1,0 +1,272 @@
+"""One reader of JSONL rows for all commands: files to token arrays, with a report per row."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veritune.encoder import Encoder
+from veritune.errors import Code, InvalidInput
+from veritune.files import parse_json
+from veritune.recipe import Recipe
+from veritune.template import Rendered, RowError, Template, load_template, render_row
+
+MAX_LINE_BYTES = 16 << 20
+IGNORED = -100
+"""Label of a position that is not supervised, as in PyTorch's cross-entropy."""
+
+_ENCODE_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a row comes from: file, line (from 1) and its meta object."""
+
+    path: Path
+    line: int
+    meta: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True)
+class RowReport:
+    """What became of one row.
+
+    Attributes:
+        source: file, line, meta.
+        form: messages, instruction, prompt or text.
+        num_tokens: tokens in the array, padding not counted.
+        num_dropped: tokens cut off by long_rows: truncate.
+        num_labels: supervised tokens that are predicted.
+        num_straddling: tokens across the edge of a supervised span; they are not supervised.
+    """
+
+    source: Source
+    form: str
+    num_tokens: int
+    num_dropped: int
+    num_labels: int
+    num_straddling: int
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A tokenized dataset.
+
+    Attributes:
+        tokens: (num_rows, bucket) int64, C-contiguous, ids padded with the pad id.
+        targets: (num_rows, bucket) int64; targets[row, t] = tokens[row, t + 1] where that token is
+            supervised, else -100. The last column is -100.
+    """
+
+    tokens: NDArray[np.int64]
+    targets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return int(self.tokens.shape[0])
+
+    def head(self, num_rows: int) -> Rows:
+        """Returns the first rows."""
+        return Rows(self.tokens[:num_rows], self.targets[:num_rows])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows, what became of each, and the digests that the plan fixes.
+
+    Attributes:
+        rows: the arrays.
+        reports: one per row.
+        paths, file_sha256: the files in order, and the digest of each, hex.
+        template, tokenizer_sha256: how text became tokens.
+        pad_id: the id that fills up rows.
+    """
+
+    rows: Rows
+    reports: tuple[RowReport, ...]
+    paths: tuple[Path, ...]
+    file_sha256: tuple[str, ...]
+    template: Template
+    tokenizer_sha256: str
+    pad_id: int
+
+    def summary(self) -> dict[str, Any]:
+        """Returns counts for people and for --json."""
+        reports = self.reports
+        return {
+            "rows": len(reports),
+            "forms": dict(sorted(Counter(report.form for report in reports).items())),
+            "tokens": sum(report.num_tokens for report in reports),
+            "labels": sum(report.num_labels for report in reports),
+            "truncated_rows": sum(report.num_dropped > 0 for report in reports),
+            "longest_row_tokens": max(report.num_tokens for report in reports),
+            "straddling_tokens": sum(report.num_straddling for report in reports),
+            "licenses": self.meta_counts("license"),
+        }
+
+    def meta_counts(self, field: str) -> dict[str, int]:
+        """Returns how many rows have each value of a meta field ("" where absent)."""
+        values = (str(report.source.meta.get(field, "")) for report in self.reports)
+        return dict(sorted(Counter(values).items()))
+
+
+def read_dataset(recipe: Recipe) -> Dataset:
+    """Returns the tokenized rows of the recipe's files, in order.
+
+    Raises:
+        InvalidInput: a DATA code with file and line; TOKENIZER, VOCABULARY, FILE_UNREADABLE.
+    """
+    encoder = Encoder(recipe.model_dir)
+    template = load_template(recipe.template)
+    sources: list[Source] = []
+    rendered: list[Rendered] = []
+    digests = []
+    for path in recipe.files:
+        digest = hashlib.sha256()
+        for source, row in _read_lines(path, digest):
+            try:
+                rendered.append(render_row(row, template, encoder.specials))
+            except RowError as error:
+                raise InvalidInput(error.code, error.message, location=str(source), remedy=error.remedy) from error
+            sources.append(source)
+        digests.append(digest.hexdigest())
+    if not sources:
+        raise InvalidInput(
+            Code.DATA_EMPTY,
+            "the dataset has no rows",
+            location=", ".join(str(path) for path in recipe.files),
+            remedy="give JSONL files with one row a line",
+        )
+    tokens = np.full((len(sources), recipe.bucket), encoder.pad_id, dtype=np.int64)
+    targets = np.full((len(sources), recipe.bucket), IGNORED, dtype=np.int64)
+    reports = []
+    for start in range(0, len(sources), _ENCODE_BATCH):
+        texts = [item.text for item in rendered[start : start + _ENCODE_BATCH]]
+        for index, (ids, offsets) in enumerate(encoder.encode(texts), start=start):
+            reports.append(
+                _fill_row(
+                    sources[index],
+                    rendered[index],
+                    ids,
+                    offsets,
+                    recipe,
+                    encoder,
+                    tokens[index],
+                    targets[index],
+                )
+            )
+    return Dataset(
+        Rows(tokens, targets),
+        tuple(reports),
+        recipe.files,
+        tuple(digests),
+        template,
+        encoder.sha256,
+        encoder.pad_id,
+    )
+
+
+def _fill_row(
+    source: Source,
+    rendered: Rendered,
+    ids: list[int],
+    offsets: list[tuple[int, int]],
+    recipe: Recipe,
+    encoder: Encoder,
+    tokens: NDArray[np.int64],
+    targets: NDArray[np.int64],
+) -> RowReport:
+    """Writes one row of the two arrays, each (bucket,) int64, and reports on it."""
+    if ids and max(ids) >= encoder.vocab_size:
+        raise InvalidInput(
+            Code.VOCABULARY,
+            f"token id {max(ids)}, but the model has {encoder.vocab_size} rows",
+            location=str(source),
+            remedy="use the tokenizer that the model was trained with",
+        )
+    if len(ids) > recipe.max_length and recipe.long_rows == "refuse":
+        raise InvalidInput(
+            Code.DATA_LONG,
+            f"{len(ids)} tokens, max_length is {recipe.max_length}",
+            location=str(source),
+            remedy="raise data.max_length, shorten the row, or set long_rows: truncate",
+        )
+    num_tokens = min(len(ids), recipe.max_length)
+    spans = rendered.spans if recipe.label_mask == "completion_only" else None
+    supervised, num_straddling = _supervised(offsets[:num_tokens], spans)
+    tokens[:num_tokens] = ids[:num_tokens]
+    labels = np.where(supervised, tokens[:num_tokens], IGNORED)
+    if num_tokens > 1:
+        targets[: num_tokens - 1] = labels[1:]
+    num_labels = int(np.count_nonzero(targets != IGNORED))
+    if num_labels == 0:
+        cut = len(ids) > num_tokens
+        raise InvalidInput(
+            Code.DATA_UNSUPERVISED,
+            "no supervised token is left after truncation" if cut else "no supervised token",
+            location=str(source),
+            remedy="remove the row, raise max_length, or set label_mask: all",
+        )
+    return RowReport(source, rendered.form, num_tokens, len(ids) - num_tokens, num_labels, num_straddling)
+
+
+def _supervised(
+    offsets: list[tuple[int, int]], spans: tuple[tuple[int, int], ...] | None
+) -> tuple[NDArray[np.bool_], int]:
+    """Returns which tokens lie wholly inside a span (all if None), and how many lie across an edge.
+
+    Offsets are [start, end) in characters.
+    """
+    if spans is None:
+        return np.ones(len(offsets), dtype=np.bool_), 0
+    start = np.array([low for low, _ in offsets], dtype=np.int64)
+    end = np.array([high for _, high in offsets], dtype=np.int64)
+    inside = np.zeros(len(offsets), dtype=np.bool_)
+    touching = np.zeros(len(offsets), dtype=np.bool_)
+    for low, high in spans:
+        inside |= (start >= low) & (end <= high)
+        touching |= (start < high) & (end > low)
+    return inside, int(np.count_nonzero(touching & ~inside))
+
+
+def _read_lines(path: Path, digest: Any) -> Iterator[tuple[Source, dict[str, Any]]]:
+    """Yields the rows of a JSONL file and feeds the digest; blank lines are skipped."""
+    try:
+        with path.open("rb") as stream:
+            number = 0
+            while content := stream.readline(MAX_LINE_BYTES + 1):
+                number += 1
+                digest.update(content)
+                where = f"{path}:{number}"
+                if len(content) > MAX_LINE_BYTES:
+                    raise InvalidInput(
+                        Code.FILE_TOO_LARGE,
+                        f"a line is longer than {MAX_LINE_BYTES} bytes",
+                        location=where,
+                    )
+                if content.isspace():
+                    continue
+                try:
+                    row = parse_json(content)
+                except ValueError as error:
+                    raise InvalidInput(Code.DATA_JSON, f"not JSON: {error}", location=where) from error
+                if not isinstance(row, dict):
+                    raise InvalidInput(Code.DATA_JSON, "not a JSON object", location=where)
+                meta = row.get("meta")
+                yield Source(path, number, meta if isinstance(meta, dict) else {}), row
+    except OSError as error:
+        raise InvalidInput(
+            Code.FILE_UNREADABLE,
+            f"cannot read the rows: {error.strerror or error}",
+            location=str(path),
+            remedy="check data.files in the recipe",
+        ) from error

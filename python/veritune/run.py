@@ -1,0 +1,127 @@
+"""Training and proving: both continue what an earlier, interrupted call began."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from veritune import core
+from veritune.certificate import read_private_key, seal
+from veritune.core import Progress
+from veritune.errors import Code, InvalidInput
+from veritune.files import (
+    canonical_json,
+    exclusive,
+    make_folder,
+    read_bytes,
+    staged_folder,
+    write_atomic,
+)
+from veritune.job import LOCAL_SCHEMA, Job
+from veritune.plan import MAX_PLAN_BYTES, Plan, read_plan, read_seed
+
+MAX_SEED_BYTES = 1 << 16
+
+
+def default_threads() -> int:
+    """Returns the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def train(
+    plan_path: Path,
+    *,
+    run: Path | None = None,
+    model: Path | None = None,
+    threads: int | None = None,
+    progress: Progress = core.ignore_progress,
+) -> dict[str, Any]:
+    """After the call the run folder holds every step of the plan, committed.
+
+    Raises:
+        InvalidInput: PLAN, SEED, FILE codes; FILE_EXISTS if the folder holds another plan's run.
+        VerituneError: errors of the core, for example a value outside its range; the run so far
+            is kept.
+    """
+    job = Job.of_plan(plan_path)
+    plan = read_plan(job.plan)
+    seed = read_seed(job.seed, plan)
+    rows = job.read_rows()
+    run_dir = run or job.run
+    with exclusive(run_dir):
+        _claim_run(run_dir, job, plan)
+        result = core.train(
+            plan.value,
+            seed,
+            job.model_dir(model),
+            rows,
+            run_dir,
+            threads or default_threads(),
+            progress,
+        )
+    return {"run": str(run_dir), **result}
+
+
+def prove(
+    run_dir: Path,
+    key: Path,
+    *,
+    adapter: Path | None = None,
+    overwrite: bool = False,
+    model: Path | None = None,
+    threads: int | None = None,
+    progress: Progress = core.ignore_progress,
+) -> dict[str, Any]:
+    """After the call the adapter folder holds PEFT's files and the signed certificate.
+
+    A failure leaves neither a certificate nor an adapter folder; finished proofs stay in the run
+    folder, and the next call continues.
+
+    Raises:
+        InvalidInput: PLAN, SEED, KEY, FILE codes.
+        VerituneError: errors of the core.
+    """
+    private_pem = read_private_key(key)
+    plan = read_plan(run_dir / "plan.json")
+    seed = read_seed(run_dir / "seed.json", plan)
+    job = Job.of_run(run_dir)
+    adapter_dir = adapter or run_dir.absolute().parent / "adapter"
+    with exclusive(run_dir), staged_folder(adapter_dir, overwrite=overwrite) as staged:
+        rows = job.read_rows()
+        result = core.prove(
+            plan.value,
+            seed,
+            job.model_dir(model),
+            rows,
+            run_dir,
+            threads or default_threads(),
+            progress,
+        )
+        core.export_adapter(plan.value, run_dir, staged)
+        certificate = staged / "veritune"
+        shutil.copytree(run_dir / "certificate", certificate, copy_function=shutil.copyfile)
+        if job.plan_bundle.exists():
+            shutil.copyfile(job.plan_bundle, certificate / job.plan_bundle.name)
+        files = seal(certificate, private_pem)
+    return {"adapter": str(adapter_dir), "certificate_files": len(files) + 1, **result}
+
+
+def _claim_run(run_dir: Path, job: Job, plan: Plan) -> None:
+    """Copies plan and seed into a fresh run folder; refuses one that belongs to another plan."""
+    make_folder(run_dir / "secret", secret=True)
+    held = run_dir / "plan.json"
+    if held.exists():
+        if read_plan(held).sha256 != plan.sha256:
+            raise InvalidInput(
+                Code.FILE_EXISTS,
+                "the run folder belongs to another plan",
+                location=str(run_dir),
+                remedy="name another folder with --run",
+            )
+        return
+    local = {"schema": LOCAL_SCHEMA, "job": str(job.folder.absolute())}
+    write_atomic(run_dir / "secret" / "local.json", canonical_json(local), secret=True)
+    write_atomic(run_dir / "seed.json", read_bytes(job.seed, MAX_SEED_BYTES))
+    write_atomic(held, read_bytes(job.plan, MAX_PLAN_BYTES))

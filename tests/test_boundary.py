@@ -1,0 +1,87 @@
+"""What must agree: the stub and the module, the error table and the program, the versions."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import veritune
+from veritune import _core, core
+from veritune.errors import (
+    Code,
+    InternalError,
+    InvalidInput,
+    MalformedProof,
+    PolicyRejected,
+    TrustError,
+    VerificationFailed,
+    VerituneError,
+    from_core,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _stub() -> dict[str, list[str]]:
+    """Functions and classes of the stub: name and argument names."""
+    tree = ast.parse((ROOT / "python" / "veritune" / "_core.pyi").read_text("utf-8"))
+    found = {}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            found[node.name] = [argument.arg for argument in node.args.args]
+        elif isinstance(node, ast.ClassDef):
+            found[node.name] = []
+    return found
+
+
+def test_every_name_of_the_module_is_in_the_stub() -> None:
+    names = {name for name in dir(_core) if not name.startswith("_")}
+    assert names <= set(_stub())
+    assert {"CoreError", "core_version"} <= names
+
+
+def test_every_function_of_the_stub_has_its_caller() -> None:
+    for name in set(_stub()) - {"CoreError"}:
+        assert callable(getattr(core, name)), name
+
+
+def test_versions_agree() -> None:
+    cargo = tomllib.loads((ROOT / "Cargo.toml").read_text("utf-8"))
+    version = cargo["workspace"]["package"]["version"]
+    assert _core.core_version() == veritune.__version__ == version
+
+
+def test_the_guide_lists_every_code() -> None:
+    page = (ROOT / "docs" / "guide" / "errors.md").read_text("utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| VT-")]
+    assert rows == [f"| {code.id} | {code.meaning} |" for code in Code]
+    assert len({code.id for code in Code}) == len(Code)
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code", "kind"),
+    [
+        ("VT-STEP-017", 1, VerificationFailed),
+        ("VT-WIRE-003", 1, MalformedProof),
+        ("VT-ENV-060", 2, InvalidInput),
+        ("VT-ENV-065", 3, PolicyRejected),
+        ("VT-ENV-041", 3, TrustError),
+        ("VT-BUG-001", 4, InternalError),
+    ],
+)
+def test_errors_of_the_core_become_python_exceptions(
+    code: str, exit_code: int, kind: type[VerituneError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> str:
+        raise _core.CoreError(code, "message", "location", exit_code)
+
+    monkeypatch.setattr(_core, "generate_key", failing, raising=False)
+    with pytest.raises(kind) as caught:
+        core.generate_key()
+    assert type(caught.value) is kind
+    assert (caught.value.code, caught.value.location) == (code, "location")
+    assert caught.value.exit == exit_code
+    assert type(from_core(code, "", "", exit_code)) is kind

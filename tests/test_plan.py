@@ -1,0 +1,185 @@
+"""plan.json and seed.json: canonical bytes, the seed rule, secrets, tampering."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from fake_core import FakeCore
+from veritune.beacon import QUICKNET, read_beacon
+from veritune.errors import Code, InvalidInput
+from veritune.files import canonical_json
+from veritune.job import Job
+from veritune.plan import make_plan, parse_plan, read_plan, read_seed
+
+# drand quicknet round 1000, as the HTTP API answers it.
+ROUND = {
+    "round": 1000,
+    "randomness": "fe290beca10872ef2fb164d2aa4442de4566183ec51c56ff3cd603d930e54fdd",
+    "signature": "b44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125e342b73a8dd2bacbe47e4b6b63ed5e39",
+}
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, model_dir: Path, demo_rows: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        f"""\
+schema: veritune.recipe/v1
+model: {{path: {json.dumps(str(model_dir))}}}
+data: {{files: [{json.dumps(str(demo_rows))}], max_length: 64}}
+train: {{learning_rate: 1e-3, per_device_train_batch_size: 4, num_train_epochs: 1}}
+"""
+    )
+    return path
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    return Job(tmp_path / "job")
+
+
+def test_the_plan_holds_exactly_the_fields_of_the_envelope(
+    recipe: Path, job: Job, fake_core: FakeCore, demo_rows: Path
+) -> None:
+    planned = make_plan(recipe, job)
+    content = job.plan.read_bytes()
+    value = json.loads(content)
+    assert content == canonical_json(value)
+    assert set(value) == {
+        "schema", "planNumber", "recipe", "spec", "programDigest", "base", "datasetRoot",
+        "numSteps", "createdBy",
+    }  # fmt: skip
+    num_rows = demo_rows.read_bytes().count(b"\n")
+    assert value["numSteps"] == num_rows // 4
+    assert value["recipe"]["train"]["learning_rate"] == "1e-3"
+    assert value["recipe"]["beacon"] == {"source": "demo", "chain_hash": ""}
+    digest = hashlib.sha256(job.calibration.read_bytes()).hexdigest()
+    assert value["recipe"]["calibration"]["sha256"] == digest
+    assert set(value["base"]) == {"files", "root"}
+    assert planned.plan.sha256 == hashlib.sha256(content).digest()
+    assert str(job.folder) not in content.decode()
+    assert json.loads(job.manifest.read_bytes())["licenses"] == {"MIT": num_rows}
+
+
+def test_the_seed_follows_from_plan_root_and_beacon(recipe: Path, job: Job, fake_core: FakeCore) -> None:
+    plan = make_plan(recipe, job).plan
+    seed = json.loads(job.seed.read_bytes())
+    assert seed["beacon"]["source"] == "demo" and "no protection" in seed["beacon"]["notice"]
+    expected = hashlib.sha256(
+        b"veritune seed"
+        + hashlib.sha256(job.plan.read_bytes()).digest()
+        + bytes.fromhex(plan.value["datasetRoot"])
+        + bytes.fromhex(seed["beacon"]["randomness"])
+    ).hexdigest()
+    assert seed["seed"] == expected == read_seed(job.seed, plan)
+
+
+def test_a_recorded_round_makes_the_seed(recipe: Path, job: Job, fake_core: FakeCore, tmp_path: Path) -> None:
+    path = tmp_path / "round.json"
+    path.write_text(json.dumps(ROUND))
+    plan = make_plan(recipe, job, beacon=read_beacon(path)).plan
+    seed = json.loads(job.seed.read_bytes())
+    assert seed["beacon"]["source"] == plan.beacon_source == QUICKNET
+    assert seed["beacon"]["round"] == 1000
+    assert read_seed(job.seed, plan) == seed["seed"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("round", 0),
+        ("round", "1000"),
+        ("randomness", "00" * 32),
+        ("signature", "00" * 47),
+        ("signature", ROUND["signature"].upper()),
+        ("chain_hash", "00" * 32),
+    ],
+)
+def test_another_round_is_refused(tmp_path: Path, field: str, value: object) -> None:
+    path = tmp_path / "round.json"
+    path.write_text(json.dumps({**ROUND, field: value}))
+    with pytest.raises(InvalidInput) as caught:
+        read_beacon(path)
+    assert caught.value.code == Code.BEACON.id
+
+
+@pytest.mark.parametrize("field", ["rule", "plan_sha256", "dataset_root", "seed"])
+def test_a_changed_seed_file_is_refused(recipe: Path, job: Job, fake_core: FakeCore, field: str) -> None:
+    plan = make_plan(recipe, job).plan
+    seed = json.loads(job.seed.read_bytes())
+    job.seed.write_bytes(canonical_json({**seed, field: "00" * 32}))
+    with pytest.raises(InvalidInput) as caught:
+        read_seed(job.seed, plan)
+    assert caught.value.code == Code.SEED.id
+
+
+def test_a_demo_beacon_of_the_makers_choice_is_refused(recipe: Path, job: Job, fake_core: FakeCore) -> None:
+    plan = make_plan(recipe, job).plan
+    seed = json.loads(job.seed.read_bytes())
+    seed["beacon"] = {"source": QUICKNET, **ROUND}
+    job.seed.write_bytes(canonical_json(seed))
+    with pytest.raises(InvalidInput, match="the plan names the beacon demo"):
+        read_seed(job.seed, plan)
+
+
+def test_secret_files_are_for_their_owner_only(recipe: Path, job: Job, fake_core: FakeCore) -> None:
+    make_plan(recipe, job)
+    assert stat.S_IMODE(job.secret.stat().st_mode) == 0o700
+    names = {path.name for path in job.secret.iterdir()}
+    assert names == {"salt.bin", "rows.safetensors", "local.json"}
+    for path in job.secret.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    published = [job.plan, job.seed, job.manifest, job.calibration]
+    salt = job.read_salt()
+    for path in published:
+        assert salt.hex() not in path.read_text()
+
+
+def test_changed_token_rows_are_refused(recipe: Path, job: Job, fake_core: FakeCore) -> None:
+    make_plan(recipe, job)
+    path = job.secret / "rows.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InvalidInput) as caught:
+        job.read_rows()
+    assert caught.value.code == Code.FILE_CHANGED.id
+
+
+def test_a_plan_is_never_replaced(recipe: Path, job: Job, fake_core: FakeCore) -> None:
+    make_plan(recipe, job)
+    before = job.plan.read_bytes()
+    with pytest.raises(InvalidInput) as caught:
+        make_plan(recipe, job)
+    assert caught.value.code == Code.FILE_EXISTS.id
+    assert job.plan.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"numSteps": 0},
+        {"numSteps": True},
+        {"datasetRoot": "00"},
+        {"schema": "veritune.plan/v2"},
+        {"extra": 1},
+        {"recipe": {}},
+    ],
+)
+def test_a_malformed_plan_is_refused(recipe: Path, job: Job, fake_core: FakeCore, change: dict[str, object]) -> None:
+    value = make_plan(recipe, job).plan.value
+    with pytest.raises(InvalidInput) as caught:
+        parse_plan(canonical_json({**value, **change}), name="plan.json")
+    assert caught.value.code == Code.PLAN.id
+
+
+def test_a_plan_that_is_not_canonical_is_refused(recipe: Path, job: Job, fake_core: FakeCore) -> None:
+    make_plan(recipe, job)
+    job.plan.write_bytes(job.plan.read_bytes() + b"\n")
+    with pytest.raises(InvalidInput, match="canonical"):
+        read_plan(job.plan)

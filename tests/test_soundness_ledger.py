@@ -1,0 +1,63 @@
+"""The Rust ledger and the independent recomputation agree, and the recomputation can disagree."""
+
+import copy
+import importlib.util
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _recheck():
+    path = ROOT / "scripts" / "soundness_recheck.py"
+    spec = importlib.util.spec_from_file_location("soundness_recheck", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+recheck = _recheck()
+
+
+def _printed(*arguments: int) -> dict:
+    command = ["cargo", "run", "--release", "--quiet", "-p", "veritune-commit", "--example", "ledger", "--"]
+    output = subprocess.run(
+        [*command, *map(str, arguments)], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return json.loads(output.stdout)
+
+
+@pytest.fixture(scope="module")
+def standard() -> dict:
+    return _printed(18, 4, 6)
+
+
+@pytest.mark.parametrize("arguments", [(18, 4, 6, 1), (18, 4, 6, 2), (16, 16, 10, 1), (14, 1, 0, 1), (10, 1, 3, 1)])
+def test_the_recomputation_agrees(arguments):
+    assert recheck.differences(_printed(*arguments)) == []
+
+
+def test_the_total_reaches_the_target(standard):
+    assert standard["ledger"]["total_millibits"] >= 128_000
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: p.update(queries=p["queries"] - 1),
+        lambda p: p["levels"][0].update(queries=100),
+        lambda p: p["levels"][1].update(log_inverse_rate=3),
+        lambda p: p["ledger"].update(total_millibits=p["ledger"]["total_millibits"] + 5),
+        lambda p: p["ledger"].update(max_proofs=2000),
+        lambda p: p["ledger"]["entries"][0].update(millibits=192_000),
+        lambda p: p["ledger"]["entries"].pop(),
+        lambda p: p.update(num_trees=p["num_trees"] + 4),
+    ],
+)
+def test_a_changed_ledger_is_found(standard, change):
+    changed = copy.deepcopy(standard)
+    change(changed)
+    assert recheck.differences(changed) != []
