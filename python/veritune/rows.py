@@ -126,7 +126,7 @@ def read_dataset(recipe: Recipe) -> Dataset:
         InvalidInput: a DATA code with file and line; TOKENIZER, VOCABULARY, FILE_UNREADABLE.
     """
     encoder = Encoder(recipe.model_dir)
-    template = load_template(recipe.template)
+    template = load_template(recipe.template, encoder.chat_template)
     sources: list[Source] = []
     rendered: list[Rendered] = []
     digests = []

@@ -21,7 +21,7 @@ from veritune.errors import Code, InvalidInput
 from veritune.files import read_bytes
 
 MAX_TEMPLATE_BYTES = 1 << 20
-BUILT_IN = ("plain",)
+BUILT_IN = ("plain", "model")
 
 _ROLES = ("system", "user", "assistant")
 _FORMS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
@@ -93,8 +93,8 @@ class Specials:
     add_bos: bool
 
 
-def load_template(template: str | Path) -> Template:
-    """Returns the built-in template of that name, or the Jinja file.
+def load_template(template: str | Path, of_model: bytes | None) -> Template:
+    """Returns the built-in template of that name, the model's own (``model``), or the Jinja file.
 
     Raises:
         InvalidInput: DATA_TEMPLATE, FILE_UNREADABLE.
@@ -108,6 +108,15 @@ def load_template(template: str | Path) -> Template:
             location="data.template",
             remedy=f"use {', '.join(BUILT_IN)} or a file that ends in .jinja",
         )
+    if template == "model":
+        if of_model is None:
+            raise InvalidInput(
+                Code.DATA_TEMPLATE,
+                "the model's folder has no chat template",
+                location="data.template",
+                remedy="use plain or a file that ends in .jinja",
+            )
+        return Template(template, of_model)
     source = files("veritune").joinpath(f"templates/{template}.jinja").read_bytes()
     return Template(template, source)
 

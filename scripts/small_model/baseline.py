@@ -55,9 +55,7 @@ def estimate(grams: np.ndarray, counts: np.ndarray) -> NgramOrder:
     base = num[0] / (num[0] + 2 * num[1])
     discounts = np.array([0.0] + [k - (k + 1) * base * num[k] / num[k - 1] for k in range(1, 4)])
     taken = discounts[np.minimum(counts, 3)]
-    contexts, first, inverse = np.unique(
-        grams >> TOKEN_BITS, return_index=True, return_inverse=True
-    )
+    contexts, first, inverse = np.unique(grams >> TOKEN_BITS, return_index=True, return_inverse=True)
     totals = np.add.reduceat(counts, first)
     return NgramOrder(
         grams=grams,

@@ -5,7 +5,7 @@ use crate::context::{BaseClaim, Context, Labels};
 use crate::functional::{AxisWeight, Functional, Part, eq_at, eq_table, pow2};
 use crate::lookups::Fingerprint;
 use crate::plan::{BlockKind, LeafBlock, Plan};
-use crate::weights::{public_sum, tensor_functional, weight_sum};
+use crate::weights::{public_sum, tensor_functional};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use veritune_field::traits::PrimeCharacteristicRing;
@@ -255,6 +255,7 @@ pub fn range_row(point: &[E]) -> (E, E) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::weights::weight_sum;
 
     #[test]
     fn the_range_table_in_closed_form_is_the_extension_of_its_rows() {

@@ -6,7 +6,7 @@
 //! - *Proximity.* Folding a column variable replaces an interleaved word by a random point of a line
 //!   of interleaved words. If more than N challenges give a word within e of the interleaved code, both
 //!   ends share such a neighbourhood (Theorem 4.1 of Ben-Sasson et al. 2020 for one word, lifted to
-//!   interleaved words by Diamond and Gruen 2024). Trees with fewer columns stand still during the
+//!   interleaved words by Theorem 3.1 of Diamond and Gruen 2024). Trees with fewer columns stand still during the
 //!   first folds, a line whose two ends agree. The final combination by powers of one challenge is a
 //!   curve of degree `num_trees`: at most `num_trees * N` bad challenges (Theorem 1.5 there).
 //! - *Queries.* If the trees are not jointly within e, or the next oracle is another codeword than the
@@ -18,8 +18,8 @@ use crate::profile::Profile;
 use veritune_soundness::{Assumption, Derivation, Ledger};
 
 const PROXIMITY: Assumption = Assumption::Proved(
-    "proximity gaps up to half the minimum distance: Ben-Sasson, Carmon, Ishai, Kopparty, Saraf 2020; \
-     interleaved: Diamond, Gruen 2024",
+    "proximity gaps up to half the minimum distance: Ben-Sasson, Carmon, Ishai, Kopparty, Saraf 2020, \
+     Theorems 4.1 and 1.5; interleaved: Diamond, Gruen 2024, Theorem 3.1",
 );
 const SCHWARTZ_ZIPPEL: Assumption = Assumption::Proved("Schwartz-Zippel");
 const SAMPLING: Assumption = Assumption::Proved("independent uniform positions, unique decoding");

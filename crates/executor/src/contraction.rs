@@ -211,7 +211,10 @@ fn blocks<C: Carrier>(
     for start in (0..lens[axis.0]).step_by(len) {
         let mut lens = lens.to_vec();
         lens[axis.0] = len.min(lens[axis.0] - start);
-        let part = operands.iter().map(|o| o.from_index(axis, start)).collect();
+        let part = operands
+            .iter()
+            .map(|o| o.starting_at(axis, start))
+            .collect();
         if axes.contains(&axis) {
             let mut values = vec![C::default(); axes.iter().map(|a| lens[a.0]).product()];
             accumulate(coefficient, part, axes, &lens, &mut values);

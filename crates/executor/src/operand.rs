@@ -107,7 +107,7 @@ impl<'a, C: Copy + Default> Operand<'a, C> {
     }
 
     /// The same values with index `start` of `axis` as the new index zero.
-    pub fn from_index(&self, axis: AxisId, start: usize) -> Operand<'_, C> {
+    pub fn starting_at(&self, axis: AxisId, start: usize) -> Operand<'_, C> {
         let mut operand = self.clone_view();
         operand.offset += start * self.stride(axis);
         operand

@@ -12,7 +12,7 @@ use crate::term::Evaluator;
 /// Values per task of an elementwise operation.
 const CHUNK: usize = 1 << 13;
 
-/// A numbered result: two extra values per input value.
+/// Results of an operation that writes three tensors.
 type Three<C> = (Vec<C>, Vec<C>, Vec<C>);
 
 /// Applies `f` to every value in parallel.
@@ -71,9 +71,10 @@ impl<C: Carrier> Executor<'_, C> {
                 }
                 let (q, r) = map2(values, |x| x.rescale(*divisor));
                 self.write(name, scope, quotient, axes, q)?;
-                remainder
-                    .iter()
-                    .try_for_each(|view| self.write(name, scope, view, axes, r.clone()))
+                match remainder {
+                    Some(view) => self.write(name, scope, view, axes, r),
+                    None => Ok(()),
+                }
             }
             Operation::Divide {
                 axes,

@@ -20,7 +20,7 @@ fn recurrence() -> Draft {
     let x = draft.base("x", &[t, d], 14);
     let w = draft.base("w", &[layer, d, k], 10);
     let (h, _) = draft.tensor("h", &[state, t, d], Place::Witness, Range::signed(20));
-    let (g, _) = draft.tensor("g", &[state, t, d], Place::Witness, Range::signed(20));
+    let (g, _) = draft.tensor("g", &[state, t, d], Place::Witness, Range::signed(30));
     let update = draft.witness("update", &[layer, t, d], Range::signed(18));
     let view = |tensor, first, last| View {
         tensor,

@@ -4,6 +4,7 @@ mod support;
 
 use proptest::prelude::*;
 use support::*;
+use veritune_executor::Executor;
 use veritune_relations::*;
 
 /// The axes that a random term draws from; lengths around the kernel's tile.
@@ -84,6 +85,20 @@ fn deep_products_add_up_over_panels() {
         &out,
     );
     completes(&draft.program, 7);
+    let reals = |threads| {
+        let mut executor = Executor::<f64>::new(&draft.program).expect("well-formed");
+        let mut numbers = Numbers(7);
+        for id in executor.inputs() {
+            let count = executor.tensors().num_values(id);
+            let values: Vec<f64> = (0..count)
+                .map(|_| numbers.signed(50) as f64 / 3e12)
+                .collect();
+            executor.set_input(id, values).expect("reals have no range");
+        }
+        executor.run(threads).expect("runs");
+        executor.into_tensors()
+    };
+    assert!(reals(1) == reals(2), "sums of reals depend on the threads");
 }
 
 /// An intermediate of 5.8 million values is formed in blocks; the mask shares its two long axes.

@@ -178,3 +178,27 @@ pub(crate) fn shown(text: &str) -> String {
     }
     short
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_page_lists_every_code() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/spec/base-model.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let listed = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+        let listed: Vec<&str> = listed
+            .map(|(code, _)| code)
+            .filter(|code| code.starts_with("VT-MODEL-"))
+            .collect();
+        let source = include_str!("error.rs")
+            .lines()
+            .filter_map(|line| line.split_once("{ .. } => \"VT-"));
+        let codes: Vec<String> = source
+            .map(|(_, rest)| format!("VT-{}", &rest[..9]))
+            .collect();
+        assert_eq!((listed.len(), codes.len()), (15, 15));
+        assert_eq!(listed, codes);
+    }
+}

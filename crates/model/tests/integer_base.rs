@@ -21,7 +21,12 @@ fn folded(config: &ModelConfig, weight: Weight) -> Vec<i64> {
     let units = |value: &f32| (value * 1024.0) as i64;
     let mut all = Vec::new();
     for layer in 0..weight.num_layers(config) {
-        let gain = weight.folded_gain().map(|gain| values(config, gain, layer));
+        let gain = match weight {
+            Weight::Query | Weight::Key | Weight::Value => Some(Weight::GainAttention),
+            Weight::Gate | Weight::Up => Some(Weight::GainMlp),
+            _ => None,
+        };
+        let gain = gain.map(|gain| values(config, gain, layer));
         for (index, value) in values(config, weight, layer).iter().enumerate() {
             let gain = gain
                 .as_ref()

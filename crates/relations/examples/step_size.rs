@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             max_grad_norm: d("1.0"), rows: 1, tokens, steps: 20,
         },
         dataset_rows: 512,
-        scales: Scales::default(),
+        scales: Scales::starting(18),
         range_bits,
         log_rows: 16,
     };

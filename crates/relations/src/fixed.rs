@@ -104,6 +104,11 @@ pub fn exp_table(rows: usize, input_bits: u32, output_bits: u32) -> Vec<i64> {
 pub fn silu(i: i64, input_bits: u32, silu_bits: u32, derivative_bits: u32) -> (i64, i64) {
     let x = i128::from(i) << (BITS - input_bits);
     let e = exp_negative(x.abs());
+    if e == 0 {
+        // Beyond the reach of the fixed-point exponential the function is its asymptote; the products below would
+        // not fit.
+        return if i >= 0 { (round_to(x, silu_bits), 1 << derivative_bits) } else { (0, 0) };
+    }
     let positive = (ONE << BITS) / (ONE + e);
     let sigmoid = if i >= 0 { positive } else { ONE - positive };
     let silu = multiply(x, sigmoid);
@@ -130,6 +135,10 @@ mod tests {
         }
         for x in [1u64, 2, 3, 10_000, 100_000, 500_000, 1_000_000] {
             assert!((real(ln_integer(x)) - (x as f64).ln()).abs() < 1e-13, "ln {x}");
+        }
+        for i in [-32768i64, 32767] {
+            let wide = silu(i, 4, 4, 14);
+            assert_eq!(wide, if i > 0 { (i, 1 << 14) } else { (0, 0) }, "silu at {i} sixteenths");
         }
         for i in [-32768i64, -4000, -1, 0, 1, 77, 5000, 32767] {
             let x = i as f64 / 1024.0;

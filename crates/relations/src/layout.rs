@@ -61,6 +61,25 @@ pub fn strides(program: &Program, tensor: TensorId) -> Vec<usize> {
     strides
 }
 
+/// Slots of a tensor's active values relative to its block, in row-major order.
+pub fn positions(program: &Program, tensor: TensorId) -> impl Iterator<Item = usize> {
+    let strides = strides(program, tensor);
+    let shape = program.shape(tensor);
+    let count: usize = shape.iter().product();
+    let mut index = vec![0usize; shape.len()];
+    (0..count).map(move |_| {
+        let position = index.iter().zip(&strides).map(|(i, s)| i * s).sum();
+        for (i, len) in index.iter_mut().zip(&shape).rev() {
+            *i += 1;
+            if *i < *len {
+                break;
+            }
+            *i = 0;
+        }
+        position
+    })
+}
+
 /// Slots between two indices of the outermost axis: the alignment of the tensor's blocks.
 pub fn alignment(program: &Program, tensor: TensorId) -> usize {
     strides(program, tensor).first().copied().unwrap_or(1)

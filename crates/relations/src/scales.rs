@@ -102,12 +102,12 @@ pub const KINDS: &[Kind] = &[
     kind("grad.b", 32, true, 20, Rule::Fixed),
     // optimiser
     kind("clip", 31, false, 30, Rule::Fixed),
-    kind("clipped", 26, true, 26, Rule::Fixed),
+    kind("clipped", 28, true, 26, Rule::Fixed),
     kind("first_moment", 30, true, 30, Rule::Fixed),
-    kind("second_moment", 48, false, 58, Rule::Fixed),
+    kind("second_moment", 52, false, 58, Rule::Fixed),
     kind("root_second_moment", 25, false, 29, Rule::Fixed),
     kind("update", 28, true, 30, Rule::Fixed),
-    kind("decay", 20, true, 30, Rule::Fixed),
+    kind("decay", 28, true, 30, Rule::Fixed),
     kind("master", 32, true, 30, Rule::Fixed),
     kind("a", 18, true, 16, Rule::Fixed),
     kind("b", 20, true, 18, Rule::Fixed),
@@ -117,17 +117,35 @@ pub const KINDS: &[Kind] = &[
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scales(pub BTreeMap<String, Scale>);
 
-impl Default for Scales {
-    fn default() -> Self {
-        Self(KINDS.iter().map(|k| (k.name.to_owned(), k.scale)).collect())
+/// The row of a kind for a range table of `range_bits`.
+///
+/// A gradient of 20 bits takes two limbs of a narrower table anyway: there it gets more bits and as much more
+/// head-room for the same number of limbs; the norm's inputs less, because its backward product multiplies them.
+fn kind_for(kind: &Kind, range_bits: u32) -> Kind {
+    let mut kind = *kind;
+    if let Rule::HeadRoom { factor, cap } = kind.rule
+        && kind.scale.bits == 20
+        && kind.name.starts_with("grad.")
+        && (12..20).contains(&range_bits)
+    {
+        let more = if matches!(kind.name, "grad.normed" | "grad.projection") { 2 } else { 4 };
+        kind.scale.bits += more;
+        kind.rule = Rule::HeadRoom { factor: factor << more, cap };
     }
+    kind
 }
 
 impl Scales {
+    /// The scales before calibration.
+    pub fn starting(range_bits: u32) -> Self {
+        let rows = KINDS.iter().map(|kind| kind_for(kind, range_bits));
+        Self(rows.map(|kind| (kind.name.to_owned(), kind.scale)).collect())
+    }
+
     /// The scales that calibration gives for the greatest real absolute value seen of each kind.
-    pub fn calibrated(maxima: &BTreeMap<String, f64>) -> Self {
-        let mut scales = Self::default();
-        for kind in KINDS {
+    pub fn calibrated(maxima: &BTreeMap<String, f64>, range_bits: u32) -> Self {
+        let mut scales = Self::starting(range_bits);
+        for kind in KINDS.iter().map(|kind| kind_for(kind, range_bits)) {
             let Rule::HeadRoom { factor, cap } = kind.rule else { continue };
             let Some(&seen) = maxima.get(kind.name) else { continue };
             let largest = kind.scale.range().max() as f64;

@@ -30,16 +30,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ))?;
     let start = std::time::Instant::now();
     let base = BaseModel::build(&Checkpoint::open(Path::new(&args[2]))?, DEFAULT_BASE_BITS)?;
-    let spec = settings.spec(&base, Scales::default(), rows)?;
+    let spec = settings.spec(&base, Scales::starting(18), rows)?;
     let inputs = Inputs::new(&spec, &base, tokens, labels)?;
     let seed = [5; 32];
     println!("base {:?}", start.elapsed());
-    let maxima = calibrate::maxima(&spec, &inputs, &[9; 32], 8, 2, |_| true)?;
+    let maxima = calibrate::maxima(&spec, &inputs, &[9; 32], 32, 2, |_| true)?;
     println!("calibrated {:?}", start.elapsed());
     for (kind, value) in &maxima {
         println!("  {kind:24} {value:12.5}");
     }
-    let spec = settings.spec(&base, calibrate::scales(&maxima), rows)?;
+    let spec = settings.spec(&base, calibrate::scales(&maxima, 18), rows)?;
     for (kind, scale) in &spec.scales.0 {
         print!("{kind} {}{}f{} · ", if scale.signed { "s" } else { "u" }, scale.bits, scale.fraction_bits);
     }

@@ -57,6 +57,6 @@ pub fn maxima(
 }
 
 /// The calibrated scales.
-pub fn scales(maxima: &BTreeMap<String, f64>) -> Scales {
-    Scales::calibrated(maxima)
+pub fn scales(maxima: &BTreeMap<String, f64>, range_bits: u32) -> Scales {
+    Scales::calibrated(maxima, range_bits)
 }

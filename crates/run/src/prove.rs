@@ -1,1 +1,251 @@
-//! Proves the steps of a run.
+//! Proves the steps of a run: one proof per step, then settlement and release.
+
+use crate::RunError;
+use crate::inputs::Inputs;
+use crate::store::{Store, fresh_seed, read, write_whole};
+use crate::train::{self, Committer, Executed, State};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use veritune_argument::{BaseClaim, Joint};
+use veritune_commit::{Profile, Root, TreeShape};
+use veritune_executor::{Executor, Tensors};
+use veritune_field::F;
+use veritune_prover::argument::{dense_weights, multiplicities, prove as prove_argument, witness_vector};
+use veritune_prover::commit::{CommittedTree, Randomness, commit, open};
+use veritune_relations::layout::Layout;
+use veritune_relations::{Program, release};
+use veritune_transcript::Transcript;
+use veritune_verifier::proof::{absorb_witness, opening_target};
+use veritune_verifier::settlement::{self, StepClaims};
+use veritune_verifier::statement::Run;
+use veritune_verifier::step::{Context, DATASET, STATE_AFTER, STATE_BEFORE};
+
+fn commit_error(error: impl std::fmt::Display) -> RunError {
+    RunError::Commit(error.to_string())
+}
+
+/// A proof and what it says of the base.
+pub struct Proof {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Claims to settle.
+    pub base_claims: Vec<BaseClaim>,
+}
+
+/// Proves a program whose tensors are known; `trees` are the other places' trees in the order of the statement.
+fn prove_program(
+    program: &Program,
+    profile: &Profile,
+    witness_shape: TreeShape,
+    tensors: &[Vec<i64>],
+    trees: &mut [(usize, &mut CommittedTree)],
+    known: &[(usize, &[F])],
+    transcript: &mut Transcript,
+) -> Result<Proof, RunError> {
+    let layout = Layout::new(program);
+    let counts = multiplicities(program, tensors);
+    let vector = witness_vector(program, &layout, tensors, &counts);
+    // Fresh for every attempt: a failed proof's randomness is never used again.
+    let randomness = Randomness::from_seed(fresh_seed()?);
+    let mut witness = commit(profile, witness_shape, vector, randomness).map_err(commit_error)?;
+    absorb_witness(transcript, &witness.root());
+    let used = layout.used[0];
+    let argument = prove_argument(program, &layout, &witness.vector()[..used], tensors, transcript).map_err(commit_error)?;
+    let placed: Vec<_> = known
+        .iter()
+        .map(|(place, vector)| (*place, veritune_verifier::proof::Source::Known(vector)))
+        .collect();
+    let joint = Joint { parts: argument.parts, target: argument.target };
+    let target = opening_target(&joint, &placed);
+    let mut weights = argument.weights;
+    let mut opened = vec![std::mem::take(&mut weights[0])];
+    opened.extend(trees.iter().map(|(place, _)| std::mem::take(&mut weights[*place])));
+    let mut all: Vec<&mut CommittedTree> = vec![&mut witness];
+    all.extend(trees.iter_mut().map(|(_, tree)| &mut **tree));
+    let root = all[0].root();
+    let opening = open(profile, &mut all, opened, target, transcript).map_err(commit_error)?;
+    let mut bytes = root.0.to_vec();
+    bytes.extend_from_slice(&argument.scalars);
+    bytes.extend_from_slice(&opening);
+    Ok(Proof { bytes, base_claims: argument.base_claims })
+}
+
+/// All tensors as plain vectors.
+fn plain(tensors: &Tensors<i64>) -> Vec<Vec<i64>> {
+    (0..tensors.len()).map(|i| tensors.get(veritune_relations::TensorId(i)).to_vec()).collect()
+}
+
+/// Proves the steps of one run.
+pub struct Prover<'a> {
+    context: Context<'a>,
+    committer: Committer<'a>,
+    inputs: &'a Inputs,
+    store: &'a Store,
+    layout: Layout,
+    dataset: CommittedTree,
+    threads: usize,
+}
+
+/// Name of a state's tree in the record of openings.
+fn state_name(step: u64) -> String {
+    format!("state {step}")
+}
+
+impl<'a> Prover<'a> {
+    /// A prover of the run; `salt` is the secret that the dataset was committed with.
+    pub fn new(run: &'a Run, profile: &'a Profile, inputs: &'a Inputs, store: &'a Store, salt: [u8; 32], threads: usize) -> Result<Self, RunError> {
+        let context = Context::new(run)?;
+        let first = run.program(1)?;
+        let layout = Layout::new(&first.program);
+        let committer = Committer { run, profile, shapes: context.shapes, secret: store.secret()? };
+        let dataset = committer.dataset(&first, &layout, inputs, salt)?;
+        if dataset.root() != run.dataset {
+            return Err(RunError::Rows("the rows and their salt do not give the plan's dataset root".into()));
+        }
+        Ok(Self { context, committer, inputs, store, layout, dataset, threads })
+    }
+
+    fn tree(&self, executed: &Executed, step: u64, state: &State, openings: &BTreeMap<String, u32>) -> Result<CommittedTree, RunError> {
+        let mut tree = self.committer.state(&executed.built, &self.layout, step, state)?;
+        tree.set_spent(openings.get(&state_name(step)).copied().unwrap_or(0));
+        Ok(tree)
+    }
+
+    /// Proves `step` and writes `certificate/proofs/step-000001.bin`: roots of the states around it, then the proof.
+    pub fn prove_step(&mut self, step: u64) -> Result<Proof, RunError> {
+        let run = self.context.run;
+        let first = run.program(1)?;
+        let state = train::load_state(self.store, &first.program, step - 1)?;
+        let executed = train::execute(run, self.inputs, step, &state, self.threads)?;
+        let after = train::state_after(&executed);
+        let openings = self.store.openings()?;
+        let mut after_tree = self.tree(&executed, step, &after, &openings)?;
+        let stored = Root(self.store.root(step)?);
+        if after_tree.root() != stored {
+            return Err(RunError::File {
+                path: self.store.path(&format!("steps/{step:06}.root")),
+                reason: "is not the root that the step gives; remove the files of this and all later steps".into(),
+            });
+        }
+        self.dataset.set_spent(openings.get("dataset").copied().unwrap_or(0));
+        let mut before_tree = if step == 1 { None } else { Some(self.tree(&executed, step - 1, &state, &openings)?) };
+        let before = before_tree.as_ref().map_or_else(|| self.context.first_root(), CommittedTree::root);
+        let mut transcript = run.step_transcript(step, &before, &stored);
+        let mut trees: Vec<(usize, &mut CommittedTree)> = Vec::new();
+        let mut names = vec![state_name(step), "dataset".to_owned()];
+        let mut known: Vec<(usize, &[F])> = Vec::new();
+        match &mut before_tree {
+            Some(tree) => {
+                trees.push((STATE_BEFORE, tree));
+                names.push(state_name(step - 1));
+            }
+            None => known.push((STATE_BEFORE, &self.context.first_state)),
+        }
+        trees.push((STATE_AFTER, &mut after_tree));
+        trees.push((DATASET, &mut self.dataset));
+        let tensors = plain(&executed.tensors);
+        let proof = prove_program(
+            &executed.built.program,
+            &self.context.profile,
+            self.context.shapes.witness,
+            &tensors,
+            &mut trees,
+            &known,
+            &mut transcript,
+        )?;
+        let mut bytes = before.0.to_vec();
+        bytes.extend_from_slice(&stored.0);
+        bytes.extend_from_slice(&proof.bytes);
+        self.store.spend(&names)?;
+        write_whole(&self.store.path(&step_file(step)), &bytes, false)?;
+        Ok(proof)
+    }
+
+    /// Settles the base claims of all steps.
+    pub fn settle(&self, steps: &[StepClaims]) -> Result<Vec<u8>, RunError> {
+        let run = self.context.run;
+        let first = run.program(1)?;
+        let mut base = self.committer.base(&first, &self.layout, self.inputs)?;
+        if base.root() != run.base {
+            return Err(RunError::Rows("the base model does not give the plan's base root".into()));
+        }
+        let (joint, mut transcript) = settlement::combine(run, steps);
+        let mut weights = dense_weights(&self.layout, &joint.parts);
+        let weights = vec![std::mem::take(&mut weights[veritune_argument::BASE_PLACE])];
+        let bytes = open(&self.context.profile, &mut [&mut base], weights, joint.target, &mut transcript).map_err(commit_error)?;
+        write_whole(&self.store.path("certificate/proofs/settlement.bin"), &bytes, false)?;
+        Ok(bytes)
+    }
+
+    /// The released copies: the last state's masters, rounded.
+    pub fn copies(&self) -> Result<Vec<(String, Vec<usize>, Vec<i64>)>, RunError> {
+        let run = self.context.run;
+        let first = run.program(1)?;
+        let state = train::load_state(self.store, &first.program, run.spec.training.steps)?;
+        let mut copies = Vec::new();
+        for (name, id) in release::matrices(&first) {
+            let shift = release::copy_shift(&run.spec, &name)?;
+            let masters = state.get(&format!("state_before.{name}.master")).cloned().unwrap_or_default();
+            let values = masters.iter().map(|&m| release::round_master(m, shift)).collect();
+            copies.push((name, first.program.shape(id), values));
+        }
+        Ok(copies)
+    }
+
+    /// Proves that the copies are those of the last state; `file_digest` is SHA-256 of the adapter file.
+    pub fn release(&mut self, file_digest: &[u8; 32]) -> Result<Vec<u8>, RunError> {
+        let run = self.context.run;
+        let last = run.spec.training.steps;
+        let first = run.program(1)?;
+        let state = train::load_state(self.store, &first.program, last)?;
+        let copies: Vec<Vec<i64>> = self.copies()?.into_iter().map(|(_, _, values)| values).collect();
+        let built = release::build(&run.spec, &copies)?;
+        let failed = |source| RunError::Execute { step: last, source: Box::new(source) };
+        let mut executor = Executor::<i64>::new(&built.program).map_err(failed)?;
+        for id in executor.inputs() {
+            if let Some(values) = state.get(&built.program.tensor(id).name) {
+                executor.set_input(id, Arc::clone(values)).map_err(failed)?;
+            }
+        }
+        executor.run(self.threads).map_err(failed)?;
+        let tensors = plain(executor.tensors());
+        let mut tree = self.committer.state(&first, &self.layout, last, &state)?;
+        tree.set_spent(self.store.openings()?.get(&state_name(last)).copied().unwrap_or(0));
+        let layout = Layout::new(&built.program);
+        let shape = run.release_shape(&self.context.profile, &layout)?;
+        let mut transcript = run.release_transcript(&tree.root(), file_digest);
+        let mut trees = [(STATE_BEFORE, &mut tree)];
+        let proof = prove_program(&built.program, &self.context.profile, shape, &tensors, &mut trees, &[], &mut transcript)?;
+        self.store.spend(&[state_name(last)])?;
+        write_whole(&self.store.path("certificate/proofs/release.bin"), &proof.bytes, false)?;
+        Ok(proof.bytes)
+    }
+
+    /// The claims of a step whose proof is already there, checked again; none if it is missing or does not verify.
+    pub fn finished(&self, step: u64) -> Result<Option<StepClaims>, RunError> {
+        let path = self.store.path(&step_file(step));
+        if !path.exists() {
+            return Ok(None);
+        }
+        let bytes = read(&path)?;
+        Ok(check_step(&self.context, step, &bytes))
+    }
+
+    /// The context of the verifier.
+    pub fn context(&self) -> &Context<'a> {
+        &self.context
+    }
+}
+
+/// Path of a step's proof in the run directory.
+pub fn step_file(step: u64) -> String {
+    format!("certificate/proofs/step-{step:06}.bin")
+}
+
+/// Verifies a step's file as the verifier does.
+pub fn check_step(context: &Context<'_>, step: u64, bytes: &[u8]) -> Option<StepClaims> {
+    let (before, rest) = bytes.split_first_chunk::<32>()?;
+    let (after, proof) = rest.split_first_chunk::<32>()?;
+    let claims = context.verify_step(step, Root(*before), Root(*after), proof).ok()?;
+    Some(StepClaims { step, proof_digest: *blake3::hash(bytes).as_bytes(), claims })
+}

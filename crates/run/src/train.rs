@@ -10,10 +10,11 @@ use veritune_executor::{Executor, Tensors};
 use veritune_field::{F, f_from_i64};
 use veritune_prover::commit::{CommittedTree, Randomness, commit};
 use veritune_relations::initial::initial_state;
-use veritune_relations::layout::{Layout, place_index, strides};
+use veritune_relations::layout::{Layout, place_index};
 use veritune_relations::step::StepProgram;
 use veritune_relations::{Place, Program, TensorId};
 use veritune_verifier::statement::{Run, Shapes};
+use veritune_verifier::step::place_values;
 
 /// State values by name in the state before.
 pub type State = BTreeMap<String, Arc<Vec<i64>>>;
@@ -54,26 +55,6 @@ pub fn first_state(built: &StepProgram, seed: &[u8; 32]) -> State {
     initial_state(built, seed).into_iter().map(|(id, values)| (name(id), Arc::new(values))).collect()
 }
 
-/// Writes a tensor's values to its slots of a place's vector.
-pub fn place_values(program: &Program, layout: &Layout, id: TensorId, values: &[i64], vector: &mut [F]) {
-    let Some(slot) = &layout.slots[id.0] else { return };
-    let offset = slot.blocks[0].offset;
-    let shape = program.shape(id);
-    let strides = strides(program, id);
-    let mut index = vec![0usize; shape.len()];
-    for &value in values {
-        let position: usize = index.iter().zip(&strides).map(|(i, s)| i * s).sum();
-        vector[offset + position] = f_from_i64(value);
-        for axis in (0..shape.len()).rev() {
-            index[axis] += 1;
-            if index[axis] < shape[axis] {
-                break;
-            }
-            index[axis] = 0;
-        }
-    }
-}
-
 /// The vector of a place that is stored as it is.
 pub fn place_vector<'a>(
     program: &Program,
@@ -111,10 +92,10 @@ impl Committer<'_> {
         *hasher.finalize().as_bytes()
     }
 
-    /// The tree of the state after `step`; step 0 is public.
+    /// The tree of the state after `step`, which is at least 1: the first state is public and has no tree.
     pub fn state(&self, built: &StepProgram, layout: &Layout, step: u64, state: &State) -> Result<CommittedTree, RunError> {
         let vector = place_vector(&built.program, layout, Place::StateBefore, |name| state.get(name));
-        let seed = if step == 0 { self.run.initial_tree_seed() } else { self.derived("state tree", step) };
+        let seed = self.derived("state tree", step);
         commit(self.profile, self.shapes.state, vector, Randomness::from_seed(seed)).map_err(|e| RunError::Commit(e.to_string()))
     }
 
@@ -175,7 +156,8 @@ pub fn train(
     let save = |step: u64, state: &State| -> Result<(), RunError> {
         let values: Vec<&[i64]> = names.iter().filter_map(|n| state.get(n).map(|v| v.as_slice())).collect();
         store.save_state(step, &values)?;
-        store.save_root(step, &committer.state(&first, &layout, step, state)?.root().0)
+        let root = if step == 0 { run.first_state_digest() } else { committer.state(&first, &layout, step, state)?.root().0 };
+        store.save_root(step, &root)
     };
     let (mut done, mut state) = match store.last_step() {
         Some(step) => (step, names.iter().cloned().zip(store.load_state(step, &lens)?).collect()),

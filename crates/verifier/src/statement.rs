@@ -112,7 +112,8 @@ impl Run {
             witness: shape_for(profile, "witness", witness, TreeHash::Blake3, true, 1)?,
             state: shape_for(profile, "state", before, TreeHash::Poseidon2, false, STATE_BUDGET)?,
             dataset: shape_for(profile, "dataset", dataset, TreeHash::Poseidon2, false, dataset_budget)?,
-            base: shape_for(profile, "base", base, TreeHash::Poseidon2, false, 1)?,
+            // Masked because an opening needs one masked tree; the base is public, and so is its mask.
+            base: shape_for(profile, "base", base, TreeHash::Poseidon2, true, 1)?,
         })
     }
 
@@ -158,11 +159,17 @@ impl Run {
         *hasher.finalize().as_bytes()
     }
 
-    /// Seed of the first state's tree: public, because the first state is.
-    pub fn initial_tree_seed(&self) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new_derive_key("veritune initial state tree v1");
+    /// Stands for the root of the first state, which is public and has no tree.
+    pub fn first_state_digest(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_derive_key("veritune first state v1");
         hasher.update(&self.seed);
         *hasher.finalize().as_bytes()
+    }
+
+    /// Shape of the witness tree of a release.
+    pub fn release_shape(&self, profile: &Profile, layout: &Layout) -> Result<TreeShape, StatementError> {
+        let [witness, ..] = layout.used;
+        shape_for(profile, "release witness", witness, TreeHash::Blake3, true, 1)
     }
 }
 

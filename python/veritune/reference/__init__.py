@@ -5,6 +5,7 @@ tensor by tensor, bit for bit. ``float64`` is the same step in real numbers.
 """
 
 from veritune.reference.errors import OutOfRange, RefusedSpec
-from veritune.reference.step import Matrix, StepTrace, step
+from veritune.reference.optimizer import Matrix
+from veritune.reference.step import StepTrace, step
 
 __all__ = ["Matrix", "OutOfRange", "RefusedSpec", "StepTrace", "step"]

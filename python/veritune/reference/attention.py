@@ -96,8 +96,8 @@ def attention(c: Context, h: Fixed) -> Attention:
 
 
 def attention_backward(c: Context, forward: Attention, d_middle: Fixed) -> Fixed:
-    """Returns the gradient of the residual before the block, from that after it."""
-    f, layer = forward, c.trace.layer
+    """Returns, exact, the gradient of the residual before the block, from that after it."""
+    f = forward
     exact = linear_backward(c, "o_proj", d_middle, f.output, f.inner["o_proj"])
     d_output = c.trace.rounded("grad.attention", exact, "grad.attention")
     exact = contract("rgmts,rtgme->rsge", f.probability, d_output)
@@ -122,5 +122,4 @@ def attention_backward(c: Context, forward: Attention, d_middle: Fixed) -> Fixed
     exact = exact + linear_backward(c, "k_proj", d_key, f.gained, f.inner["k_proj"], gain)
     exact = exact + linear_backward(c, "v_proj", d_value, f.gained, f.inner["v_proj"], gain)
     dy = c.trace.rounded("grad.attention_input", exact, "grad.normed")
-    assert layer is not None
-    return norm_backward(c, "attention.norm_backward", "grad.residual", dy, f.normed, d_middle)
+    return norm_backward(c, "attention.norm_backward", dy, f.normed, d_middle)

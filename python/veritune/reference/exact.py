@@ -50,7 +50,8 @@ def half_up(accumulator: Array, divisor: int) -> Array:
     if divisor < 1 or divisor % 2:
         raise ValueError(f"the divisor {divisor} is neither 1 nor even and positive")
     bound = greatest(accumulator) + divisor
-    return narrowed(floor_divide(widened(accumulator, bound) + divisor // 2, divisor))
+    shifted = np.asarray(widened(accumulator, bound) + divisor // 2)
+    return narrowed(floor_divide(shifted, divisor))
 
 
 def integer_root(squares: Array) -> Array:
@@ -70,10 +71,10 @@ class Fixed:
         fine = max(self.fraction_bits, other.fraction_bits)
         left, right = self.at(fine), other.at(fine)
         bound = greatest(left) + greatest(right)
-        return Fixed(widened(left, bound) + widened(right, bound), fine)
+        return Fixed(np.asarray(widened(left, bound) + widened(right, bound)), fine)
 
     def __neg__(self) -> Fixed:
-        return Fixed(-widened(self.values, greatest(self.values)), self.fraction_bits)
+        return Fixed(np.asarray(-widened(self.values, greatest(self.values))), self.fraction_bits)
 
     def __sub__(self, other: Fixed) -> Fixed:
         return self + -other

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from veritune.reference.attention import exponentials
-from veritune.reference.exact import Fixed, constant, contract, floor_divide
+from veritune.reference.exact import Fixed, contract, floor_divide
 from veritune.reference.model import Context
 from veritune.reference.norm import norm_backward, rms_norm
 from veritune.reference.trace import Integers
@@ -18,16 +18,14 @@ def embed(c: Context, tokens: Integers) -> Fixed:
     return c.base["embedding"][tokens]
 
 
-def head(c: Context, h: Fixed, targets: Integers, out: str) -> Fixed:
-    """Returns the gradient of the summed loss at the last residual, recorded as ``out``.
+def head(c: Context, h: Fixed, targets: Integers) -> Fixed:
+    """Returns, exact, the gradient of the summed loss at the last residual.
 
     Args:
         c: the step.
         h: the last residual, (row, token, hidden).
         targets: labels, (row, token), -100 without.
-        out: name of the gradient.
     """
-    boundary, c.trace.layer = c.trace.layer, None
     labelled = targets != NO_LABEL
     normed = rms_norm(c, "final.norm", h)
     gain = c.base["gain_final"]
@@ -47,10 +45,8 @@ def head(c: Context, h: Fixed, targets: Integers, out: str) -> Fixed:
     expected = c.trace.rounded("expected_embedding", exact, "expected_embedding")
 
     at_label = c.head[np.where(labelled, targets, 0)]
-    mask = constant(1) * Fixed(labelled.astype(np.int64)[..., None], 0)
+    mask = Fixed(labelled.astype(np.int64)[..., None], 0)
     exact = (expected * inverse[..., None] - at_label) * mask
     d_final = c.trace.rounded("grad.final_normed", exact, "grad.final_normed")
     dy = c.trace.rounded("grad.final_input", d_final * gain, "grad.normed")
-    gradient = norm_backward_at(c, boundary, out, dy, normed)
-    c.trace.layer = boundary
-    return gradient
+    return norm_backward(c, "final.norm_backward", dy, normed)

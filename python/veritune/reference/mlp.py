@@ -49,7 +49,7 @@ def mlp(c: Context, middle: Fixed) -> Mlp:
 
 
 def mlp_backward(c: Context, forward: Mlp, d_out: Fixed) -> Fixed:
-    """Returns the gradient of the residual before the block, from that after it."""
+    """Returns the gradient of the residual before the block (grad.middle), from that after it."""
     f = forward
     exact = linear_backward(c, "down_proj", d_out, f.silu * f.up, f.inner["down_proj"])
     d_product = c.trace.rounded("grad.product", exact, "grad.product")
@@ -59,4 +59,5 @@ def mlp_backward(c: Context, forward: Mlp, d_out: Fixed) -> Fixed:
     exact = linear_backward(c, "gate_proj", d_gate, f.gained, f.inner["gate_proj"], gain)
     exact = exact + linear_backward(c, "up_proj", d_up, f.gained, f.inner["up_proj"], gain)
     dy = c.trace.rounded("grad.mlp_input", exact, "grad.normed")
-    return norm_backward(c, "mlp.norm_backward", "grad.middle", dy, f.normed, d_out)
+    exact = norm_backward(c, "mlp.norm_backward", dy, f.normed, d_out)
+    return c.trace.rounded("grad.middle", exact, "grad.residual")

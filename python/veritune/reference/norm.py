@@ -58,11 +58,11 @@ def rms_norm(c: Context, name: str, x: Fixed) -> Normed:
 
 
 def norm_backward(
-    c: Context, name: str, out: str, dy: Fixed, normed: Normed, passed_by: Fixed | None
+    c: Context, name: str, dy: Fixed, normed: Normed, passed_by: Fixed | None = None
 ) -> Fixed:
-    """Returns the gradient of the norm's input, plus the gradient that passes the norm by.
+    """Returns, exact, the gradient of the norm's input plus the gradient that passes the norm by.
 
-    Recorded as ``out``; all are (row, token, hidden).
+    All are (row, token, hidden); dy is the gradient of ``y``.
     """
     hidden = int(c.spec["model"]["hidden"])
     bits = min(c.trace.fraction_bits("grad.projection"), dy.fraction_bits + 4)
@@ -73,6 +73,4 @@ def norm_backward(
     projection = Fixed(kept, bits)[..., None]
     r = normed.reciprocal[..., None]
     gradient = r * dy - r * normed.y * projection
-    if passed_by is not None:
-        gradient = gradient + passed_by
-    return c.trace.rounded(out, gradient, "grad.residual")
+    return gradient if passed_by is None else gradient + passed_by

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,15 @@ class Trace:
         self._scales = scales
         self._whole: dict[str, Integers] = {}
         self._by_layer: dict[str, dict[int, Integers]] = {}
+
+    @contextmanager
+    def at(self, layer: int) -> Iterator[None]:
+        """Has tensors written inside recorded as one layer (or one boundary between layers)."""
+        self.layer = layer
+        try:
+            yield
+        finally:
+            self.layer = None
 
     def bits(self, kind: str) -> int:
         """Returns the width of a kind."""
@@ -64,10 +75,6 @@ class Trace:
         num_bits = max(1, (length - 1).bit_length())
         bits = (indices[..., None] >> np.arange(num_bits)) & 1
         self.keep(name, bits, 1)
-
-    def at_layer(self, name: str, layer: int) -> Integers:
-        """Returns what was recorded for one layer."""
-        return self._by_layer[name][layer]
 
     def tensors(self) -> dict[str, Integers]:
         """Returns every tensor; those made by layer have the layer as first axis."""

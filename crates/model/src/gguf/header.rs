@@ -4,7 +4,7 @@ use super::cursor::Cursor;
 use crate::error::shown;
 use crate::source_file::{SourceFile, StoredTensor};
 use crate::{ElementType, ModelError};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 const MAGIC: [u8; 4] = *b"GGUF";
 const MAX_KEY_BYTES: u64 = (1 << 16) - 1;
@@ -164,20 +164,17 @@ struct Entry {
     num_bytes: u64,
 }
 
-/// Reads the directory and checks that each tensor starts where the one before it ends, rounded up.
+/// Reads the directory and checks that each tensor starts where the one before it ends, rounded up. A repeated name
+/// is refused with the unexpected ones.
 fn directory(
     cursor: &mut Cursor<'_>,
     num_tensors: u64,
     alignment: u64,
 ) -> Result<Vec<Entry>, ModelError> {
     let mut entries = Vec::new();
-    let mut names = BTreeSet::new();
     let mut next_offset = 0u64;
     for _ in 0..num_tensors {
         let name = cursor.text(MAX_TENSOR_NAME_BYTES)?.to_owned();
-        if !names.insert(name.clone()) {
-            return Err(ModelError::UnexpectedTensor { name: shown(&name) });
-        }
         let at = cursor.offset();
         let num_axes = cursor.u32()?;
         if !(1..=MAX_AXES).contains(&num_axes) {

@@ -5,11 +5,11 @@
 //! pass binds one variable and sums for the next one.
 
 use super::channel::Channel;
-use super::lane::{Lane, PackedE, Packing, SplitEq, broadcast, line, unpack};
+use super::lane::{Lane, Register, Single, PackedE, Packing, SplitEq, broadcast, line, unpack};
 use rayon::prelude::*;
 use veritune_argument::Labels;
-use veritune_field::traits::{Field, PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
-use veritune_field::{E, F};
+use veritune_field::traits::{Algebra, Field, PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
+use veritune_field::E;
 
 /// Base-2 logarithm of the lanes that one task handles.
 const LOG_CHUNK: usize = 6;
@@ -26,58 +26,37 @@ trait Source<T>: Sync {
 }
 
 /// Tables made from a layer of fractions: halves are the children.
-struct Children<'a, T: Lane, P> {
+struct Children<'a, T, P, U> {
     p: (&'a [P], &'a [P]),
     q: (&'a [T], &'a [T]),
     lambda: T,
+    lift: U,
 }
 
-impl<'a, T: Lane, P> Children<'a, T, P> {
-    fn new(p: &'a [P], q: &'a [T], lambda: E) -> Self {
+impl<'a, T: Algebra<E> + Copy, P, U: Fn(P) -> T> Children<'a, T, P, U> {
+    fn new(p: &'a [P], q: &'a [T], lambda: E, lift: U) -> Self {
         let half = q.len() / 2;
-        Self { p: p.split_at(half), q: q.split_at(half), lambda: broadcast(lambda) }
+        Self { p: p.split_at(half), q: q.split_at(half), lambda: broadcast(lambda), lift }
     }
 }
 
-/// Numerators of either field.
-trait Numerator<T>: Copy + Sync {
-    fn lift(self) -> T;
-}
-impl Numerator<E> for E {
-    fn lift(self) -> E {
-        self
-    }
-}
-impl Numerator<PackedE> for PackedE {
-    #[inline(always)]
-    fn lift(self) -> PackedE {
-        self
-    }
-}
-impl Numerator<PackedE> for Packing {
-    #[inline(always)]
-    fn lift(self) -> PackedE {
-        PackedE::from(self)
-    }
-}
-impl Numerator<E> for F {
-    fn lift(self) -> E {
-        E::from(self)
-    }
-}
-
-impl<T: Lane, P: Numerator<T>> Source<T> for Children<'_, T, P> {
+impl<T, P, U> Source<T> for Children<'_, T, P, U>
+where
+    T: Algebra<E> + Copy + Send + Sync,
+    P: Copy + Sync,
+    U: Fn(P) -> T + Sync,
+{
     #[inline(always)]
     fn at(&self, i: usize) -> [T; 4] {
         let q1 = self.q.1[i];
-        [self.p.0[i].lift(), q1, q1 * self.lambda + self.p.1[i].lift(), self.q.0[i]]
+        [(self.lift)(self.p.0[i]), q1, q1 * self.lambda + (self.lift)(self.p.1[i]), self.q.0[i]]
     }
 }
 
 /// Tables after at least one variable is bound.
 struct Tables<'a, T>([&'a [T]; 4]);
 
-impl<T: Lane> Source<T> for Tables<'_, T> {
+impl<T: Copy + Send + Sync> Source<T> for Tables<'_, T> {
     #[inline(always)]
     fn at(&self, i: usize) -> [T; 4] {
         self.0.map(|table| table[i])
@@ -86,7 +65,7 @@ impl<T: Lane> Source<T> for Tables<'_, T> {
 
 /// Adds the summand at 0 and its leading coefficient.
 #[inline(always)]
-fn accumulate<T: Lane>(sums: &mut [T; 2], weight: T, low: [T; 4], high: [T; 4]) {
+fn accumulate<T: Algebra<E> + Copy>(sums: &mut [T; 2], weight: T, low: [T; 4], high: [T; 4]) {
     sums[0] += weight * (low[0] * low[1] + low[2] * low[3]);
     let d = [high[0] - low[0], high[1] - low[1], high[2] - low[2], high[3] - low[3]];
     sums[1] += weight * (d[0] * d[1] + d[2] * d[3]);
@@ -97,16 +76,16 @@ fn add(a: [E; 2], b: [E; 2]) -> [E; 2] {
 }
 
 /// The sums over all pairs of a source of `len` lanes.
-fn sums<T: Lane>(source: &impl Source<T>, len: usize, rest: &[E]) -> [E; 2] {
-    let eq = SplitEq::<T>::new(rest, LOG_CHUNK);
+fn sums<L: Lane>(source: &impl Source<L::T>, len: usize, rest: &[E]) -> [E; 2] {
+    let eq = SplitEq::<L>::new(rest, LOG_CHUNK);
     let chunk = eq.inner.len();
     let task = |o: usize| {
-        let mut sums = [T::ZERO; 2];
+        let mut sums = [L::T::ZERO; 2];
         for (j, &weight) in eq.inner.iter().enumerate() {
             let i = o * chunk + j;
             accumulate(&mut sums, weight, source.at(i), source.at(i + len / 2));
         }
-        sums.map(|s| s.sum() * eq.outer[o])
+        sums.map(|s| L::sum(s) * eq.outer[o])
     };
     if eq.outer.len() < 8 {
         (0..eq.outer.len()).map(task).fold([E::ZERO; 2], add)
@@ -117,15 +96,21 @@ fn sums<T: Lane>(source: &impl Source<T>, len: usize, rest: &[E]) -> [E; 2] {
 
 /// Binds the first variable of a source of `len` lanes to `x`, writes `len / 2` lanes, and sums over the pairs
 /// of the result.
-fn bind<T: Lane>(source: &impl Source<T>, len: usize, x: E, out: &mut [Vec<T>; 4], rest: &[E]) -> [E; 2] {
+fn bind<L: Lane>(
+    source: &impl Source<L::T>,
+    len: usize,
+    x: E,
+    out: &mut [Vec<L::T>; 4],
+    rest: &[E],
+) -> [E; 2] {
     let quarter = len / 4;
-    let x = broadcast::<T>(x);
-    let eq = SplitEq::<T>::new(rest, LOG_CHUNK);
+    let x = broadcast::<L::T>(x);
+    let eq = SplitEq::<L>::new(rest, LOG_CHUNK);
     let chunk = eq.inner.len();
-    let mut tasks: Vec<Vec<&mut [T]>> = (0..eq.outer.len()).map(|_| Vec::with_capacity(8)).collect();
+    let mut tasks: Vec<Vec<&mut [L::T]>> = (0..eq.outer.len()).map(|_| Vec::with_capacity(8)).collect();
     for table in out.iter_mut() {
         if table.len() < len / 2 {
-            table.resize(len / 2, T::ZERO);
+            table.resize(len / 2, L::T::ZERO);
         }
         let (low, high) = table[..len / 2].split_at_mut(quarter);
         for (task, (low, high)) in tasks.iter_mut().zip(low.chunks_mut(chunk).zip(high.chunks_mut(chunk))) {
@@ -133,21 +118,21 @@ fn bind<T: Lane>(source: &impl Source<T>, len: usize, x: E, out: &mut [Vec<T>; 4
             task.push(high);
         }
     }
-    let task = |(o, mut out): (usize, Vec<&mut [T]>)| {
-        let mut sums = [T::ZERO; 2];
+    let task = |(o, mut out): (usize, Vec<&mut [L::T]>)| {
+        let mut sums = [L::T::ZERO; 2];
         for (j, &weight) in eq.inner.iter().enumerate() {
             let i = o * chunk + j;
             let (a, b) = (source.at(i), source.at(i + 2 * quarter));
             let (c, d) = (source.at(i + quarter), source.at(i + 3 * quarter));
-            let low: [T; 4] = std::array::from_fn(|t| line(a[t], b[t], x));
-            let high: [T; 4] = std::array::from_fn(|t| line(c[t], d[t], x));
+            let low: [L::T; 4] = std::array::from_fn(|t| line(a[t], b[t], x));
+            let high: [L::T; 4] = std::array::from_fn(|t| line(c[t], d[t], x));
             for t in 0..4 {
                 out[2 * t][j] = low[t];
                 out[2 * t + 1][j] = high[t];
             }
             accumulate(&mut sums, weight, low, high);
         }
-        sums.map(|s| s.sum() * eq.outer[o])
+        sums.map(|s| L::sum(s) * eq.outer[o])
     };
     if tasks.len() < 8 {
         tasks.into_iter().enumerate().map(task).fold([E::ZERO; 2], add)
@@ -192,16 +177,16 @@ struct Buffers {
 }
 
 /// Runs rounds on lanes until one lane is left in each table; returns it.
-fn run<T: Lane, C: Channel>(
-    source: &impl Source<T>,
+fn run<L: Lane, C: Channel>(
+    source: &impl Source<L::T>,
     mut len: usize,
     rounds: &mut Rounds<'_, C>,
-    buffers: &mut [[Vec<T>; 4]; 2],
-) -> [T; 4] {
+    buffers: &mut [[Vec<L::T>; 4]; 2],
+) -> [L::T; 4] {
     if len == 1 {
         return source.at(0);
     }
-    let mut next = sums(source, len, &rounds.rest(1));
+    let mut next = sums::<L>(source, len, &rounds.rest(1));
     let mut first = true;
     while len > 2 {
         let x = rounds.send(next);
@@ -209,17 +194,17 @@ fn run<T: Lane, C: Channel>(
         let (a, b) = buffers.split_at_mut(1);
         let (from, to) = (&mut a[0], &mut b[0]);
         next = if first {
-            bind(source, len, x, from, &rest)
+            bind::<L>(source, len, x, from, &rest)
         } else {
             let slices = std::array::from_fn(|t| &from[t][..len]);
-            let next = bind(&Tables(slices), len, x, to, &rest);
+            let next = bind::<L>(&Tables(slices), len, x, to, &rest);
             std::mem::swap(from, to);
             next
         };
         first = false;
         len /= 2;
     }
-    let x = broadcast::<T>(rounds.send(next));
+    let x = broadcast::<L::T>(rounds.send(next));
     let (low, high) = if first {
         (source.at(0), source.at(1))
     } else {
@@ -235,29 +220,33 @@ enum Layer {
     Scalar(Vec<E>, Vec<E>),
 }
 
-fn combine<T: Lane, P: Numerator<T>>(p: &[P], q: &[T]) -> (Vec<T>, Vec<T>) {
+fn combine<T, P>(p: &[P], q: &[T], lift: impl Fn(P) -> T + Sync) -> (Vec<T>, Vec<T>)
+where
+    T: Algebra<E> + Copy + Send + Sync,
+    P: Copy + Sync,
+{
     let half = q.len() / 2;
     let ((p0, p1), (q0, q1)) = (p.split_at(half), q.split_at(half));
-    let numerator = |i: usize| p0[i].lift() * q1[i] + p1[i].lift() * q0[i];
+    let numerator = |i: usize| lift(p0[i]) * q1[i] + lift(p1[i]) * q0[i];
     (0..half).into_par_iter().with_min_len(1 << 10).map(|i| (numerator(i), q0[i] * q1[i])).unzip()
 }
 
 /// The layers below the leaves, layer 1 last.
 fn layers(leaves: &Leaves) -> Vec<Layer> {
-    let (p, q) = combine(&leaves.numerators, &leaves.denominators);
+    let (p, q) = combine(&leaves.numerators, &leaves.denominators, PackedE::from);
     let mut layers = vec![Layer::Packed(p, q)];
     loop {
         let next = match layers.last() {
             Some(Layer::Packed(p, q)) if q.len() >= 2 => {
-                let (p, q) = combine(p, q);
+                let (p, q) = combine(p, q, |p| p);
                 Layer::Packed(p, q)
             }
             Some(Layer::Packed(p, q)) => {
-                let (p, q) = combine(&unpack(p), &unpack(q));
+                let (p, q) = combine(&unpack(p), &unpack(q), |p| p);
                 Layer::Scalar(p, q)
             }
             Some(Layer::Scalar(p, q)) if q.len() > 2 => {
-                let (p, q) = combine(p, q);
+                let (p, q) = combine(p, q, |p| p);
                 Layer::Scalar(p, q)
             }
             _ => return layers,
@@ -290,20 +279,20 @@ pub(super) fn prove<C: Channel>(leaves: &Leaves, channel: &mut C) -> Vec<E> {
         let last = layer.is_none();
         let finals = match layer {
             Some(Layer::Scalar(p, q)) => {
-                run(&Children::new(&p, &q, lambda), q.len() / 2, &mut rounds, &mut buffers.scalar)
+                run::<Single, C>(&Children::new(&p, &q, lambda, |p| p), q.len() / 2, &mut rounds, &mut buffers.scalar)
             }
             Some(Layer::Packed(p, q)) if q.len() < 4 => {
                 let (p, q) = (unpack(&p), unpack(&q));
-                run(&Children::new(&p, &q, lambda), q.len() / 2, &mut rounds, &mut buffers.scalar)
+                run::<Single, C>(&Children::new(&p, &q, lambda, |p| p), q.len() / 2, &mut rounds, &mut buffers.scalar)
             }
             Some(Layer::Packed(p, q)) => {
-                let source = Children::new(&p, &q, lambda);
-                let lanes = run(&source, q.len() / 2, &mut rounds, &mut buffers.packed);
+                let source = Children::new(&p, &q, lambda, |p| p);
+                let lanes = run::<Register, C>(&source, q.len() / 2, &mut rounds, &mut buffers.packed);
                 run_lanes(lanes, &mut rounds, &mut buffers.scalar)
             }
             None => {
-                let source = Children::new(&leaves.numerators, &leaves.denominators, lambda);
-                let lanes = run(&source, leaves.denominators.len() / 2, &mut rounds, &mut buffers.packed);
+                let source = Children::new(&leaves.numerators, &leaves.denominators, lambda, PackedE::from);
+                let lanes = run::<Register, C>(&source, leaves.denominators.len() / 2, &mut rounds, &mut buffers.packed);
                 run_lanes(lanes, &mut rounds, &mut buffers.scalar)
             }
         };
@@ -322,5 +311,5 @@ pub(super) fn prove<C: Channel>(leaves: &Leaves, channel: &mut C) -> Vec<E> {
 /// The rounds on the elements of the last lane.
 fn run_lanes<C: Channel>(lanes: [PackedE; 4], rounds: &mut Rounds<'_, C>, buffers: &mut [[Vec<E>; 4]; 2]) -> [E; 4] {
     let tables = lanes.map(|lane| (0..Packing::WIDTH).map(|i| lane.extract(i)).collect::<Vec<E>>());
-    run(&Tables(std::array::from_fn(|t| tables[t].as_slice())), Packing::WIDTH, rounds, buffers)
+    run::<Single, C>(&Tables(std::array::from_fn(|t| tables[t].as_slice())), Packing::WIDTH, rounds, buffers)
 }

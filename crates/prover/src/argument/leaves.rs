@@ -2,7 +2,7 @@
 
 use super::expression;
 use super::fractions::Leaves;
-use super::lane::{Lane, PackedE, Packing};
+use super::lane::{Lane, Register, PackedE, Packing};
 use super::witness::{for_rows, limb, limbs_of};
 use rayon::prelude::*;
 use super::channel::Channel;
@@ -202,7 +202,7 @@ pub(super) fn leaves(
         for (i, q) in q.iter_mut().enumerate() {
             let mut value = constant;
             for (&power, column) in powers.iter().zip(&columns) {
-                value -= power.times_base(column[i]);
+                value -= power * column[i];
             }
             if let Some(tags) = tags {
                 value -= tags[i];
@@ -232,7 +232,7 @@ pub(super) fn leaves(
     q_tail.resize(padded, E::ONE);
     let (p, q) = small_lanes;
     p[..padded / Packing::WIDTH].copy_from_slice(Packing::pack_slice(&p_tail));
-    q[..padded / Packing::WIDTH].copy_from_slice(&PackedE::pack(&q_tail));
+    q[..padded / Packing::WIDTH].copy_from_slice(&Register::pack(&q_tail));
     Leaves { numerators, denominators }
 }
 

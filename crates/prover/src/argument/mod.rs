@@ -35,7 +35,9 @@ pub struct ArgumentProof {
     pub scalars: Vec<u8>,
     /// Weights of the joint functional per place, over the slots in use.
     pub weights: [Vec<E>; NUM_PLACES],
-    /// The value of the joint functional.
+    /// The joint functional.
+    pub parts: Vec<Part>,
+    /// Its value.
     pub target: E,
     /// Claims on the base model, to be settled later.
     pub base_claims: Vec<BaseClaim>,
@@ -81,7 +83,7 @@ pub fn prove(
     let (joint, base_claims) = verify_native(program, layout, &plan, &scalars, &mut replay)?;
     *transcript = replay;
     let weights = dense::weights(layout, &joint.parts);
-    Ok(ArgumentProof { scalars, weights, target: joint.target, base_claims })
+    Ok(ArgumentProof { scalars, weights, parts: joint.parts, target: joint.target, base_claims })
 }
 
 /// Dense weights of parts, per place.

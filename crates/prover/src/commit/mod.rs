@@ -9,6 +9,7 @@ mod blake3_tree;
 mod block_vector;
 mod encode;
 mod open;
+mod oracle;
 mod poseidon_tree;
 mod randomness;
 mod sumcheck;

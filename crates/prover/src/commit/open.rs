@@ -2,17 +2,15 @@
 
 use super::block_vector::{LANES, PackedE, Packing, sum_lanes};
 use super::encode::transform;
+use super::oracle::{Oracle, Proof, draw};
 use super::sumcheck::ProductSumcheck;
-use super::tree::{CommittedTree, MerkleTree};
+use super::tree::CommittedTree;
 use rayon::prelude::*;
-use veritune_commit::{
-    Digest, Labels, Level, MAX_TREES, Profile, TreeHash, absorb_statement, eq_table, sorted_unique,
-    tree_point,
-};
+use veritune_commit::{Labels, MAX_TREES, Profile, absorb_statement, eq_table, tree_point};
 use veritune_field::traits::{
     BasedVectorSpace, PackedFieldExtension, PackedValue, PrimeCharacteristicRing,
 };
-use veritune_field::{E, E_BYTES, F, F_BYTES, e_to_bytes, f_to_bytes};
+use veritune_field::{E, F};
 use veritune_transcript::Transcript;
 
 /// Enough scalar work to hide the cost of scheduling.
@@ -396,96 +394,10 @@ fn add_query_weights(
         .reduce(|| E::ZERO, |a, b| a + b)
 }
 
-fn draw(transcript: &mut Transcript, queries: u32, log_domain: u32) -> Vec<u64> {
-    sorted_unique(transcript.challenge_indices(Labels::POSITIONS, queries as usize, log_domain))
-}
-
 fn dot(a: &[E], b: &[E]) -> E {
     a.par_iter()
         .zip(b)
         .with_min_len(ELEMENTS_PER_TASK)
         .map(|(&a, &b)| a * b)
         .reduce(|| E::ZERO, |a, b| a + b)
-}
-
-/// The committed vector of a level.
-struct Oracle {
-    level: Level,
-    rows: Vec<F>,
-    merkle: MerkleTree,
-}
-
-impl Oracle {
-    /// Encodes `vector` with column = high bits of the index, so that binding the most significant
-    /// variables combines columns.
-    fn new(level: &Level, vector: &[E]) -> Self {
-        let num_rows = 1 << level.log_rows;
-        let width = vector.len() / num_rows;
-        let mut matrix = F::zero_vec((vector.len() * 3) << level.log_inverse_rate);
-        matrix[..vector.len() * 3]
-            .par_chunks_exact_mut(width * 3)
-            .enumerate()
-            .for_each(|(row, slots)| {
-                for (column, slots) in slots.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-                    let element = vector[column * num_rows + row];
-                    slots.copy_from_slice(element.as_basis_coefficients_slice());
-                }
-            });
-        let rows = transform(matrix, width * 3);
-        // 16 columns of 24 bytes: the row is a whole number of hash blocks.
-        let leaf_bytes = width * E_BYTES;
-        let mut digests: Vec<Digest> = vec![[0; 32]; 1 << level.log_domain()];
-        const LEAVES_PER_TASK: usize = 64;
-        digests
-            .par_chunks_mut(LEAVES_PER_TASK)
-            .zip(rows.par_chunks(LEAVES_PER_TASK * width * 3))
-            .for_each(|(digests, rows)| {
-                let mut bytes = vec![0; digests.len() * leaf_bytes];
-                for (word, &element) in bytes.as_chunks_mut::<F_BYTES>().0.iter_mut().zip(rows) {
-                    *word = f_to_bytes(element);
-                }
-                super::blake3_tree::leaf_digests(&bytes, leaf_bytes, digests);
-            });
-        Self {
-            level: *level,
-            rows,
-            merkle: MerkleTree::new(digests, TreeHash::Blake3),
-        }
-    }
-
-    /// Draws positions, sends rows and siblings, returns the positions.
-    fn answer(&self, transcript: &mut Transcript, proof: &mut Proof) -> Vec<u64> {
-        let log_domain = self.level.log_domain();
-        let positions = draw(transcript, self.level.queries, log_domain);
-        let width = self.rows.len() >> log_domain;
-        for &position in &positions {
-            for &element in &self.rows[position as usize * width..][..width] {
-                proof.bytes.extend_from_slice(&f_to_bytes(element));
-            }
-        }
-        self.merkle.write_siblings(&positions, &mut proof.bytes);
-        positions
-    }
-}
-
-/// The bytes so far, and where each component ends.
-#[derive(Default)]
-struct Proof {
-    bytes: Vec<u8>,
-    marked: usize,
-    components: Vec<(String, usize)>,
-}
-
-impl Proof {
-    fn elements(&mut self, elements: &[E]) {
-        for &element in elements {
-            self.bytes.extend_from_slice(&e_to_bytes(element));
-        }
-    }
-
-    fn mark(&mut self, name: &str) {
-        self.components
-            .push((name.to_owned(), self.bytes.len() - self.marked));
-        self.marked = self.bytes.len();
-    }
 }

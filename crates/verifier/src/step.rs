@@ -1,0 +1,119 @@
+//! The proof of one step, and of the release.
+//!
+//! Statement of step t: the run's program at t holds between the state before and the state after. The state before the
+//! first step is public: the verifier weighs it itself. Statement of the release: the public copies are the rounded
+//! masters of the last state.
+
+use crate::proof::{self, Placed, ProofError, Source};
+use crate::statement::{Run, Shapes, StatementError};
+use veritune_argument::BaseClaim;
+use veritune_commit::{Profile, Root};
+use veritune_field::{F, f_from_i64};
+use veritune_relations::layout::{Layout, place_index, positions};
+use veritune_relations::step::StepProgram;
+use veritune_relations::{Place, Program, TensorId, initial, release};
+
+/// Places of the opening.
+pub const STATE_BEFORE: usize = 1;
+/// See [`STATE_BEFORE`].
+pub const STATE_AFTER: usize = 2;
+/// See [`STATE_BEFORE`].
+pub const DATASET: usize = 3;
+
+/// Why a step or a release is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StepRefused {
+    /// The statement cannot be formed.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    /// The proof is refused.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+}
+
+/// What all proofs of a run share.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The run.
+    pub run: &'a Run,
+    /// The profile.
+    pub profile: Profile,
+    /// Shapes of the trees.
+    pub shapes: Shapes,
+    /// The first state's vector.
+    pub first_state: Vec<F>,
+}
+
+impl<'a> Context<'a> {
+    /// Everything that follows from the run alone.
+    pub fn new(run: &'a Run) -> Result<Self, StatementError> {
+        let profile = run.profile()?;
+        let first = run.program(1)?;
+        let layout = Layout::new(&first.program);
+        let shapes = run.shapes(&profile, &layout)?;
+        let first_state = first_state_vector(&first, &layout, &run.seed);
+        Ok(Self { run, profile, shapes, first_state })
+    }
+
+    /// The oracle root that stands for the public first state.
+    pub fn first_root(&self) -> Root {
+        Root(self.run.first_state_digest())
+    }
+
+    /// Sources of a step's places other than the witness.
+    pub fn placed(&self, step: u64, before: Root, after: Root) -> Vec<Placed<'_>> {
+        let state_before =
+            if step == 1 { Source::Known(&self.first_state) } else { Source::Tree(self.shapes.state, before) };
+        vec![
+            (STATE_BEFORE, state_before),
+            (STATE_AFTER, Source::Tree(self.shapes.state, after)),
+            (DATASET, Source::Tree(self.shapes.dataset, self.run.dataset)),
+        ]
+    }
+
+    /// Checks the proof of `step` and returns its claims on the base.
+    pub fn verify_step(&self, step: u64, before: Root, after: Root, bytes: &[u8]) -> Result<Vec<BaseClaim>, StepRefused> {
+        let program = self.run.program(step)?.program;
+        let layout = Layout::new(&program);
+        let mut transcript = self.run.step_transcript(step, &before, &after);
+        let placed = self.placed(step, before, after);
+        Ok(proof::verify(&program, &layout, &self.profile, self.shapes.witness, &placed, bytes, &mut transcript)?)
+    }
+
+    /// Checks the proof that the copies are those of the last state. `file_digest` is SHA-256 of the adapter file.
+    pub fn verify_release(
+        &self,
+        last: Root,
+        copies: &[Vec<i64>],
+        file_digest: &[u8; 32],
+        bytes: &[u8],
+    ) -> Result<(), StepRefused> {
+        let program = release::build(&self.run.spec, copies).map_err(StatementError::from)?.program;
+        let layout = Layout::new(&program);
+        let shape = self.run.release_shape(&self.profile, &layout)?;
+        let mut transcript = self.run.release_transcript(&last, file_digest);
+        let placed = [(STATE_BEFORE, Source::Tree(self.shapes.state, last))];
+        proof::verify(&program, &layout, &self.profile, shape, &placed, bytes, &mut transcript)?;
+        Ok(())
+    }
+}
+
+/// Writes a tensor's values to its slots.
+pub fn place_values(program: &Program, layout: &Layout, id: TensorId, values: &[i64], vector: &mut [F]) {
+    let offset = layout.slots.get(id.0).and_then(Option::as_ref).and_then(|s| s.blocks.first()).map(|b| b.offset);
+    let Some(offset) = offset else { return };
+    for (position, &value) in positions(program, id).zip(values) {
+        if let Some(slot) = vector.get_mut(offset.saturating_add(position)) {
+            *slot = f_from_i64(value);
+        }
+    }
+}
+
+fn first_state_vector(first: &StepProgram, layout: &Layout, seed: &[u8; 32]) -> Vec<F> {
+    let used = place_index(Place::StateBefore).and_then(|i| layout.used.get(i).copied()).unwrap_or(0);
+    let mut vector = vec![f_from_i64(0); used];
+    for (id, values) in initial::initial_state(first, seed) {
+        place_values(&first.program, layout, id, &values, &mut vector);
+    }
+    vector
+}

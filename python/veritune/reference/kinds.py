@@ -1,0 +1,127 @@
+"""Kinds of tensors: where they start, and what calibration makes of them (docs/spec/step.md, section 2).
+
+The step itself reads ``Spec.scales``; this table is for whoever makes a Spec.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+
+class Kind(NamedTuple):
+    """Width, sign, fraction bits; head-room factor and cap of calibration, factor 0 where fixed."""
+
+    bits: int
+    signed: bool
+    fraction_bits: int
+    factor: int = 0
+    cap: int = 0
+
+
+KINDS: dict[str, Kind] = {
+    "residual": Kind(27, True, 10, 2, 12),
+    "reciprocal_root": Kind(24, False, 20, 2, 20),
+    "normed": Kind(18, True, 12),
+    "adapter_input": Kind(20, True, 14, 16, 14),
+    "adapter_input_down": Kind(22, True, 12, 16, 14),
+    "query_raw": Kind(18, True, 11, 4, 12),
+    "query": Kind(18, True, 11),
+    "key_raw": Kind(18, True, 11, 4, 12),
+    "key": Kind(18, True, 11),
+    "value": Kind(18, True, 12, 4, 13),
+    "score": Kind(20, True, 11),
+    "exponential": Kind(25, False, 24),
+    "inverse_sum": Kind(25, False, 24),
+    "probability": Kind(17, False, 16),
+    "attention": Kind(18, True, 12, 4, 13),
+    "gate": Kind(16, True, 10, 4, 12),
+    "up": Kind(18, True, 10, 4, 13),
+    "silu": Kind(17, True, 10),
+    "silu_derivative": Kind(17, True, 14),
+    "final_normed": Kind(18, True, 12, 4, 12),
+    "logit": Kind(20, True, 11),
+    "vocabulary_sum": Kind(33, False, 16),
+    "vocabulary_inverse": Kind(29, False, 28),
+    "expected_embedding": Kind(32, True, 18),
+    "grad.final_normed": Kind(24, True, 20),
+    "grad.normed": Kind(20, True, 14, 16, 20),
+    "grad.projection": Kind(20, True, 16, 16, 20),
+    "grad.residual": Kind(30, True, 20, 64, 22),
+    "grad.product": Kind(20, True, 14, 16, 20),
+    "grad.gate": Kind(20, True, 14, 16, 20),
+    "grad.up": Kind(20, True, 14, 16, 20),
+    "grad.attention": Kind(20, True, 14, 16, 20),
+    "grad.value": Kind(20, True, 14, 16, 20),
+    "grad.row_sum": Kind(24, True, 16, 16, 20),
+    "grad.probability": Kind(24, True, 14, 16, 20),
+    "grad.score": Kind(20, True, 14, 16, 20),
+    "grad.query": Kind(20, True, 13, 16, 20),
+    "grad.key": Kind(20, True, 13, 16, 20),
+    "grad.adapter": Kind(22, True, 18, 32, 18),
+    "grad.a": Kind(32, True, 20),
+    "grad.b": Kind(32, True, 20),
+    "clip": Kind(31, False, 30),
+    "clipped": Kind(26, True, 26),
+    "first_moment": Kind(30, True, 30),
+    "second_moment": Kind(48, False, 58),
+    "root_second_moment": Kind(25, False, 29),
+    "update": Kind(28, True, 30),
+    "decay": Kind(20, True, 30),
+    "master": Kind(32, True, 30),
+    "a": Kind(18, True, 16),
+    "b": Kind(20, True, 18),
+}
+
+DERIVED = {"query": "query_raw", "key": "key_raw", "silu": "gate"}
+"""Kinds that take another's fraction bits."""
+
+
+def calibrated(maxima: dict[str, float]) -> dict[str, dict[str, Any]]:
+    """Returns ``Spec.scales`` for the greatest real absolute value seen of each kind.
+
+    Kinds that are not in ``maxima`` keep their starting scale.
+    """
+    bits = {name: kind.fraction_bits for name, kind in KINDS.items()}
+    for name, kind in KINDS.items():
+        if kind.factor and name in maxima:
+            largest = (1 << (kind.bits - kind.signed)) - 1
+            wanted = max(maxima[name], 2.0**-900) * kind.factor
+            bits[name] = min(max(math.floor(math.log2(largest / wanted)), -8), kind.cap)
+    bits |= {name: bits[source] for name, source in DERIVED.items()}
+    return {
+        name: {"bits": kind.bits, "signed": kind.signed, "fraction_bits": bits[name]}
+        for name, kind in KINDS.items()
+    }
+
+_KIND_OF = {
+    "middle": "residual",
+    "grad.middle": "grad.residual",
+    "grad.attention_input": "grad.normed",
+    "grad.mlp_input": "grad.normed",
+    "grad.final_input": "grad.normed",
+    "grad.query_raw": "grad.query",
+    "grad.key_raw": "grad.key",
+    "down_proj.inner": "adapter_input_down",
+}
+_KIND_OF_ENDING = {
+    "reciprocal": "reciprocal_root",
+    "y": "normed",
+    "projection": "grad.projection",
+    "inner": "adapter_input",
+    "back": "grad.adapter",
+}
+
+
+def kind_of(name: str) -> str:
+    """Returns the kind of a tensor of the forward or backward pass."""
+    return _KIND_OF.get(name) or _KIND_OF_ENDING.get(name.rpartition(".")[2]) or name
+
+
+def maxima_by_kind(maxima: dict[str, float]) -> dict[str, float]:
+    """Returns the greatest value of each kind from those of the tensors."""
+    by_kind: dict[str, float] = {}
+    for name, seen in maxima.items():
+        kind = kind_of(name)
+        by_kind[kind] = max(by_kind.get(kind, 0.0), seen)
+    return by_kind
