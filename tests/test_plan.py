@@ -11,7 +11,7 @@ import pytest
 
 from fake_core import FakeCore
 from veritune.beacon import QUICKNET, read_beacon
-from veritune.errors import Code, InvalidInput
+from veritune.errors import Code, InternalError, InvalidInput
 from veritune.files import canonical_json
 from veritune.job import Job
 from veritune.plan import make_plan, parse_plan, read_plan, read_seed
@@ -158,6 +158,22 @@ def test_a_plan_is_never_replaced(recipe: Path, job: Job, fake_core: FakeCore) -
         make_plan(recipe, job)
     assert caught.value.code == Code.FILE_EXISTS.id
     assert job.plan.read_bytes() == before
+
+
+def test_a_spec_with_other_counts_is_our_bug(
+    recipe: Path, job: Job, fake_core: FakeCore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = fake_core.make_spec
+
+    def other(*arguments: str) -> str:
+        made = json.loads(honest(*arguments))
+        made["spec"]["training"] = {"steps": 1}
+        return json.dumps(made)
+
+    monkeypatch.setattr("veritune._core.make_spec", other)
+    with pytest.raises(InternalError, match="the spec has 1 steps"):
+        make_plan(recipe, job)
+    assert not job.plan.exists()
 
 
 @pytest.mark.parametrize(

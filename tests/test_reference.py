@@ -30,7 +30,7 @@ CASES: dict[str, Options] = {
     "bias, untied head": {"bias": True, "tied": False, "rows": 3},
     "one key head": {"kv_heads": 1, "heads": 3, "head_dim": 6, "targets": ("q_proj", "v_proj")},
     "no groups": {"kv_heads": 4, "head_dim": 16, "targets": ("o_proj", "down_proj")},
-    "no clipping": {"max_grad_norm": "1000", "scaling": 0.1},
+    "no clipping": {"max_grad_norm": "1000", "scaling": 0.125},
     "sgd": {"optimizer": "sgd", "learning_rate": "0.01"},
 }
 

@@ -5,10 +5,15 @@ lower-case hex. Arrays are C-contiguous int64 of shape (num_rows, num_positions)
 token ids padded with the pad id, ``targets`` the label of each position **already shifted** (the id
 of the next token where it is supervised, else -100).
 
-``settings_json``, ``spec_json`` and ``plan_json`` are RFC 8785 bytes as text. The settings are the
-plan's ``recipe`` object. ``progress(done, total, value)`` is called with the GIL held, at least
-twice a second; ``value`` is the loss in nats in ``train`` and 0.0 elsewhere. An exception raised by
-it (KeyboardInterrupt) ends the call with that exception and leaves the run resumable.
+``settings_json``, ``spec_json`` and ``plan_json`` are RFC 8785 bytes as text. The settings have the
+sections lora, train, data and proof; the plan's ``recipe`` holds these four and, beside them, text,
+calibration, sampler and beacon, which the core does not read. The plan has the fields of the envelope
+crate's ``PlanV1``. ``calibrate`` gets every row of the dataset in order: the calibration carries what the
+spec needs of them (``dataset_rows``; steps = rows // batch * epochs, or max_steps).
+
+``progress(done, total, value)`` is called with the GIL held, at least twice a second; ``value`` is the loss
+in nats in ``train`` and 0.0 elsewhere. An exception raised by it (KeyboardInterrupt) ends the call with that
+exception and leaves the run resumable.
 
 A function that fails raises CoreError and leaves no half-written output file.
 """

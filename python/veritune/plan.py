@@ -23,7 +23,7 @@ from veritune import __version__, core
 from veritune.beacon import DEMO, QUICKNET, QUICKNET_CHAIN, Beacon, demo_beacon, parse_round
 from veritune.certificate import next_plan_number, read_private_key, sign_statement
 from veritune.core import Progress
-from veritune.errors import Code, InvalidInput
+from veritune.errors import Code, InternalError, InvalidInput
 from veritune.files import canonical_json, read_bytes, read_json, write_atomic
 from veritune.job import Job
 from veritune.recipe import load_recipe
@@ -159,6 +159,7 @@ def make_plan(
     calibration = core.calibrate(recipe.model_dir, recipe.settings, dataset.rows, calibration_steps, progress)
     calibration_bytes = canonical_json(calibration)
     made = core.make_spec(recipe.model_dir, recipe.settings, calibration)
+    _check_spec(made["spec"], len(dataset.rows), num_steps)
     secret = secrets.token_bytes(SECRET_BYTES)
     committed = core.commit_data(made["spec"], dataset.rows, secret)
     base = made["base"] if "root" in made["base"] else core.commit_model(recipe.model_dir, made["spec"])
@@ -217,6 +218,14 @@ def make_plan(
             "data": dataset.summary(),
         },
     )
+
+
+def _check_spec(spec: dict[str, Any], num_rows: int, num_steps: int) -> None:
+    """Refuses a spec whose counts, where it states them, are not the plan's."""
+    stated = {"rows": spec.get("dataset_rows"), "steps": spec.get("training", {}).get("steps")}
+    for name, expected in (("rows", num_rows), ("steps", num_steps)):
+        if stated[name] not in (None, expected):
+            raise InternalError(Code.CORE_ANSWER, f"the spec has {stated[name]} {name}, the plan {expected}")
 
 
 def manifest(dataset: Dataset, committed: dict[str, Any]) -> dict[str, Any]:

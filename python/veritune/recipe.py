@@ -28,8 +28,12 @@ SCHEMA = "veritune.recipe/v1"
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """The seven target modules in canonical order."""
 
-DECIMAL = re.compile(r"(0|[1-9][0-9]{0,11})(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,2})?")
-"""A non-negative decimal: at most 12 digits, 18 decimals, a two-digit exponent."""
+DECIMAL = re.compile(r"(0|[1-9][0-9]{0,11})(\.[0-9]{1,18})?([eE][+-]?(0?[0-9]|1[0-2]))?")
+"""A non-negative decimal: at most 12 digits, 18 decimals, an exponent up to 12, so at most 30 decimal places."""
+
+MAX_STEPS = 1 << 20
+"""Optimiser steps of a run, and rows of a step: the closed ranges of the core's `Spec`."""
+MAX_BATCH_ROWS = 1024
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _CONSTANTS = {"": None, "~": None, "null": None, "true": True, "false": False}
@@ -89,7 +93,15 @@ class Recipe:
         train = self.settings["train"]
         if "max_steps" in train:
             return int(train["max_steps"])
-        return per_epoch * int(train["num_train_epochs"])
+        num_steps = per_epoch * int(train["num_train_epochs"])
+        if num_steps > MAX_STEPS:
+            raise InvalidInput(
+                Code.RECIPE_VALUE,
+                f"{num_steps} steps, but a run has at most {MAX_STEPS}",
+                location="train.num_train_epochs",
+                remedy="lower num_train_epochs or raise the batch",
+            )
+        return num_steps
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -259,6 +271,13 @@ def _check_conflicts(written: dict[str, Any], reader: _Reader) -> None:
     train, data = written["train"], written["data"]
     if ("num_train_epochs" in train) == ("max_steps" in train):
         raise reader.error(Code.RECIPE_CONFLICT, "train", "give exactly one of num_train_epochs and max_steps")
+    batch_rows = train["per_device_train_batch_size"] * train.get("gradient_accumulation_steps", 1)
+    if batch_rows > MAX_BATCH_ROWS:
+        raise reader.error(
+            Code.RECIPE_VALUE,
+            "train.gradient_accumulation_steps",
+            f"one step reads {batch_rows} rows, at most {MAX_BATCH_ROWS} are supported",
+        )
     if train.get("lr_scheduler_type") == "constant" and train.get("warmup_steps", 0) > 0:
         raise reader.error(
             Code.RECIPE_CONFLICT,

@@ -52,7 +52,13 @@ pub(crate) fn verify<C: Context>(
     let sum = ctx.read(Labels::EQUATION_SUM)?;
     ctx.claim(linear, C::Scalar::known(E::ZERO) - sum.clone());
     // 4.
-    let (claim, challenges) = sumcheck(ctx, sum, plan.num_rounds, plan.degree, Labels::EQUATION_ROUND)?;
+    let (claim, challenges) = sumcheck(
+        ctx,
+        sum,
+        plan.num_rounds,
+        plan.degree,
+        Labels::EQUATION_ROUND,
+    )?;
     // 5.
     let mut points = Points::new(program, &rho, &challenges);
     let mut needed = vec![false; plan.factors.len()];
@@ -71,7 +77,13 @@ pub(crate) fn verify<C: Context>(
         let weights = points.factor_weights(factor);
         values.push(if is_one_hot(program, factor.tensor) {
             let value = ctx.read(Labels::EQUATION_FACTOR)?;
-            one_hot_claims.extend(OneHotClaim::new(program, &points, factor, &weights, value.clone()));
+            one_hot_claims.extend(OneHotClaim::new(
+                program,
+                &points,
+                factor,
+                &weights,
+                value.clone(),
+            ));
             Value::Sent(value)
         } else {
             let labels = (Labels::EQUATION_FACTOR, Labels::EQUATION_BASE);
@@ -91,13 +103,25 @@ pub(crate) fn verify<C: Context>(
 
 /// A challenge point for every axis.
 fn axis_points<C: Context>(program: &Program, ctx: &mut C) -> Vec<Vec<E>> {
-    let point = |log: usize, ctx: &mut C| (0..log).map(|_| ctx.challenge(Labels::EQUATION_RHO)).collect();
-    program.axes.iter().map(|axis| point(axis.log_len(), ctx)).collect()
+    let point = |log: usize, ctx: &mut C| {
+        (0..log)
+            .map(|_| ctx.challenge(Labels::EQUATION_RHO))
+            .collect()
+    };
+    program
+        .axes
+        .iter()
+        .map(|axis| point(axis.log_len(), ctx))
+        .collect()
 }
 
 /// `delta^(e+1)` for every equation.
 pub fn equation_weights(program: &Program, delta: E) -> Vec<E> {
-    delta.powers().skip(1).take(program.equations.len()).collect()
+    delta
+        .powers()
+        .skip(1)
+        .take(program.equations.len())
+        .collect()
 }
 
 /// Reduces the claim of a batched sumcheck; returns the last claim and the challenges.
@@ -116,7 +140,11 @@ pub(crate) fn sumcheck<C: Context>(
             high.push(ctx.read(label)?);
         }
         let x = ctx.challenge(label);
-        let first = high.iter().fold(claim - at_zero.clone().scaled(E::TWO), |sum, c| sum - c.clone());
+        let first = high
+            .iter()
+            .fold(claim - at_zero.clone().scaled(E::TWO), |sum, c| {
+                sum - c.clone()
+            });
         claim = at_zero + first.scaled(x);
         let mut power = x;
         for coefficient in high {
@@ -139,8 +167,14 @@ fn linear_functional<C: Context>(
 ) -> Result<Functional, ArgumentError> {
     let mut base_values: BTreeMap<usize, E> = BTreeMap::new();
     for id in base_factors(program, plan) {
-        let Some(factor) = plan.factors.get(id) else { continue };
-        let parts = if C::NEEDS_VALUES { factor_functional(program, layout, factor, points).parts } else { Vec::new() };
+        let Some(factor) = plan.factors.get(id) else {
+            continue;
+        };
+        let parts = if C::NEEDS_VALUES {
+            factor_functional(program, layout, factor, points).parts
+        } else {
+            Vec::new()
+        };
         let value = ctx.read_public(Labels::EQUATION_BASE)?;
         ctx.base_claim(BaseClaim { parts, value });
         base_values.insert(id, value);
@@ -161,12 +195,22 @@ fn linear_functional<C: Context>(
             },
         }
     }
-    let mut functional = Functional { constant, parts: Vec::new() };
+    let mut functional = Functional {
+        constant,
+        parts: Vec::new(),
+    };
     for (id, scale) in scales {
-        let Some(factor) = plan.factors.get(id) else { continue };
+        let Some(factor) = plan.factors.get(id) else {
+            continue;
+        };
         let part = factor_functional(program, layout, factor, points);
         functional.constant += part.constant * scale;
-        functional.parts.extend(part.parts.into_iter().map(|p| Part { scale: p.scale * scale, ..p }));
+        functional
+            .parts
+            .extend(part.parts.into_iter().map(|p| Part {
+                scale: p.scale * scale,
+                ..p
+            }));
     }
     Ok(functional)
 }
@@ -175,7 +219,10 @@ fn linear_functional<C: Context>(
 pub fn base_factors(program: &Program, plan: &Plan) -> Vec<usize> {
     let mut ids = Vec::new();
     for id in plan.linear.iter().filter_map(|t| t.hidden) {
-        let base = plan.factors.get(id).is_some_and(|f| program.tensor(f.tensor).place == Place::Base);
+        let base = plan
+            .factors
+            .get(id)
+            .is_some_and(|f| program.tensor(f.tensor).place == Place::Base);
         if base && !ids.contains(&id) {
             ids.push(id);
         }
@@ -183,7 +230,12 @@ pub fn base_factors(program: &Program, plan: &Plan) -> Vec<usize> {
     ids
 }
 
-fn factor_functional(program: &Program, layout: &Layout, factor: &Factor, points: &mut Points<'_>) -> Functional {
+fn factor_functional(
+    program: &Program,
+    layout: &Layout,
+    factor: &Factor,
+    points: &mut Points<'_>,
+) -> Functional {
     let weights = points.factor_weights(factor);
     tensor_functional(program, layout, factor.tensor, &weights, E::ONE)
 }
@@ -210,7 +262,11 @@ fn term_scale(plan: &Plan, term: &ProductTerm, powers: &[E], points: &mut Points
     let weight = powers.get(term.equation).copied().unwrap_or(E::ZERO);
     let mut scale = weight * f_from_i64(term.coefficient) * points.unused(&term.unused);
     let mut round = plan.num_rounds.saturating_sub(term.num_variables);
-    scale *= points.rounds(0, round).iter().map(|&x| E::ONE - x).product::<E>();
+    scale *= points
+        .rounds(0, round)
+        .iter()
+        .map(|&x| E::ONE - x)
+        .product::<E>();
     for sum_axis in &term.sum_axes {
         let rho = points.rho(sum_axis.axis);
         if sum_axis.output {
@@ -233,7 +289,9 @@ fn product<C: Context>(
     let mut product = Value::Known(E::ONE);
     let mut key = Vec::with_capacity(sorted.len());
     for id in sorted {
-        let Some(value) = values.get(id) else { continue };
+        let Some(value) = values.get(id) else {
+            continue;
+        };
         key.push(id);
         product = match products.get(&key) {
             Some(known) => known.clone(),

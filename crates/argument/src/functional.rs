@@ -42,7 +42,11 @@ impl AxisWeight {
     }
     /// Weight 1 at one index.
     pub fn single(log: usize, index: usize) -> Self {
-        Self::Dense { log, start: index, values: Arc::new(vec![E::ONE]) }
+        Self::Dense {
+            log,
+            start: index,
+            values: Arc::new(vec![E::ONE]),
+        }
     }
 }
 
@@ -102,7 +106,10 @@ pub fn eq_at(point: &[E], index: usize) -> E {
 
 /// `eq(a, b)` for two points.
 pub fn eq_points(a: &[E], b: &[E]) -> E {
-    a.iter().zip(b).map(|(&x, &y)| (x * y).double() + E::ONE - x - y).product()
+    a.iter()
+        .zip(b)
+        .map(|(&x, &y)| (x * y).double() + E::ONE - x - y)
+        .product()
 }
 
 /// A count of variables as a shift; far below `u32::MAX`.
@@ -124,18 +131,27 @@ pub struct Evaluator<'a> {
 impl<'a> Evaluator<'a> {
     /// An evaluator at `point`, most significant coordinate first.
     pub fn new(point: &'a [E]) -> Self {
-        Self { point, tables: BTreeMap::new() }
+        Self {
+            point,
+            tables: BTreeMap::new(),
+        }
     }
 
     /// The coordinates of the variables above the lowest `low`, `count` of them.
     fn coordinates(&self, low: usize, count: usize) -> &'a [E] {
         let end = self.point.len().saturating_sub(low);
-        self.point.get(end.saturating_sub(count)..end).unwrap_or(&[])
+        self.point
+            .get(end.saturating_sub(count)..end)
+            .unwrap_or(&[])
     }
 
     fn table(&mut self, low: usize, count: usize) -> Arc<Vec<E>> {
         let coordinates = self.coordinates(low, count);
-        Arc::clone(self.tables.entry((low, count)).or_insert_with(|| Arc::new(eq_table(coordinates))))
+        Arc::clone(
+            self.tables
+                .entry((low, count))
+                .or_insert_with(|| Arc::new(eq_table(coordinates))),
+        )
     }
 
     /// `sum over slots of weight(slot) * eq(point, slot)`.
@@ -150,7 +166,12 @@ impl<'a> Evaluator<'a> {
                 AxisWeight::Eq(point) => eq_points(point, self.coordinates(low, log)),
                 AxisWeight::Dense { start, values, .. } => {
                     let table = self.table(low, log);
-                    table.iter().skip(*start).zip(values.iter()).map(|(&a, &b)| a * b).sum()
+                    table
+                        .iter()
+                        .skip(*start)
+                        .zip(values.iter())
+                        .map(|(&a, &b)| a * b)
+                        .sum()
                 }
             };
             low = low.saturating_add(log);
@@ -177,7 +198,10 @@ impl<'a> Evaluator<'a> {
         let window_log = log_of(values.len()).min(high);
         let window = pow2(window_log);
         let table = self.table(low, window_log);
-        let above = self.point.get(..high.saturating_sub(window_log)).unwrap_or(&[]);
+        let above = self
+            .point
+            .get(..high.saturating_sub(window_log))
+            .unwrap_or(&[]);
         let mut sum = E::ZERO;
         let mut rest = values;
         let mut row = first;
@@ -185,7 +209,12 @@ impl<'a> Evaluator<'a> {
             let inside = row & window.saturating_sub(1);
             let (now, later) = rest.split_at(window.saturating_sub(inside).max(1).min(rest.len()));
             let block = row.checked_shr(log_u32(window_log)).unwrap_or(0);
-            let dot: E = table.iter().skip(inside).zip(now).map(|(&a, &b)| a * b).sum();
+            let dot: E = table
+                .iter()
+                .skip(inside)
+                .zip(now)
+                .map(|(&a, &b)| a * b)
+                .sum();
             sum += dot * eq_at(above, block);
             row = row.saturating_add(now.len());
             rest = later;

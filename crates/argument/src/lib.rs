@@ -7,9 +7,17 @@
 //! The verifier is written once over [`Context`]; [`NativeCheck`] and [`PadCounter`] interpret it.
 //! [`lookups`] and [`equations`] have the messages, `docs/spec/argument.md` the bytes.
 
-#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::as_conversions)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::as_conversions
+)]
 #![deny(clippy::panic)]
-#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::as_conversions))]
+#![cfg_attr(
+    test,
+    allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::as_conversions)
+)]
 
 mod check;
 mod context;

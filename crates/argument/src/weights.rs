@@ -30,7 +30,9 @@ impl<S: Linear> Value<S> {
     pub(crate) fn times<C: Context<Scalar = S>>(&self, other: &Self, ctx: &mut C) -> Self {
         match (self, other) {
             (Self::Known(a), Self::Known(b)) => Self::Known(*a * *b),
-            (Self::Known(a), Self::Sent(b)) | (Self::Sent(b), Self::Known(a)) => Self::Sent(b.clone().scaled(*a)),
+            (Self::Known(a), Self::Sent(b)) | (Self::Sent(b), Self::Known(a)) => {
+                Self::Sent(b.clone().scaled(*a))
+            }
             (Self::Sent(a), Self::Sent(b)) => Self::Sent(ctx.mul(a, b)),
         }
     }
@@ -49,7 +51,12 @@ pub struct Points<'a> {
 impl<'a> Points<'a> {
     /// Points of `program`.
     pub fn new(program: &'a Program, rho: &'a [Vec<E>], challenges: &'a [E]) -> Self {
-        Self { program, rho, challenges, tables: BTreeMap::new() }
+        Self {
+            program,
+            rho,
+            challenges,
+            tables: BTreeMap::new(),
+        }
     }
 
     /// The point of an axis.
@@ -59,7 +66,9 @@ impl<'a> Points<'a> {
 
     /// `log` challenges from this round on.
     pub fn rounds(&self, first: usize, log: usize) -> &'a [E] {
-        self.challenges.get(first..first.saturating_add(log)).unwrap_or(&[])
+        self.challenges
+            .get(first..first.saturating_add(log))
+            .unwrap_or(&[])
     }
 
     /// The weights of a binding along the tensor's own axis.
@@ -69,9 +78,19 @@ impl<'a> Points<'a> {
             Binding::Fixed(at) => return AxisWeight::single(log, at),
             Binding::Eq(axis, shift) => (Binding::Eq(axis, 0), axis, shift),
             Binding::Ones(axis, shift) => (Binding::Ones(axis, 0), axis, shift),
-            Binding::Variables { axis, shift, first_round } => {
-                (Binding::Variables { axis, shift: 0, first_round }, axis, shift)
-            }
+            Binding::Variables {
+                axis,
+                shift,
+                first_round,
+            } => (
+                Binding::Variables {
+                    axis,
+                    shift: 0,
+                    first_round,
+                },
+                axis,
+                shift,
+            ),
         };
         let values = if let Some(table) = self.tables.get(&key) {
             Arc::clone(table)
@@ -95,12 +114,17 @@ impl<'a> Points<'a> {
     /// The weights of a factor, outermost axis first.
     pub fn factor_weights(&mut self, factor: &Factor) -> Vec<AxisWeight> {
         let own = &self.program.tensor(factor.tensor).axes;
-        own.iter().zip(&factor.bindings).map(|(&axis, &binding)| self.axis_weight(axis, binding)).collect()
+        own.iter()
+            .zip(&factor.bindings)
+            .map(|(&axis, &binding)| self.axis_weight(axis, binding))
+            .collect()
     }
 
     /// `sum of eq(rho, i)` over active `i`, for each axis, multiplied.
     pub fn unused(&mut self, axes: &[AxisId]) -> E {
-        axes.iter().map(|&axis| weight_sum(&self.axis_weight(axis, Binding::Eq(axis, 0)))).product()
+        axes.iter()
+            .map(|&axis| weight_sum(&self.axis_weight(axis, Binding::Eq(axis, 0))))
+            .product()
     }
 }
 
@@ -121,9 +145,14 @@ pub fn tensor_functional(
     scale: E,
 ) -> Functional {
     let mut functional = Functional::default();
-    let place = program.tensors.get(tensor.0).and_then(|t| place_index(t.place));
+    let place = program
+        .tensors
+        .get(tensor.0)
+        .and_then(|t| place_index(t.place));
     let slot = layout.slots.get(tensor.0).and_then(Option::as_ref);
-    let (Some(place), Some(slot)) = (place, slot) else { return functional };
+    let (Some(place), Some(slot)) = (place, slot) else {
+        return functional;
+    };
     if slot.minimum != 0 {
         let all: E = axes.iter().map(weight_sum).product();
         functional.constant = all * scale * f_from_i64(slot.minimum);
@@ -131,7 +160,12 @@ pub fn tensor_functional(
     let base = F::TWO.exp_u64(u64::from(program.range_bits));
     let mut scale = scale;
     for block in &slot.blocks {
-        functional.parts.push(Part { place, offset: block.offset, axes: axes.to_vec(), scale });
+        functional.parts.push(Part {
+            place,
+            offset: block.offset,
+            axes: axes.to_vec(),
+            scale,
+        });
         scale *= base;
     }
     functional
@@ -139,16 +173,32 @@ pub fn tensor_functional(
 
 /// The weighted sum of a public tensor, by folding the innermost axis first.
 pub fn public_sum(program: &Program, tensor: TensorId, axes: &[AxisWeight]) -> E {
-    let Some(tensor) = program.tensors.get(tensor.0) else { return E::ZERO };
+    let Some(tensor) = program.tensors.get(tensor.0) else {
+        return E::ZERO;
+    };
     let mut values: Vec<E> = match &tensor.values {
         Some(values) => values.iter().map(|&v| E::from(f_from_i64(v))).collect(),
         None => return E::ZERO,
     };
     for (axis, weight) in tensor.axes.iter().zip(axes).rev() {
-        let AxisWeight::Dense { start, values: weights, .. } = weight else { return E::ZERO };
+        let AxisWeight::Dense {
+            start,
+            values: weights,
+            ..
+        } = weight
+        else {
+            return E::ZERO;
+        };
         let rows = values.chunks(program.axis(*axis).len.max(1));
-        values =
-            rows.map(|row| row.iter().skip(*start).zip(weights.iter()).map(|(&v, &w)| v * w).sum()).collect();
+        values = rows
+            .map(|row| {
+                row.iter()
+                    .skip(*start)
+                    .zip(weights.iter())
+                    .map(|(&v, &w)| v * w)
+                    .sum()
+            })
+            .collect();
     }
     values.first().copied().unwrap_or(E::ZERO)
 }
@@ -163,15 +213,24 @@ pub(crate) fn evaluate<C: Context>(
     labels: (&'static str, &'static str),
 ) -> Result<Value<C::Scalar>, ArgumentError> {
     let functional = |tensor| {
-        if C::NEEDS_VALUES { tensor_functional(program, layout, tensor, axes, E::ONE) } else { Functional::default() }
+        if C::NEEDS_VALUES {
+            tensor_functional(program, layout, tensor, axes, E::ONE)
+        } else {
+            Functional::default()
+        }
     };
     match program.tensor(tensor).place {
-        Place::Public => {
-            Ok(Value::Known(if C::NEEDS_VALUES { public_sum(program, tensor, axes) } else { E::ZERO }))
-        }
+        Place::Public => Ok(Value::Known(if C::NEEDS_VALUES {
+            public_sum(program, tensor, axes)
+        } else {
+            E::ZERO
+        })),
         Place::Base => {
             let value = ctx.read_public(labels.1)?;
-            ctx.base_claim(BaseClaim { parts: functional(tensor).parts, value });
+            ctx.base_claim(BaseClaim {
+                parts: functional(tensor).parts,
+                value,
+            });
             Ok(Value::Known(value))
         }
         _ => {

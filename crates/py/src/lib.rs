@@ -3,7 +3,6 @@
 //! The contract is `python/veritune/_core.pyi`: structured data crosses as JSON strings, arrays as
 //! C-contiguous `int64`, and every failure is a `CoreError`.
 
-
 mod error;
 
 /// The functions of the core.

@@ -23,9 +23,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         version: 1,
         model: Model {
             hidden: 128, layers: 4, heads: 4, kv_heads: 2, head_dim: 32, ffn: 384, vocab: 2048, tied: true,
-            qkv_bias: false, rms_norm_eps: d("1e-5"), rope_theta: d("10000"), base_fraction_bits: base, base_bits: 16,
+            qkv_bias: false, rms_norm_eps: d("1e-5"), rope_theta: d("10000"), base_fraction_bits: base, base_bits: 16, gain_bits: 14,
         },
-        lora: Lora { r: 8, scaling_256: 512, targets },
+        lora: Lora { r: 8, scaling_65536: 131_072, targets },
         training: Training {
             optimizer: Optimizer::AdamW, learning_rate: d("1e-3"), schedule: Schedule::Linear, warmup_steps: 2,
             weight_decay: d("0.01"), adam_beta1: d("0.9"), adam_beta2: d("0.999"), adam_epsilon: d("1e-8"),

@@ -104,8 +104,8 @@ pub const KINDS: &[Kind] = &[
     kind("clip", 31, false, 30, Rule::Fixed),
     kind("clipped", 28, true, 26, Rule::Fixed),
     kind("first_moment", 30, true, 30, Rule::Fixed),
-    kind("second_moment", 52, false, 58, Rule::Fixed),
-    kind("root_second_moment", 25, false, 29, Rule::Fixed),
+    kind("second_moment", 48, false, 54, Rule::Fixed),
+    kind("root_second_moment", 31, false, 34, Rule::Fixed),
     kind("update", 28, true, 30, Rule::Fixed),
     kind("decay", 28, true, 30, Rule::Fixed),
     kind("master", 32, true, 30, Rule::Fixed),
@@ -130,6 +130,7 @@ fn kind_for(kind: &Kind, range_bits: u32) -> Kind {
     {
         let more = if matches!(kind.name, "grad.normed" | "grad.projection") { 2 } else { 4 };
         kind.scale.bits += more;
+        kind.scale.fraction_bits += more as i32;
         kind.rule = Rule::HeadRoom { factor: factor << more, cap };
     }
     kind

@@ -140,6 +140,8 @@ pub struct Model {
     pub base_fraction_bits: BTreeMap<String, i32>,
     /// Width of base weights in bits.
     pub base_bits: u32,
+    /// Width of norm gains in bits, sign included: the least that holds the checkpoint's.
+    pub gain_bits: u32,
 }
 
 /// The adapter.
@@ -148,8 +150,8 @@ pub struct Model {
 pub struct Lora {
     /// Rank.
     pub r: usize,
-    /// The scaling `lora_alpha / r` (or `lora_alpha / sqrt(r)`) times 256, rounded half up.
-    pub scaling_256: i64,
+    /// The scaling `lora_alpha / r` (or `lora_alpha / sqrt(r)`) times 2^16, rounded half up.
+    pub scaling_65536: i64,
     /// Targets in canonical order.
     pub targets: Vec<Target>,
 }
@@ -263,6 +265,7 @@ impl Spec {
         within("model.ffn", m.ffn as u64, 2, 65_536)?;
         within("model.vocab", m.vocab as u64, 2, 262_144)?;
         within("model.base_bits", u64::from(m.base_bits), 8, 24)?;
+        within("model.gain_bits", u64::from(m.gain_bits), 2, 20)?;
         if !m.heads.is_multiple_of(m.kv_heads) {
             return Err(SpecError::new("model.kv_heads", "does not divide model.heads"));
         }
@@ -270,9 +273,9 @@ impl Spec {
             return Err(SpecError::new("model.head_dim", "is odd"));
         }
         within("lora.r", self.lora.r as u64, 1, 256)?;
-        within("lora.scaling_256", self.lora.scaling_256.unsigned_abs(), 1, 1 << 20)?;
-        if self.lora.scaling_256 < 0 {
-            return Err(SpecError::new("lora.scaling_256", "is negative"));
+        within("lora.scaling_65536", self.lora.scaling_65536.unsigned_abs(), 1, 1 << 28)?;
+        if self.lora.scaling_65536 < 0 {
+            return Err(SpecError::new("lora.scaling_65536", "is negative"));
         }
         if self.lora.targets.is_empty() || !self.lora.targets.is_sorted_by(|a, b| a < b) {
             return Err(SpecError::new("lora.targets", "must be a non-empty list in canonical order"));

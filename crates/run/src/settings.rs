@@ -81,26 +81,23 @@ pub struct ProofSettings {
     pub profile: String,
 }
 
+/// Units of the scaling.
+const SCALING: i128 = 1 << 16;
+
 impl Settings {
     /// Reads settings.
     pub fn parse(json: &str) -> Result<Self, RunError> {
         serde_json::from_str(json).map_err(|e| RunError::Settings(e.to_string()))
     }
 
-    fn scaling_256(&self) -> Result<i64, SpecError> {
+    fn scaling_65536(&self) -> Result<i64, SpecError> {
         let rank = self.lora.r as i128;
         let alpha = i128::from(self.lora.lora_alpha);
         let scaling = if self.lora.use_rslora {
-            // round(256 alpha / sqrt r), half up
-            ((((2 * 256 * alpha).pow(2) / rank) as u128).isqrt() as i128 + 1) / 2
+            // round(2^16 alpha / sqrt r), half up
+            ((((2 * SCALING * alpha).pow(2) / rank) as u128).isqrt() as i128 + 1) / 2
         } else {
-            if alpha * 256 % rank != 0 {
-                return Err(SpecError::new(
-                    "lora.lora_alpha",
-                    format!("{alpha}/{rank} is not a multiple of 1/256; choose an alpha that is, or use_rslora"),
-                ));
-            }
-            alpha * 256 / rank
+            (2 * SCALING * alpha + rank).div_euclid(2 * rank)
         };
         i64::try_from(scaling).map_err(|_| SpecError::new("lora.lora_alpha", "is too large"))
     }
@@ -126,7 +123,7 @@ impl Settings {
             model: model(base),
             lora: Lora {
                 r: self.lora.r,
-                scaling_256: self.scaling_256()?,
+                scaling_65536: self.scaling_65536()?,
                 targets: self.lora.target_modules.clone(),
             },
             training: Training {
@@ -190,5 +187,13 @@ fn model(base: &BaseModel) -> Model {
         rope_theta: decimal(&config.rope_theta),
         base_fraction_bits: base.tensors.iter().map(|t| (t.name.to_owned(), t.fraction_bits as i32)).collect(),
         base_bits: veritune_model::DEFAULT_BASE_BITS,
+        gain_bits: gain_bits(base),
     }
+}
+
+/// The least signed width that holds every norm gain.
+fn gain_bits(base: &BaseModel) -> u32 {
+    let gains = base.tensors.iter().filter(|t| t.name.starts_with("base.gain_"));
+    let largest = gains.flat_map(|t| &t.values).map(|x| x.unsigned_abs()).max().unwrap_or(1);
+    33 - largest.max(1).leading_zeros()
 }

@@ -62,12 +62,12 @@ KINDS: dict[str, Kind] = {
     "grad.a": Kind(32, True, 20),
     "grad.b": Kind(32, True, 20),
     "clip": Kind(31, False, 30),
-    "clipped": Kind(26, True, 26),
+    "clipped": Kind(28, True, 26),
     "first_moment": Kind(30, True, 30),
-    "second_moment": Kind(48, False, 58),
+    "second_moment": Kind(52, False, 58),
     "root_second_moment": Kind(25, False, 29),
     "update": Kind(28, True, 30),
-    "decay": Kind(20, True, 30),
+    "decay": Kind(28, True, 30),
     "master": Kind(32, True, 30),
     "a": Kind(18, True, 16),
     "b": Kind(20, True, 18),
@@ -77,13 +77,24 @@ DERIVED = {"query": "query_raw", "key": "key_raw", "silu": "gate"}
 """Kinds that take another's fraction bits."""
 
 
-def calibrated(maxima: dict[str, float]) -> dict[str, dict[str, Any]]:
+def kinds_for(range_bits: int) -> dict[str, Kind]:
+    """Returns the table for a range table of this width: some gradients are wider for 12 ..= 19."""
+    kinds = dict(KINDS)
+    for name, kind in KINDS.items():
+        if name.startswith("grad.") and kind.bits == 20 and kind.factor and 12 <= range_bits < 20:
+            more = 2 if name in ("grad.normed", "grad.projection") else 4
+            kinds[name] = kind._replace(bits=kind.bits + more, factor=kind.factor << more)
+    return kinds
+
+
+def calibrated(maxima: dict[str, float], range_bits: int) -> dict[str, dict[str, Any]]:
     """Returns ``Spec.scales`` for the greatest real absolute value seen of each kind.
 
     Kinds that are not in ``maxima`` keep their starting scale.
     """
-    bits = {name: kind.fraction_bits for name, kind in KINDS.items()}
-    for name, kind in KINDS.items():
+    kinds = kinds_for(range_bits)
+    bits = {name: kind.fraction_bits for name, kind in kinds.items()}
+    for name, kind in kinds.items():
         if kind.factor and name in maxima:
             largest = (1 << (kind.bits - kind.signed)) - 1
             wanted = max(maxima[name], 2.0**-900) * kind.factor
@@ -91,8 +102,9 @@ def calibrated(maxima: dict[str, float]) -> dict[str, dict[str, Any]]:
     bits |= {name: bits[source] for name, source in DERIVED.items()}
     return {
         name: {"bits": kind.bits, "signed": kind.signed, "fraction_bits": bits[name]}
-        for name, kind in KINDS.items()
+        for name, kind in kinds.items()
     }
+
 
 _KIND_OF = {
     "middle": "residual",

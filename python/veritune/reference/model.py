@@ -123,7 +123,7 @@ class Context:
     @property
     def lora_scaling(self) -> Fixed:
         """``lora_alpha / r``."""
-        return Fixed(np.array(self.spec["lora"]["scaling_256"], dtype=np.int64), 8)
+        return Fixed(np.array(self.spec["lora"]["scaling_65536"], dtype=np.int64), 8)
 
     @property
     def score_factor(self) -> Fixed:

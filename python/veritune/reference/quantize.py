@@ -19,6 +19,7 @@ Integers = NDArray[np.int64]
 
 GAIN_FRACTION_BITS = 12
 FINEST = 40
+RANGE_BITS = 18
 
 
 def scaled(values: Real, fraction_bits: int) -> Integers:
@@ -108,11 +109,11 @@ def make_spec(
     return {
         "version": 1,
         "model": model,
-        "lora": {"r": rank, "scaling_256": scaling, "targets": targets},
+        "lora": {"r": rank, "scaling_65536": scaling, "targets": targets},
         "training": training,
         "dataset_rows": training["rows"],
-        "scales": calibrated(maxima or {}),
-        "range_bits": 18,
+        "scales": calibrated(maxima or {}, RANGE_BITS),
+        "range_bits": RANGE_BITS,
         "log_rows": 16,
     }
 

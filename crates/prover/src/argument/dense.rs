@@ -23,7 +23,11 @@ fn expand(part: &Part) -> Expanded {
     if axes.is_empty() {
         axes.push((0, 0, Arc::new(vec![E::ONE])));
     }
-    Expanded { offset: part.offset, scale: part.scale, axes }
+    Expanded {
+        offset: part.offset,
+        scale: part.scale,
+        axes,
+    }
 }
 
 impl Expanded {
@@ -40,7 +44,9 @@ impl Expanded {
 }
 
 fn add(axes: &[(usize, usize, Arc<Vec<E>>)], scale: E, from: usize, out: &mut [E]) {
-    let Some(((_, start, values), inner)) = axes.split_first() else { return };
+    let Some(((_, start, values), inner)) = axes.split_first() else {
+        return;
+    };
     let log: usize = inner.iter().map(|a| a.0).sum();
     let size = 1usize << log;
     if inner.is_empty() {
@@ -58,7 +64,12 @@ fn add(axes: &[(usize, usize, Arc<Vec<E>>)], scale: E, from: usize, out: &mut [E
     let last_row = end.div_ceil(size).min(start + values.len());
     for row in first_row..last_row {
         let (low, high) = ((row << log).max(from), ((row + 1) << log).min(end));
-        add(inner, scale * values[row - start], low - (row << log), &mut out[low - from..high - from]);
+        add(
+            inner,
+            scale * values[row - start],
+            low - (row << log),
+            &mut out[low - from..high - from],
+        );
     }
 }
 
@@ -67,22 +78,29 @@ pub(super) fn weights(layout: &Layout, parts: &[Part]) -> [Vec<E>; NUM_PLACES] {
     const CHUNK: usize = 1 << 13;
     std::array::from_fn(|place| {
         let mut weights = vec![E::ZERO; layout.used[place]];
-        let mut expanded: Vec<Expanded> = parts.iter().filter(|p| p.place == place).map(expand).collect();
+        let mut expanded: Vec<Expanded> = parts
+            .iter()
+            .filter(|p| p.place == place)
+            .map(expand)
+            .collect();
         expanded.sort_by_key(|p| p.offset);
         let longest = expanded.iter().map(Expanded::len).max().unwrap_or(0);
-        weights.par_chunks_mut(CHUNK).enumerate().for_each(|(i, out)| {
-            let from = i * CHUNK;
-            let end = from + out.len();
-            // Parts are sorted by offset; none is longer than the longest.
-            let first = expanded.partition_point(|p| p.offset + longest <= from);
-            for part in expanded[first..].iter().take_while(|p| p.offset < end) {
-                let stop = (part.offset + part.len()).min(end);
-                let start = part.offset.max(from);
-                if start < stop {
-                    part.add(start - part.offset, &mut out[start - from..stop - from]);
+        weights
+            .par_chunks_mut(CHUNK)
+            .enumerate()
+            .for_each(|(i, out)| {
+                let from = i * CHUNK;
+                let end = from + out.len();
+                // Parts are sorted by offset; none is longer than the longest.
+                let first = expanded.partition_point(|p| p.offset + longest <= from);
+                for part in expanded[first..].iter().take_while(|p| p.offset < end) {
+                    let stop = (part.offset + part.len()).min(end);
+                    let start = part.offset.max(from);
+                    if start < stop {
+                        part.add(start - part.offset, &mut out[start - from..stop - from]);
+                    }
                 }
-            }
-        });
+            });
         weights
     })
 }

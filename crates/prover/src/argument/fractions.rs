@@ -5,11 +5,11 @@
 //! pass binds one variable and sums for the next one.
 
 use super::channel::Channel;
-use super::lane::{Lane, Register, Single, PackedE, Packing, SplitEq, broadcast, line, unpack};
+use super::lane::{Lane, PackedE, Packing, Register, Single, SplitEq, broadcast, line, unpack};
 use rayon::prelude::*;
 use veritune_argument::Labels;
-use veritune_field::traits::{Algebra, Field, PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
 use veritune_field::E;
+use veritune_field::traits::{Field, PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
 
 /// Base-2 logarithm of the lanes that one task handles.
 const LOG_CHUNK: usize = 6;
@@ -26,30 +26,40 @@ trait Source<T>: Sync {
 }
 
 /// Tables made from a layer of fractions: halves are the children.
-struct Children<'a, T, P, U> {
+struct Children<'a, L: Lane, P, U> {
     p: (&'a [P], &'a [P]),
-    q: (&'a [T], &'a [T]),
-    lambda: T,
+    q: (&'a [L::T], &'a [L::T]),
+    lambda: L::T,
     lift: U,
 }
 
-impl<'a, T: Algebra<E> + Copy, P, U: Fn(P) -> T> Children<'a, T, P, U> {
-    fn new(p: &'a [P], q: &'a [T], lambda: E, lift: U) -> Self {
+impl<'a, L: Lane, P, U: Fn(P) -> L::T> Children<'a, L, P, U> {
+    fn new(p: &'a [P], q: &'a [L::T], lambda: E, lift: U) -> Self {
         let half = q.len() / 2;
-        Self { p: p.split_at(half), q: q.split_at(half), lambda: broadcast(lambda), lift }
+        Self {
+            p: p.split_at(half),
+            q: q.split_at(half),
+            lambda: broadcast(lambda),
+            lift,
+        }
     }
 }
 
-impl<T, P, U> Source<T> for Children<'_, T, P, U>
+impl<L: Lane, P, U> Source<L::T> for Children<'_, L, P, U>
 where
-    T: Algebra<E> + Copy + Send + Sync,
     P: Copy + Sync,
-    U: Fn(P) -> T + Sync,
+    U: Fn(P) -> L::T + Sync,
 {
     #[inline(always)]
-    fn at(&self, i: usize) -> [T; 4] {
+    fn at(&self, i: usize) -> [L::T; 4] {
         let q1 = self.q.1[i];
-        [(self.lift)(self.p.0[i]), q1, q1 * self.lambda + (self.lift)(self.p.1[i]), self.q.0[i]]
+        let p1 = (self.lift)(self.p.1[i]);
+        [
+            (self.lift)(self.p.0[i]),
+            q1,
+            L::mul(&q1, &self.lambda) + p1,
+            self.q.0[i],
+        ]
     }
 }
 
@@ -59,16 +69,32 @@ struct Tables<'a, T>([&'a [T]; 4]);
 impl<T: Copy + Send + Sync> Source<T> for Tables<'_, T> {
     #[inline(always)]
     fn at(&self, i: usize) -> [T; 4] {
-        self.0.map(|table| table[i])
+        [self.0[0][i], self.0[1][i], self.0[2][i], self.0[3][i]]
     }
 }
 
 /// Adds the summand at 0 and its leading coefficient.
 #[inline(always)]
-fn accumulate<T: Algebra<E> + Copy>(sums: &mut [T; 2], weight: T, low: [T; 4], high: [T; 4]) {
-    sums[0] += weight * (low[0] * low[1] + low[2] * low[3]);
-    let d = [high[0] - low[0], high[1] - low[1], high[2] - low[2], high[3] - low[3]];
-    sums[1] += weight * (d[0] * d[1] + d[2] * d[3]);
+fn accumulate<L: Lane>(sums: &mut [L::T; 2], weight: &L::T, low: &[L::T; 4], high: &[L::T; 4]) {
+    sums[0] += L::mul(weight, &L::mul_add(&low[0], &low[1], &low[2], &low[3]));
+    let d = [
+        high[0] - low[0],
+        high[1] - low[1],
+        high[2] - low[2],
+        high[3] - low[3],
+    ];
+    sums[1] += L::mul(weight, &L::mul_add(&d[0], &d[1], &d[2], &d[3]));
+}
+
+/// All four tables at `x`.
+#[inline(always)]
+fn lines<L: Lane>(low: &[L::T; 4], high: &[L::T; 4], x: &L::T) -> [L::T; 4] {
+    [
+        L::line(&low[0], &high[0], x),
+        L::line(&low[1], &high[1], x),
+        L::line(&low[2], &high[2], x),
+        L::line(&low[3], &high[3], x),
+    ]
 }
 
 fn add(a: [E; 2], b: [E; 2]) -> [E; 2] {
@@ -81,16 +107,20 @@ fn sums<L: Lane>(source: &impl Source<L::T>, len: usize, rest: &[E]) -> [E; 2] {
     let chunk = eq.inner.len();
     let task = |o: usize| {
         let mut sums = [L::T::ZERO; 2];
-        for (j, &weight) in eq.inner.iter().enumerate() {
+        for (j, weight) in eq.inner.iter().enumerate() {
             let i = o * chunk + j;
-            accumulate(&mut sums, weight, source.at(i), source.at(i + len / 2));
+            accumulate::<L>(&mut sums, weight, &source.at(i), &source.at(i + len / 2));
         }
         sums.map(|s| L::sum(s) * eq.outer[o])
     };
     if eq.outer.len() < 8 {
         (0..eq.outer.len()).map(task).fold([E::ZERO; 2], add)
     } else {
-        (0..eq.outer.len()).into_par_iter().with_min_len(4).map(task).reduce(|| [E::ZERO; 2], add)
+        (0..eq.outer.len())
+            .into_par_iter()
+            .with_min_len(4)
+            .map(task)
+            .reduce(|| [E::ZERO; 2], add)
     }
 }
 
@@ -107,37 +137,50 @@ fn bind<L: Lane>(
     let x = broadcast::<L::T>(x);
     let eq = SplitEq::<L>::new(rest, LOG_CHUNK);
     let chunk = eq.inner.len();
-    let mut tasks: Vec<Vec<&mut [L::T]>> = (0..eq.outer.len()).map(|_| Vec::with_capacity(8)).collect();
+    let mut tasks: Vec<Vec<&mut [L::T]>> =
+        (0..eq.outer.len()).map(|_| Vec::with_capacity(8)).collect();
     for table in out.iter_mut() {
         if table.len() < len / 2 {
             table.resize(len / 2, L::T::ZERO);
         }
         let (low, high) = table[..len / 2].split_at_mut(quarter);
-        for (task, (low, high)) in tasks.iter_mut().zip(low.chunks_mut(chunk).zip(high.chunks_mut(chunk))) {
+        for (task, (low, high)) in tasks
+            .iter_mut()
+            .zip(low.chunks_mut(chunk).zip(high.chunks_mut(chunk)))
+        {
             task.push(low);
             task.push(high);
         }
     }
     let task = |(o, mut out): (usize, Vec<&mut [L::T]>)| {
         let mut sums = [L::T::ZERO; 2];
-        for (j, &weight) in eq.inner.iter().enumerate() {
+        for (j, weight) in eq.inner.iter().enumerate() {
             let i = o * chunk + j;
             let (a, b) = (source.at(i), source.at(i + 2 * quarter));
             let (c, d) = (source.at(i + quarter), source.at(i + 3 * quarter));
-            let low: [L::T; 4] = std::array::from_fn(|t| line(a[t], b[t], x));
-            let high: [L::T; 4] = std::array::from_fn(|t| line(c[t], d[t], x));
+            let low = lines::<L>(&a, &b, &x);
+            let high = lines::<L>(&c, &d, &x);
             for t in 0..4 {
                 out[2 * t][j] = low[t];
                 out[2 * t + 1][j] = high[t];
             }
-            accumulate(&mut sums, weight, low, high);
+            accumulate::<L>(&mut sums, weight, &low, &high);
         }
         sums.map(|s| L::sum(s) * eq.outer[o])
     };
     if tasks.len() < 8 {
-        tasks.into_iter().enumerate().map(task).fold([E::ZERO; 2], add)
+        tasks
+            .into_iter()
+            .enumerate()
+            .map(task)
+            .fold([E::ZERO; 2], add)
     } else {
-        tasks.into_par_iter().enumerate().with_min_len(4).map(task).reduce(|| [E::ZERO; 2], add)
+        tasks
+            .into_par_iter()
+            .enumerate()
+            .with_min_len(4)
+            .map(task)
+            .reduce(|| [E::ZERO; 2], add)
     }
 }
 
@@ -154,7 +197,9 @@ impl<C: Channel> Rounds<'_, C> {
     fn send(&mut self, sums: [E; 2]) -> E {
         let [at_zero, leading] = sums;
         let coordinate = self.point[self.challenges.len()];
-        let inverse = coordinate.try_inverse().expect("a challenge is not zero, except with probability 2^-191");
+        let inverse = coordinate
+            .try_inverse()
+            .expect("a challenge is not zero, except with probability 2^-191");
         let difference = (self.claim - at_zero) * inverse;
         self.channel.send(Labels::LOOKUP_ROUND, difference);
         self.channel.send(Labels::LOOKUP_ROUND, leading);
@@ -209,7 +254,10 @@ fn run<L: Lane, C: Channel>(
         (source.at(0), source.at(1))
     } else {
         let tables = &buffers[0];
-        (std::array::from_fn(|t| tables[t][0]), std::array::from_fn(|t| tables[t][1]))
+        (
+            std::array::from_fn(|t| tables[t][0]),
+            std::array::from_fn(|t| tables[t][1]),
+        )
     };
     std::array::from_fn(|t| line(low[t], high[t], x))
 }
@@ -220,33 +268,42 @@ enum Layer {
     Scalar(Vec<E>, Vec<E>),
 }
 
-fn combine<T, P>(p: &[P], q: &[T], lift: impl Fn(P) -> T + Sync) -> (Vec<T>, Vec<T>)
-where
-    T: Algebra<E> + Copy + Send + Sync,
-    P: Copy + Sync,
-{
+fn combine<L: Lane, P: Copy + Sync>(
+    p: &[P],
+    q: &[L::T],
+    lift: impl Fn(P) -> L::T + Sync,
+) -> (Vec<L::T>, Vec<L::T>) {
     let half = q.len() / 2;
     let ((p0, p1), (q0, q1)) = (p.split_at(half), q.split_at(half));
-    let numerator = |i: usize| lift(p0[i]) * q1[i] + lift(p1[i]) * q0[i];
-    (0..half).into_par_iter().with_min_len(1 << 10).map(|i| (numerator(i), q0[i] * q1[i])).unzip()
+    let fraction = |i: usize| {
+        let numerator = L::mul_add(&lift(p0[i]), &q1[i], &lift(p1[i]), &q0[i]);
+        (numerator, L::mul(&q0[i], &q1[i]))
+    };
+    let (mut p, mut q) = (Vec::new(), Vec::new());
+    (0..half)
+        .into_par_iter()
+        .with_min_len(1 << 10)
+        .map(fraction)
+        .unzip_into_vecs(&mut p, &mut q);
+    (p, q)
 }
 
 /// The layers below the leaves, layer 1 last.
 fn layers(leaves: &Leaves) -> Vec<Layer> {
-    let (p, q) = combine(&leaves.numerators, &leaves.denominators, PackedE::from);
+    let (p, q) = combine::<Register, _>(&leaves.numerators, &leaves.denominators, PackedE::from);
     let mut layers = vec![Layer::Packed(p, q)];
     loop {
         let next = match layers.last() {
-            Some(Layer::Packed(p, q)) if q.len() >= 2 => {
-                let (p, q) = combine(p, q, |p| p);
+            Some(Layer::Packed(p, q)) if q.len() >= 2 && q.len() * Packing::WIDTH > 8 => {
+                let (p, q) = combine::<Register, _>(p, q, |p| p);
                 Layer::Packed(p, q)
             }
             Some(Layer::Packed(p, q)) => {
-                let (p, q) = combine(&unpack(p), &unpack(q), |p| p);
+                let (p, q) = combine::<Single, _>(&unpack(p), &unpack(q), |p| p);
                 Layer::Scalar(p, q)
             }
             Some(Layer::Scalar(p, q)) if q.len() > 2 => {
-                let (p, q) = combine(p, q, |p| p);
+                let (p, q) = combine::<Single, _>(p, q, |p| p);
                 Layer::Scalar(p, q)
             }
             _ => return layers,
@@ -267,32 +324,57 @@ fn send_values<C: Channel>(channel: &mut C, [p0, p1, q0, q1]: [E; 4]) -> (E, E, 
 /// Proves that the fractions sum to zero; returns the point of the leaves. There are at least sixteen lanes of leaves.
 pub(super) fn prove<C: Channel>(leaves: &Leaves, channel: &mut C) -> Vec<E> {
     let mut layers = layers(leaves);
-    let Some(Layer::Scalar(p, q)) = layers.pop() else { unreachable!("layer 1 has two scalars") };
+    let Some(Layer::Scalar(p, q)) = layers.pop() else {
+        unreachable!("layer 1 has two scalars")
+    };
     let (mut p, mut q, merge) = send_values(channel, [p[0], p[1], q[0], q[1]]);
     let mut point = vec![merge];
     let mut buffers = Buffers::default();
     loop {
         let lambda = channel.challenge(Labels::LOOKUP_LAMBDA);
-        let mut rounds =
-            Rounds { channel: &mut *channel, point: &point, claim: p + lambda * q, challenges: Vec::new() };
+        let mut rounds = Rounds {
+            channel: &mut *channel,
+            point: &point,
+            claim: p + lambda * q,
+            challenges: Vec::new(),
+        };
         let layer = layers.pop();
         let last = layer.is_none();
         let finals = match layer {
-            Some(Layer::Scalar(p, q)) => {
-                run::<Single, C>(&Children::new(&p, &q, lambda, |p| p), q.len() / 2, &mut rounds, &mut buffers.scalar)
-            }
+            Some(Layer::Scalar(p, q)) => run::<Single, C>(
+                &Children::<Single, _, _>::new(&p, &q, lambda, |p| p),
+                q.len() / 2,
+                &mut rounds,
+                &mut buffers.scalar,
+            ),
             Some(Layer::Packed(p, q)) if q.len() < 4 => {
                 let (p, q) = (unpack(&p), unpack(&q));
-                run::<Single, C>(&Children::new(&p, &q, lambda, |p| p), q.len() / 2, &mut rounds, &mut buffers.scalar)
+                run::<Single, C>(
+                    &Children::<Single, _, _>::new(&p, &q, lambda, |p| p),
+                    q.len() / 2,
+                    &mut rounds,
+                    &mut buffers.scalar,
+                )
             }
             Some(Layer::Packed(p, q)) => {
-                let source = Children::new(&p, &q, lambda, |p| p);
-                let lanes = run::<Register, C>(&source, q.len() / 2, &mut rounds, &mut buffers.packed);
+                let source = Children::<Register, _, _>::new(&p, &q, lambda, |p| p);
+                let lanes =
+                    run::<Register, C>(&source, q.len() / 2, &mut rounds, &mut buffers.packed);
                 run_lanes(lanes, &mut rounds, &mut buffers.scalar)
             }
             None => {
-                let source = Children::new(&leaves.numerators, &leaves.denominators, lambda, PackedE::from);
-                let lanes = run::<Register, C>(&source, leaves.denominators.len() / 2, &mut rounds, &mut buffers.packed);
+                let source = Children::<Register, _, _>::new(
+                    &leaves.numerators,
+                    &leaves.denominators,
+                    lambda,
+                    PackedE::from,
+                );
+                let lanes = run::<Register, C>(
+                    &source,
+                    leaves.denominators.len() / 2,
+                    &mut rounds,
+                    &mut buffers.packed,
+                );
                 run_lanes(lanes, &mut rounds, &mut buffers.scalar)
             }
         };
@@ -309,7 +391,20 @@ pub(super) fn prove<C: Channel>(leaves: &Leaves, channel: &mut C) -> Vec<E> {
 }
 
 /// The rounds on the elements of the last lane.
-fn run_lanes<C: Channel>(lanes: [PackedE; 4], rounds: &mut Rounds<'_, C>, buffers: &mut [[Vec<E>; 4]; 2]) -> [E; 4] {
-    let tables = lanes.map(|lane| (0..Packing::WIDTH).map(|i| lane.extract(i)).collect::<Vec<E>>());
-    run::<Single, C>(&Tables(std::array::from_fn(|t| tables[t].as_slice())), Packing::WIDTH, rounds, buffers)
+fn run_lanes<C: Channel>(
+    lanes: [PackedE; 4],
+    rounds: &mut Rounds<'_, C>,
+    buffers: &mut [[Vec<E>; 4]; 2],
+) -> [E; 4] {
+    let tables = lanes.map(|lane| {
+        (0..Packing::WIDTH)
+            .map(|i| lane.extract(i))
+            .collect::<Vec<E>>()
+    });
+    run::<Single, C>(
+        &Tables(std::array::from_fn(|t| tables[t].as_slice())),
+        Packing::WIDTH,
+        rounds,
+        buffers,
+    )
 }

@@ -2,6 +2,7 @@
 
 use veritune_field::traits::{
     Algebra, BasedVectorSpace, ExtensionField, Field, PackedFieldExtension, PackedValue,
+    PrimeCharacteristicRing,
 };
 use veritune_field::{E, F};
 
@@ -20,6 +21,15 @@ pub(super) trait Lane {
     fn sum(entry: Self::T) -> E;
     /// Entries from consecutive elements.
     fn pack(elements: &[E]) -> Vec<Self::T>;
+    /// `a b`.
+    fn mul(a: &Self::T, b: &Self::T) -> Self::T;
+    /// `a b + c d`, reduced once.
+    fn mul_add(a: &Self::T, b: &Self::T, c: &Self::T, d: &Self::T) -> Self::T;
+    /// `low + x (high - low)`.
+    #[inline(always)]
+    fn line(low: &Self::T, high: &Self::T, x: &Self::T) -> Self::T {
+        *low + Self::mul(x, &(*high - *low))
+    }
 }
 
 /// Entries of one element.
@@ -34,6 +44,14 @@ impl Lane for Single {
     fn pack(elements: &[E]) -> Vec<E> {
         elements.to_vec()
     }
+    #[inline(always)]
+    fn mul(a: &E, b: &E) -> E {
+        *a * *b
+    }
+    #[inline(always)]
+    fn mul_add(a: &E, b: &E, c: &E, d: &E) -> E {
+        *a * *b + *c * *d
+    }
 }
 
 /// Entries of a register of elements.
@@ -47,13 +65,59 @@ impl Lane for Register {
         E::from_basis_coefficients_fn(|i| lanes[i].as_slice().iter().copied().sum::<F>())
     }
     fn pack(elements: &[E]) -> Vec<PackedE> {
-        elements.chunks_exact(Packing::WIDTH).map(PackedE::from_ext_slice).collect()
+        elements
+            .chunks_exact(Packing::WIDTH)
+            .map(PackedE::from_ext_slice)
+            .collect()
     }
+    // Products by coefficients, so that they are inlined: x^3 = x + 1, as in the field's own product.
+    #[inline(always)]
+    fn mul(a: &PackedE, b: &PackedE) -> PackedE {
+        let (&[a0, a1, a2], &[b0, b1, b2]) = (coefficients(a), coefficients(b));
+        let (b02, b12) = (b0 + b2, b1 + b2);
+        let a = [a0, a1, a2];
+        element([
+            Packing::dot_product::<3>(&a, &[b0, b2, b1]),
+            Packing::dot_product::<3>(&a, &[b1, b02, b12]),
+            Packing::dot_product::<3>(&a, &[b2, b1, b02]),
+        ])
+    }
+    #[inline(always)]
+    fn mul_add(a: &PackedE, b: &PackedE, c: &PackedE, d: &PackedE) -> PackedE {
+        let (&[a0, a1, a2], &[b0, b1, b2]) = (coefficients(a), coefficients(b));
+        let (&[c0, c1, c2], &[d0, d1, d2]) = (coefficients(c), coefficients(d));
+        let (b02, b12, d02, d12) = (b0 + b2, b1 + b2, d0 + d2, d1 + d2);
+        let left = [a0, a1, a2, c0, c1, c2];
+        element([
+            Packing::dot_product::<6>(&left, &[b0, b2, b1, d0, d2, d1]),
+            Packing::dot_product::<6>(&left, &[b1, b02, b12, d1, d02, d12]),
+            Packing::dot_product::<6>(&left, &[b2, b1, b02, d2, d1, d02]),
+        ])
+    }
+}
+
+/// The three coefficients of a register.
+#[inline(always)]
+fn coefficients(x: &PackedE) -> &[Packing; 3] {
+    let slice: &[Packing] = x.as_basis_coefficients_slice();
+    slice.as_array().expect("the extension has degree three")
+}
+
+/// A register from its coefficients.
+#[inline(always)]
+fn element(coefficients: [Packing; 3]) -> PackedE {
+    PackedE::from_basis_coefficients_fn(
+        #[inline(always)]
+        |i| coefficients[i],
+    )
 }
 
 /// The elements of registers, in order.
 pub(super) fn unpack(packed: &[PackedE]) -> Vec<E> {
-    packed.iter().flat_map(|x| (0..Packing::WIDTH).map(|lane| x.extract(lane))).collect()
+    packed
+        .iter()
+        .flat_map(|x| (0..Packing::WIDTH).map(|lane| x.extract(lane)))
+        .collect()
 }
 
 /// All `eq` of the point as (outer scalars) x (inner lanes), most significant coordinates outside.
@@ -66,7 +130,10 @@ impl<L: Lane> SplitEq<L> {
     /// `log_chunk` bounds the length of `inner`; the point has at least `L::LOG_WIDTH` coordinates.
     pub(super) fn new(point: &[E], log_chunk: usize) -> Self {
         let (outer, inner) = point.split_at(point.len().saturating_sub(log_chunk + L::LOG_WIDTH));
-        Self { outer: veritune_argument::eq_table(outer), inner: L::pack(&veritune_argument::eq_table(inner)) }
+        Self {
+            outer: veritune_argument::eq_table(outer),
+            inner: L::pack(&veritune_argument::eq_table(inner)),
+        }
     }
 }
 

@@ -1,18 +1,18 @@
 //! The leaves of the lookups.
 
+use super::channel::Channel;
 use super::expression;
 use super::fractions::Leaves;
-use super::lane::{Lane, Register, PackedE, Packing};
+use super::lane::{Lane, PackedE, Packing, Register};
 use super::witness::{for_rows, limb, limbs_of};
 use rayon::prelude::*;
-use super::channel::Channel;
 use veritune_argument::leaves::{LeafPoint, tag};
 use veritune_argument::lookups::Fingerprint;
 use veritune_argument::{BlockKind, Labels, LeafBlock, Plan, public_sum};
 use veritune_field::traits::{PackedValue, PrimeCharacteristicRing};
 use veritune_field::{E, F, f_from_i64};
 use veritune_relations::layout::Layout;
-use veritune_relations::{AxisId, Place, Program};
+use veritune_relations::{AxisId, Place, Program, TensorId};
 
 /// Columns of a block at padded indices, its numerators, and `alpha - tag`.
 struct Block {
@@ -25,7 +25,12 @@ struct Block {
 
 /// The first padded index of every row of the innermost axis, in row-major order of active indices.
 fn row_starts(program: &Program, axes: &[AxisId]) -> Vec<usize> {
-    let rows: usize = axes.iter().rev().skip(1).map(|&a| program.axis(a).len).product();
+    let rows: usize = axes
+        .iter()
+        .rev()
+        .skip(1)
+        .map(|&a| program.axis(a).len)
+        .product();
     let mut starts = vec![0; rows];
     for (row, start) in starts.iter_mut().enumerate() {
         let (mut rest, mut shift) = (row, 0);
@@ -42,7 +47,13 @@ fn row_starts(program: &Program, axes: &[AxisId]) -> Vec<usize> {
 }
 
 /// Writes `f(i)` for every active index to its padded slot.
-fn scatter(program: &Program, axes: &[AxisId], starts: &[usize], len: usize, f: impl Fn(usize) -> F) -> Vec<F> {
+fn scatter(
+    program: &Program,
+    axes: &[AxisId],
+    starts: &[usize],
+    len: usize,
+    f: impl Fn(usize) -> F,
+) -> Vec<F> {
     let inner = axes.last().map_or(1, |&a| program.axis(a).len);
     let mut out = vec![F::ZERO; len];
     for (row, &start) in starts.iter().enumerate() {
@@ -63,13 +74,18 @@ fn block(
 ) -> Block {
     let len = 1usize << block.log_len;
     match block.kind {
-        BlockKind::Limb { tensor, limb: index, width } => {
+        BlockKind::Limb {
+            tensor,
+            limb: index,
+            width,
+        } => {
             let axes = &program.tensor(tensor).axes;
             let values = &tensors[tensor.0];
             let starts = for_rows(program, tensor, values.len());
             let count = limbs_of(program, tensor).map_or(1, |w| w.len());
             let minimum = program.tensor(tensor).range.min();
-            let value = |i: usize| f_from_i64(limb(values[i], minimum, index, count, program.range_bits));
+            let value =
+                |i: usize| f_from_i64(limb(values[i], minimum, index, count, program.range_bits));
             Block {
                 constant: alpha - E::from_u32(width),
                 columns: vec![scatter(program, axes, &starts, len, value)],
@@ -94,13 +110,21 @@ fn block(
             }
         }
         BlockKind::RangeTable => {
-            let row = |i: usize| if i < 2 { (0, 0) } else { (i.ilog2() as usize, i - (1 << i.ilog2())) };
+            let row = |i: usize| {
+                if i < 2 {
+                    (0, 0)
+                } else {
+                    (i.ilog2() as usize, i - (1 << i.ilog2()))
+                }
+            };
             let counts = &witness[layout.range_multiplicities..][..len];
             Block {
                 constant: alpha,
                 columns: vec![(0..len).map(|i| F::from_usize(row(i).1)).collect()],
                 tags: Some((0..len).map(|i| F::from_usize(row(i).0)).collect()),
-                numerators: (0..len).map(|i| if i < 2 { F::ZERO } else { -counts[i] }).collect(),
+                numerators: (0..len)
+                    .map(|i| if i < 2 { F::ZERO } else { -counts[i] })
+                    .collect(),
             }
         }
         BlockKind::Table(index) => {
@@ -113,7 +137,11 @@ fn block(
             };
             Block {
                 constant: alpha - E::from_u64(table.tag),
-                columns: table.columns.iter().map(|c| pad(c.iter().map(|&v| f_from_i64(v)).collect())).collect(),
+                columns: table
+                    .columns
+                    .iter()
+                    .map(|c| pad(c.iter().map(|&v| f_from_i64(v)).collect()))
+                    .collect(),
                 tags: None,
                 numerators: pad(counts.iter().map(|&c| -c).collect()),
             }
@@ -133,12 +161,15 @@ fn padded_column(
     let mut out = vec![F::ZERO; len];
     for term in column {
         let Some(view) = term.factors.first() else {
-            out.iter_mut().for_each(|x| *x += f_from_i64(term.coefficient));
+            out.iter_mut()
+                .for_each(|x| *x += f_from_i64(term.coefficient));
             continue;
         };
         let has = |axis: AxisId| {
             use veritune_relations::Index::{Axis, Shifted};
-            view.index.iter().any(|&i| matches!(i, Axis(a) | Shifted(a, _) if a == axis))
+            view.index
+                .iter()
+                .any(|&i| matches!(i, Axis(a) | Shifted(a, _) if a == axis))
         };
         let own: Vec<AxisId> = axes.iter().copied().filter(|&a| has(a)).collect();
         let values = expression::evaluate(program, tensors, &own, &vec![term.clone()]);
@@ -192,10 +223,24 @@ pub(super) fn leaves(
     }
     let small_lanes = (p_rest, q_rest);
     tasks.into_par_iter().for_each(|(b, p, q)| {
+        if let BlockKind::Limb {
+            tensor,
+            limb,
+            width,
+        } = b.kind
+            && let Some(rows) = LimbRows::new(program, tensor, limb, &tensors[tensor.0])
+        {
+            rows.write(alpha - E::from_u32(width), beta, p, q);
+            return;
+        }
         let block = block(program, layout, b, alpha, tensors, witness);
         p.copy_from_slice(Packing::pack_slice(&block.numerators));
         let powers: Vec<E> = beta.powers().skip(1).take(block.columns.len()).collect();
-        let columns: Vec<&[Packing]> = block.columns.iter().map(|c| Packing::pack_slice(c)).collect();
+        let columns: Vec<&[Packing]> = block
+            .columns
+            .iter()
+            .map(|c| Packing::pack_slice(c))
+            .collect();
         let tags = block.tags.as_ref().map(|t| Packing::pack_slice(t));
         let constant = PackedE::ZERO + block.constant;
         let powers: Vec<PackedE> = powers.iter().map(|&b| PackedE::ZERO + b).collect();
@@ -233,7 +278,10 @@ pub(super) fn leaves(
     let (p, q) = small_lanes;
     p[..padded / Packing::WIDTH].copy_from_slice(Packing::pack_slice(&p_tail));
     q[..padded / Packing::WIDTH].copy_from_slice(&Register::pack(&q_tail));
-    Leaves { numerators, denominators }
+    Leaves {
+        numerators,
+        denominators,
+    }
 }
 
 /// Sends the values of base tensors in looked-up columns at the point of the leaves.
@@ -246,10 +294,17 @@ pub(super) fn send_base_values<C: Channel>(
 ) {
     let mut at = LeafPoint::new(program, point);
     for block in &plan.blocks {
-        let BlockKind::Lookup(index) = block.kind else { continue };
+        let BlockKind::Lookup(index) = block.kind else {
+            continue;
+        };
         let lookup = &program.lookups[index];
         let weights = at.weights(&lookup.axes);
-        for view in lookup.columns.iter().flatten().filter_map(|t| t.factors.first()) {
+        for view in lookup
+            .columns
+            .iter()
+            .flatten()
+            .filter_map(|t| t.factors.first())
+        {
             if program.tensor(view.tensor).place == Place::Base {
                 let mut known = program.clone();
                 known.tensors[view.tensor.0].values = Some(tensors[view.tensor.0].clone());
@@ -257,5 +312,80 @@ pub(super) fn send_base_values<C: Channel>(
                 channel.send_public(Labels::LOOKUP_BASE, value);
             }
         }
+    }
+}
+
+/// The rows of one limb of a tensor, written to registers without a copy in between.
+struct LimbRows<'a> {
+    values: &'a [i64],
+    /// Active length and padded base-2 logarithm, per axis.
+    axes: Vec<(usize, usize)>,
+    minimum: i64,
+    limb: usize,
+    num_limbs: usize,
+    range_bits: u32,
+}
+
+impl<'a> LimbRows<'a> {
+    /// None if a row is shorter than a register.
+    fn new(program: &Program, tensor: TensorId, limb: usize, values: &'a [i64]) -> Option<Self> {
+        let t = program.tensor(tensor);
+        let axis = |&a: &AxisId| (program.axis(a).len, program.axis(a).log_len());
+        let axes: Vec<(usize, usize)> = t.axes.iter().map(axis).collect();
+        let (_, inner_log) = *axes.last()?;
+        (1 << inner_log >= Packing::WIDTH).then(|| Self {
+            values,
+            axes,
+            minimum: t.range.min(),
+            limb,
+            num_limbs: limbs_of(program, tensor).map_or(1, |w| w.len()),
+            range_bits: program.range_bits,
+        })
+    }
+
+    /// The values of a padded row; none if it is inactive.
+    fn row(&self, mut padded: usize) -> Option<&'a [i64]> {
+        let (&(inner, _), outer) = self.axes.split_last()?;
+        let (mut row, mut stride) = (0, 1);
+        for &(len, log) in outer.iter().rev() {
+            let index = padded & ((1 << log) - 1);
+            if index >= len {
+                return None;
+            }
+            row += index * stride;
+            stride *= len;
+            padded >>= log;
+        }
+        self.values.get(row * inner..(row + 1) * inner)
+    }
+
+    fn write(&self, constant: E, beta: E, p: &mut [Packing], q: &mut [PackedE]) {
+        let inner_log = self.axes.last().map_or(0, |a| a.1);
+        let lanes = (1 << inner_log) / Packing::WIDTH;
+        let (constant, beta) = (PackedE::ZERO + constant, PackedE::ZERO + beta);
+        let rows = p.par_chunks_mut(lanes).zip(q.par_chunks_mut(lanes));
+        rows.with_min_len(1 + 512 / lanes)
+            .enumerate()
+            .for_each(|(padded, (p, q))| {
+                let row = self.row(padded).unwrap_or(&[]);
+                for (i, (p, q)) in p.iter_mut().zip(q).enumerate() {
+                    let values = row.get(i * Packing::WIDTH..).unwrap_or(&[]);
+                    *p = Packing::from_fn(|k| F::from_bool(k < values.len()));
+                    let limbs = Packing::from_fn(|k| match values.get(k) {
+                        Some(&value) => {
+                            let (limb, count) = (self.limb, self.num_limbs);
+                            f_from_i64(super::witness::limb(
+                                value,
+                                self.minimum,
+                                limb,
+                                count,
+                                self.range_bits,
+                            ))
+                        }
+                        None => F::ZERO,
+                    });
+                    *q = constant - beta * limbs;
+                }
+            });
     }
 }

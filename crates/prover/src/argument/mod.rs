@@ -24,8 +24,8 @@ pub use witness::{Multiplicities, multiplicities, place_vectors, witness_vector}
 use veritune_argument::lookups::Fingerprint;
 use veritune_argument::{ArgumentError, BaseClaim, Labels, NUM_PLACES, Part, Plan, verify_native};
 use veritune_field::{E, F};
-use veritune_relations::layout::Layout;
 use veritune_relations::Program;
+use veritune_relations::layout::Layout;
 use veritune_transcript::Transcript;
 
 /// A proof and what the joint opening needs.
@@ -57,7 +57,14 @@ pub fn prove_into<C: Channel>(
 ) {
     let alpha = channel.challenge(Labels::LOOKUP_ALPHA);
     let beta = channel.challenge(Labels::LOOKUP_BETA);
-    let leaves = leaves::leaves(program, layout, plan, Fingerprint { alpha, beta }, tensors, witness);
+    let leaves = leaves::leaves(
+        program,
+        layout,
+        plan,
+        Fingerprint { alpha, beta },
+        tensors,
+        witness,
+    );
     let point = fractions::prove(&leaves, channel);
     drop(leaves);
     leaves::send_base_values(program, tensors, plan, &point, channel);
@@ -83,7 +90,13 @@ pub fn prove(
     let (joint, base_claims) = verify_native(program, layout, &plan, &scalars, &mut replay)?;
     *transcript = replay;
     let weights = dense::weights(layout, &joint.parts);
-    Ok(ArgumentProof { scalars, weights, parts: joint.parts, target: joint.target, base_claims })
+    Ok(ArgumentProof {
+        scalars,
+        weights,
+        parts: joint.parts,
+        target: joint.target,
+        base_claims,
+    })
 }
 
 /// Dense weights of parts, per place.

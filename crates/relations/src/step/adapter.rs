@@ -117,7 +117,9 @@ impl StepBuilder<'_> {
 
     /// `lora scaling * product`.
     fn scaled(&self, operands: &[&Operand]) -> Sum {
-        Sum::product(self.spec.lora.scaling_256, operands).scaled_by_power(-8)
+        // The power of two in the scaling moves the scale and costs the bound nothing.
+        let power = self.spec.lora.scaling_65536.trailing_zeros();
+        Sum::product(self.spec.lora.scaling_65536 >> power, operands).scaled_by_power(power as i32 - 16)
     }
 
     /// Makes the adapter's gradients from the gradient of the target's output, and returns the addition to the

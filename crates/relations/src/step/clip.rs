@@ -41,6 +41,9 @@ impl StepBuilder<'_> {
 
         let clip_bits = self.spec.scale("clip")?.fraction_bits;
         let gradient_bits = self.spec.scale("grad.a")?.fraction_bits;
+        if self.spec.scale("grad.b")? != self.spec.scale("grad.a")? {
+            return Err(SpecError::new("grad.b", "must have the scale of grad.a: one norm covers both").into());
+        }
         let limit = self.spec.training.max_grad_norm.to_fixed((clip_bits + gradient_bits) as u32)?;
         if limit < 1 || limit >= 1 << 61 {
             return Err(SpecError::new("training.max_grad_norm", "is zero, negative or too large").into());

@@ -229,9 +229,9 @@ fn declare_base(b: &mut Builder, spec: &Spec, a: &Axes) -> Built<Base> {
         gate: declare("base.gate", &stacked(&[a.ffn, a.hidden]), bits)?,
         up: declare("base.up", &stacked(&[a.ffn, a.hidden]), bits)?,
         down: declare("base.down", &stacked(&[a.hidden, a.ffn]), bits)?,
-        gain_attention: declare("base.gain_attention", &stacked(&[a.hidden]), 20)?,
-        gain_mlp: declare("base.gain_mlp", &stacked(&[a.hidden]), 20)?,
-        gain_final: declare("base.gain_final", &[a.hidden], 20)?,
+        gain_attention: declare("base.gain_attention", &stacked(&[a.hidden]), spec.model.gain_bits)?,
+        gain_mlp: declare("base.gain_mlp", &stacked(&[a.hidden]), spec.model.gain_bits)?,
+        gain_final: declare("base.gain_final", &[a.hidden], spec.model.gain_bits)?,
         bias: if spec.model.qkv_bias {
             Some([
                 declare("base.query_bias", &stacked(&heads), 24)?,

@@ -92,9 +92,9 @@ impl StepBuilder<'_> {
         make.fraction_bits = make.fraction_bits.min(dy.fraction_bits + 4);
         let shift = dy.fraction_bits + y.fraction_bits - make.fraction_bits;
         let divisor = (self.spec.model.hidden as i64)
-            .checked_shl(shift.clamp(1, 40) as u32)
-            .filter(|_| shift >= 1)
-            .ok_or_else(|| SpecError::new("grad.projection", "has more fraction bits than its factors together"))?;
+            .checked_shl(shift as u32)
+            .filter(|_| (1..=40).contains(&shift))
+            .ok_or_else(|| SpecError::new("grad.projection", "must be 1 to 40 bits coarser than its factors together"))?;
         let projection = self.b.tensor(crate::program::Place::Witness, &make);
         let product = Sum::product(1, &[&dy, &y]);
         let view: View = self.on(projection).view;

@@ -2,7 +2,7 @@
 //!
 //! AdamW with decoupled weight decay: g = round(gradient * clip factor),
 //! `m' = round((b1 m + (1-b1) g))`, `v' = round(b2 v + (1-b2) g^2)`, exact divisions by the decimal denominators;
-//! `s = floor(sqrt(v' 2^10))`, `update = floor(m' C / (s + eps))` with the public C of the step;
+//! `s = floor(sqrt(v' 2^14))`, `update = floor(m' C / (s + eps))` with the public C of the step;
 //! `w' = w - update - round(w lr decay)`. SGD: `w' = w - round(lr g) - round(w lr decay)`, moments unchanged.
 
 use super::adapter::Matrix;
@@ -13,7 +13,7 @@ use crate::program::{Place, Term, TensorId};
 use crate::spec::{Decimal, Optimizer, SpecError};
 
 /// Extra bits of the second moment under the root.
-const ROOT_GUARD_BITS: i32 = 10;
+const ROOT_GUARD_BITS: i32 = 14;
 
 /// `(numerator of beta, numerator of 1 - beta, denominator)`.
 fn beta_parts(beta: &Decimal) -> Built<(i64, i64, i64)> {
@@ -30,7 +30,11 @@ fn beta_parts(beta: &Decimal) -> Built<(i64, i64, i64)> {
 impl StepBuilder<'_> {
     /// Updates every matrix.
     pub(super) fn optimize(&mut self, clip: TensorId) -> Built<()> {
-        let root_bits = (self.spec.scale("second_moment")?.fraction_bits + ROOT_GUARD_BITS) / 2;
+        let under_root = self.spec.scale("second_moment")?.fraction_bits + ROOT_GUARD_BITS;
+        if under_root % 2 != 0 {
+            return Err(SpecError::new("second_moment", "has an odd number of fraction bits").into());
+        }
+        let root_bits = under_root / 2;
         let constants = constants::step_constants(&self.spec.training, self.step, root_bits as u32)?;
         let adapters: Vec<_> = self.adapters.values().cloned().collect();
         for matrix in adapters.iter().flat_map(|a| [&a.a, &a.b]) {
