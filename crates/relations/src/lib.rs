@@ -5,6 +5,7 @@
 
 pub mod builder;
 pub mod constants;
+pub mod digest;
 pub mod fixed;
 pub mod initial;
 pub mod layout;

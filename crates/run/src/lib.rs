@@ -1,6 +1,7 @@
 //! Calibrates, trains and proves a run on disk.
 
 pub mod calibrate;
+pub mod certificate;
 pub mod inputs;
 pub mod prove;
 pub mod settings;

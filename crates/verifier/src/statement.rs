@@ -25,6 +25,9 @@ pub enum StatementError {
     /// The profile is refused.
     #[error(transparent)]
     Profile(#[from] ProfileError),
+    /// The argument cannot be formed.
+    #[error(transparent)]
+    Argument(#[from] veritune_argument::ArgumentError),
     /// A vector does not fit.
     #[error(transparent)]
     Shape(#[from] ShapeError),

@@ -1,0 +1,30 @@
+//! Digest of a built program: what a plan pins beside the spec, so that a change of tables or equations in another
+//! version of the code is noticed before anything is proved.
+
+use crate::program::Program;
+
+/// BLAKE3 over axes, tensors, equations, lookups and tables. Values are 8 bytes LE, structure is Rust's debug text.
+pub fn program_digest(program: &Program) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key("veritune program v1");
+    let mut text = |part: &str, value: String| {
+        hasher.update(part.as_bytes());
+        hasher.update(&value.len().to_le_bytes());
+        hasher.update(value.as_bytes());
+    };
+    text("range bits", format!("{}", program.range_bits));
+    text("axes", format!("{:?}", program.axes));
+    for tensor in &program.tensors {
+        text("tensor", format!("{:?}", (&tensor.name, &tensor.axes, tensor.place, tensor.range, tensor.range_by_other)));
+    }
+    text("one-hots", format!("{:?}", program.one_hots));
+    text("equations", format!("{:?}", program.equations));
+    text("lookups", format!("{:?}", program.lookups));
+    let public = program.tensors.iter().filter_map(|t| t.values.as_ref());
+    for column in public.chain(program.tables.iter().flat_map(|t| &t.columns)) {
+        hasher.update(&column.len().to_le_bytes());
+        for value in column {
+            hasher.update(&value.to_le_bytes());
+        }
+    }
+    *hasher.finalize().as_bytes()
+}

@@ -1,0 +1,157 @@
+//! Puts a run's certificate together: proofs, claims statement, released adapter. Signing is the caller's.
+//!
+//! After [`prove_run`], `certificate/` holds `proofs/*.bin`, `plan.json`, `seed.json` and `claims.statement.json`, and
+//! `release/` the adapter's two files. What is finished is verified, not made again.
+
+use crate::RunError;
+use crate::inputs::Inputs;
+use crate::prove::{Prover, check_step, step_file};
+use crate::store::{Store, read, write_whole};
+use std::path::Path;
+use veritune_envelope::statement::{
+    ClaimsSchema, ClaimsV1, PlanV1, ProofFile, ProofKind, Statement, Subject, Tool,
+};
+use veritune_envelope::{Digest, Refusal, adapter_file, canonical_json};
+use veritune_commit::Root;
+use veritune_verifier::statement::Run;
+use veritune_verifier::{adapter, certificate as verified, ledger, seed};
+
+/// What proving made.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// Steps proved.
+    pub steps: u64,
+    /// Bytes of all proofs.
+    pub proof_bytes: u64,
+}
+
+fn refused(refusal: Refusal) -> RunError {
+    RunError::Commit(refusal.to_string())
+}
+
+fn sha256(bytes: &[u8]) -> Digest {
+    Digest::sha256(bytes)
+}
+
+/// The run of a plan: `plan_bytes` and `seed_bytes` are those of `plan.json` and `seed.json`.
+pub fn run_of(plan: &PlanV1, plan_bytes: &[u8], seed_bytes: &[u8]) -> Result<Run, RunError> {
+    let digest = sha256(plan_bytes);
+    let (seed, _) = seed::check(seed_bytes, plan, digest.as_bytes()).map_err(refused)?;
+    let spec = serde_json::from_slice(&plan.spec.to_canonical()).map_err(|e| RunError::Settings(format!("plan.spec: {e}")))?;
+    Ok(Run {
+        spec,
+        plan_digest: *digest.as_bytes(),
+        seed,
+        dataset: Root(*plan.dataset_root.as_bytes()),
+        base: Root(*plan.base.root.as_bytes()),
+    })
+}
+
+/// Proves every step that has no verified proof yet, settles, releases, and writes the claims.
+///
+/// `progress` gets the steps done and in total, and returns whether to go on.
+#[allow(clippy::too_many_arguments)]
+pub fn prove_run(
+    run: &Run,
+    plan: &PlanV1,
+    seed_bytes: &[u8],
+    inputs: &Inputs,
+    store: &Store,
+    salt: [u8; 32],
+    threads: usize,
+    mut progress: impl FnMut(u64, u64) -> bool,
+) -> Result<Summary, RunError> {
+    let steps = run.spec.training.steps;
+    if store.last_step() != Some(steps) {
+        return Err(RunError::Rows(format!("the run is not trained to its last step, {steps}; run veritune train")));
+    }
+    let profile = run.profile()?;
+    let mut prover = Prover::new(run, &profile, inputs, store, salt, threads)?;
+    let mut claims = Vec::new();
+    let mut files = Vec::new();
+    let mut proof_bytes = 0;
+    for step in 1..=steps {
+        let checked = match prover.finished(step)? {
+            Some(checked) => checked,
+            None => {
+                prover.prove_step(step)?;
+                let bytes = read(&store.path(&step_file(step)))?;
+                // The verifier has the last word before anything is published.
+                check_step(prover.context(), step, &bytes).ok_or_else(|| RunError::Commit(format!("our own proof of step {step} does not verify")))?
+            }
+        };
+        let bytes = read(&store.path(&step_file(step)))?;
+        proof_bytes += bytes.len() as u64;
+        files.push(proof_file(&step_file(step), &bytes, ProofKind::Step, Some(step - 1)));
+        claims.push(checked);
+        if !progress(step, steps) {
+            return Err(RunError::Stopped);
+        }
+    }
+    let settlement = prover.settle(&claims)?;
+    files.push(proof_file("certificate/proofs/settlement.bin", &settlement, ProofKind::Settlement, None));
+
+    let copies: Vec<Vec<i64>> = prover.copies()?.into_iter().map(|(_, _, values)| values).collect();
+    let first = run.program(1)?;
+    let file = adapter_file::encode(&adapter::tensors(&first, &copies)).map_err(refused)?;
+    let base_hex: String = run.base.0.iter().map(|b| format!("{b:02x}")).collect();
+    let config = adapter::config(&plan.recipe, &run.spec, &base_hex)
+        .ok_or_else(|| RunError::Settings("plan.recipe.lora is not the spec's adapter".into()))?
+        .to_bytes()
+        .map_err(refused)?;
+    let release = prover.release(sha256(&file).as_bytes())?;
+    files.push(proof_file("certificate/proofs/release.bin", &release, ProofKind::Release, None));
+    proof_bytes += (settlement.len() + release.len()) as u64;
+    let folder = store.path("release");
+    std::fs::create_dir_all(&folder).map_err(|e| RunError::File { path: folder.clone(), reason: e.to_string() })?;
+    write_whole(&folder.join("adapter_model.safetensors"), &file, false)?;
+    write_whole(&folder.join("adapter_config.json"), &config, false)?;
+
+    let context = prover.context();
+    let mut state_roots = Vec::new();
+    for step in 0..=steps {
+        let oracle = Root(store.root(step)?);
+        state_roots.push(Digest::from_bytes(run.state_root(step, &oracle)));
+    }
+    let plan_bytes = canonical_json::to_bytes(plan).map_err(refused)?;
+    let (_, beacon_notice) = seed::check(seed_bytes, plan, &run.plan_digest).map_err(refused)?;
+    let ledger = ledger::run_ledger(context)?;
+    let predicate = ClaimsV1 {
+        schema: ClaimsSchema::V1,
+        plan_digest: Digest::from_bytes(run.plan_digest),
+        program_digest: plan.program_digest,
+        spec: plan.spec.clone(),
+        base: plan.base.clone(),
+        dataset_root: plan.dataset_root,
+        num_steps: steps,
+        state_roots,
+        proofs: files,
+        claims: verified::claims(steps),
+        not_claimed: verified::not_claimed(beacon_notice),
+        ledger: ledger::to_certificate(&ledger),
+        created_by: Tool { name: "veritune".into(), version: env!("CARGO_PKG_VERSION").into() },
+    };
+    let subject = vec![
+        Subject::of("adapter_model.safetensors", &file),
+        Subject::of("adapter_config.json", &config),
+    ];
+    let statement = Statement { subject, predicate }.to_bytes().map_err(refused)?;
+    write_whole(&store.path("certificate/plan.json"), &plan_bytes, false)?;
+    write_whole(&store.path("certificate/seed.json"), seed_bytes, false)?;
+    write_whole(&store.path("certificate/claims.statement.json"), &statement, false)?;
+    Ok(Summary { steps, proof_bytes })
+}
+
+fn proof_file(path: &str, bytes: &[u8], kind: ProofKind, step: Option<u64>) -> ProofFile {
+    let name = path.trim_start_matches("certificate/").to_owned();
+    ProofFile { name, sha256: sha256(bytes), kind, step }
+}
+
+/// Copies the released adapter's two files into an existing folder.
+pub fn export_adapter(store: &Store, adapter_dir: &Path) -> Result<(), RunError> {
+    for name in ["adapter_model.safetensors", "adapter_config.json"] {
+        let bytes = read(&store.path(&format!("release/{name}")))?;
+        write_whole(&adapter_dir.join(name), &bytes, false)?;
+    }
+    Ok(())
+}

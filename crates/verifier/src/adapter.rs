@@ -1,0 +1,107 @@
+//! The released file as the proof sees it: PEFT's tensors, layer by layer, against the program's stacked matrices.
+
+use veritune_envelope::adapter_file::{AdapterConfig, Factor, Module, Tensor, TensorLayout, tensor_name};
+use veritune_envelope::canonical_json::Value;
+use veritune_relations::release;
+use veritune_relations::spec::{Spec, Target};
+use veritune_relations::step::StepProgram;
+
+/// PEFT's module of a target.
+fn module(target: Target) -> Module {
+    match target {
+        Target::Query => Module::Q,
+        Target::Key => Module::K,
+        Target::Value => Module::V,
+        Target::Output => Module::O,
+        Target::Gate => Module::Gate,
+        Target::Up => Module::Up,
+        Target::Down => Module::Down,
+    }
+}
+
+/// The file's tensors: for each matrix in order of [`release::matrices`], one per layer.
+pub fn layouts(step: &StepProgram) -> Vec<TensorLayout> {
+    let mut layouts = Vec::new();
+    for (target, adapter) in &step.adapters {
+        for (matrix, factor) in [(&adapter.a, Factor::A), (&adapter.b, Factor::B)] {
+            let shape = step.program.shape(matrix.copy);
+            let (layers, inner) = (shape.first().copied().unwrap_or(0), shape.get(1..).unwrap_or(&[]));
+            let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+            let product = |axes: &[usize]| wide(axes.iter().product());
+            let (rows, columns) = match factor {
+                Factor::A => (inner.first().copied().map_or(0, wide), product(inner.get(1..).unwrap_or(&[]))),
+                Factor::B => {
+                    let (last, rest) = inner.split_last().map_or((0, inner), |(l, r)| (*l, r));
+                    (product(rest), wide(last))
+                }
+            };
+            let fraction_bits = u32::try_from(step.program.tensor(matrix.copy).fraction_bits).unwrap_or(0);
+            for layer in 0..layers {
+                layouts.push(TensorLayout {
+                    name: tensor_name(layer, module(*target), factor),
+                    shape: vec![rows, columns],
+                    fraction_bits,
+                });
+            }
+        }
+    }
+    layouts
+}
+
+/// The file's tensors from stacked copies.
+pub fn tensors(step: &StepProgram, copies: &[Vec<i64>]) -> Vec<Tensor> {
+    let mut layouts = layouts(step).into_iter();
+    let mut tensors = Vec::new();
+    for copy in copies {
+        let layers = step.program.layer.map_or(1, |l| step.program.axis(l).len).max(1);
+        for values in copy.chunks(copy.len().div_ceil(layers).max(1)) {
+            if let Some(layout) = layouts.next() {
+                tensors.push(Tensor { layout, values: values.to_vec() });
+            }
+        }
+    }
+    tensors
+}
+
+/// Stacked copies from the file's tensors, which are in the order of [`layouts`].
+pub fn copies(step: &StepProgram, tensors: &[Tensor]) -> Vec<Vec<i64>> {
+    let layers = step.program.layer.map_or(1, |l| step.program.axis(l).len).max(1);
+    let stack = |layers: &[Tensor]| layers.iter().flat_map(|t| t.values.iter().copied()).collect();
+    debug_assert_eq!(release::matrices(step).len().saturating_mul(layers), tensors.len());
+    tensors.chunks(layers).map(stack).collect()
+}
+
+/// The canonical configuration that the plan's recipe gives; none if the recipe does not say it or disagrees with
+/// the spec.
+pub fn config(recipe: &Value, spec: &Spec, base_root_hex: &str) -> Option<AdapterConfig> {
+    let lora = recipe.get("lora")?;
+    let integer = |name: &str| match lora.get(name)? {
+        Value::Integer(value) => u32::try_from(*value).ok(),
+        _ => None,
+    };
+    let (r, lora_alpha) = (integer("r")?, integer("lora_alpha")?);
+    let Value::Bool(use_rslora) = *lora.get("use_rslora")? else { return None };
+    let agrees = usize::try_from(r) == Ok(spec.lora.r)
+        && scaling_65536(u64::from(r), u64::from(lora_alpha), use_rslora) == Some(spec.lora.scaling_65536);
+    agrees.then(|| AdapterConfig {
+        base_model_name_or_path: format!("veritune-base-{base_root_hex}"),
+        r,
+        lora_alpha,
+        use_rslora,
+        target_modules: spec.lora.targets.iter().map(|&t| module(t)).collect(),
+        rank_pattern: Default::default(),
+        alpha_pattern: Default::default(),
+    })
+}
+
+/// `lora_alpha / r`, or `/ sqrt(r)`, times 2^16, rounded half up.
+pub fn scaling_65536(r: u64, lora_alpha: u64, use_rslora: bool) -> Option<i64> {
+    let (r, alpha) = (u128::from(r), u128::from(lora_alpha));
+    let doubled = alpha.checked_mul(1 << 17)?;
+    let scaling = if use_rslora {
+        doubled.checked_mul(doubled)?.checked_div(r)?.isqrt().checked_add(1)?.checked_div(2)?
+    } else {
+        doubled.checked_add(r)?.checked_div(r.checked_mul(2)?)?
+    };
+    i64::try_from(scaling).ok()
+}
