@@ -6,7 +6,7 @@
 use crate::builder::{Builder, Make};
 use crate::program::{Place, Program, Range, Term, TensorId};
 use crate::spec::Spec;
-use crate::step::{self, StepError, StepProgram};
+use crate::step::{StepError, StepProgram};
 
 /// The program of a release.
 #[derive(Debug)]
@@ -35,13 +35,11 @@ pub fn copy_shift(spec: &Spec, name: &str) -> Result<u32, StepError> {
     })
 }
 
-/// The release of these copies: one vector per matrix, in the order of [`matrices`].
+/// The release of these copies: one vector per matrix, in the order of [`matrices`]; `step` is any step's program.
 ///
 /// # Errors
 /// If the spec is invalid or a vector has another length than its matrix.
-pub fn build(spec: &Spec, copies: &[Vec<i64>]) -> Result<Release, StepError> {
-    let rows: Vec<usize> = (0..spec.training.rows).collect();
-    let step = step::build(spec, 1, &rows)?;
+pub fn build(spec: &Spec, step: &StepProgram, copies: &[Vec<i64>]) -> Result<Release, StepError> {
     let mut b = Builder::new(spec.range_bits);
     // The same axes in the same order, so that the state has the same layout.
     b.program.axes.clone_from(&step.program.axes);

@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut state = state;
     for step in 1..=8 {
         let t = std::time::Instant::now();
-        let executed = train::execute(&run, &inputs, step, &state, 2)?;
+        let executed = train::execute(run.program(step)?, &inputs, step, &state, 2)?;
         if step <= 2 {
             let violations = veritune_executor::check(&executed.built.program, &executed.tensors);
             println!("violations {} {:?}", violations.len(), violations.iter().take(5).collect::<Vec<_>>());

@@ -22,9 +22,10 @@ pub fn maxima(
 ) -> Result<BTreeMap<String, f64>, RunError> {
     let mut maxima: BTreeMap<String, f64> = BTreeMap::new();
     let mut state: BTreeMap<String, Arc<Vec<f64>>> = BTreeMap::new();
+    let tables = step::Tables::new(spec)?;
     for number in 1..=steps {
         let rows = sampler::step_rows(seed, number, spec.dataset_rows, spec.training.rows);
-        let built = step::build(spec, number, &rows)?;
+        let built = step::build_with(spec, &tables, number, &rows)?;
         let program = &built.program;
         if number == 1 {
             for (id, values) in initial_state(&built, seed) {

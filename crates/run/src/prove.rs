@@ -95,10 +95,9 @@ impl<'a> Prover<'a> {
     /// A prover of the run; `salt` is the secret that the dataset was committed with.
     pub fn new(run: &'a Run, profile: &'a Profile, inputs: &'a Inputs, store: &'a Store, salt: [u8; 32], threads: usize) -> Result<Self, RunError> {
         let context = Context::new(run)?;
-        let first = run.program(1)?;
-        let layout = Layout::new(&first.program);
+        let layout = Layout::new(&context.first.program);
         let committer = Committer { run, profile, shapes: context.shapes, secret: store.secret()? };
-        let dataset = committer.dataset(&first, &layout, inputs, salt)?;
+        let dataset = committer.dataset(&context.first, &layout, inputs, salt)?;
         if dataset.root() != run.dataset {
             return Err(RunError::Rows("the rows and their salt do not give the plan's dataset root".into()));
         }
@@ -114,9 +113,8 @@ impl<'a> Prover<'a> {
     /// Proves `step` and writes `certificate/proofs/step-000001.bin`: roots of the states around it, then the proof.
     pub fn prove_step(&mut self, step: u64) -> Result<Proof, RunError> {
         let run = self.context.run;
-        let first = run.program(1)?;
-        let state = train::load_state(self.store, &first.program, step - 1)?;
-        let executed = train::execute(run, self.inputs, step, &state, self.threads)?;
+        let state = train::load_state(self.store, &self.context.first.program, step - 1)?;
+        let executed = train::execute(self.context.program(step)?, self.inputs, step, &state, self.threads)?;
         let after = train::state_after(&executed);
         let openings = self.store.openings()?;
         let mut after_tree = self.tree(&executed, step, &after, &openings)?;
@@ -164,8 +162,8 @@ impl<'a> Prover<'a> {
     /// Settles the base claims of all steps.
     pub fn settle(&self, steps: &[StepClaims]) -> Result<Vec<u8>, RunError> {
         let run = self.context.run;
-        let first = run.program(1)?;
-        let mut base = self.committer.base(&first, &self.layout, self.inputs)?;
+        let first = &self.context.first;
+        let mut base = self.committer.base(first, &self.layout, self.inputs)?;
         if base.root() != run.base {
             return Err(RunError::Rows("the base model does not give the plan's base root".into()));
         }
@@ -180,10 +178,10 @@ impl<'a> Prover<'a> {
     /// The released copies: the last state's masters, rounded.
     pub fn copies(&self) -> Result<Vec<(String, Vec<usize>, Vec<i64>)>, RunError> {
         let run = self.context.run;
-        let first = run.program(1)?;
+        let first = &self.context.first;
         let state = train::load_state(self.store, &first.program, run.spec.training.steps)?;
         let mut copies = Vec::new();
-        for (name, id) in release::matrices(&first) {
+        for (name, id) in release::matrices(first) {
             let shift = release::copy_shift(&run.spec, &name)?;
             let masters = state.get(&format!("state_before.{name}.master")).cloned().unwrap_or_default();
             let values = masters.iter().map(|&m| release::round_master(m, shift)).collect();
@@ -196,10 +194,10 @@ impl<'a> Prover<'a> {
     pub fn release(&mut self, file_digest: &[u8; 32]) -> Result<Vec<u8>, RunError> {
         let run = self.context.run;
         let last = run.spec.training.steps;
-        let first = run.program(1)?;
+        let first = &self.context.first;
         let state = train::load_state(self.store, &first.program, last)?;
         let copies: Vec<Vec<i64>> = self.copies()?.into_iter().map(|(_, _, values)| values).collect();
-        let built = release::build(&run.spec, &copies)?;
+        let built = release::build(&run.spec, first, &copies)?;
         let failed = |source| RunError::Execute { step: last, source: Box::new(source) };
         let mut executor = Executor::<i64>::new(&built.program).map_err(failed)?;
         for id in executor.inputs() {
@@ -209,7 +207,7 @@ impl<'a> Prover<'a> {
         }
         executor.run(self.threads).map_err(failed)?;
         let tensors = plain(executor.tensors());
-        let mut tree = self.committer.state(&first, &self.layout, last, &state)?;
+        let mut tree = self.committer.state(first, &self.layout, last, &state)?;
         tree.set_spent(self.store.openings()?.get(&state_name(last)).copied().unwrap_or(0));
         let layout = Layout::new(&built.program);
         let shape = run.release_shape(&self.context.profile, &layout)?;

@@ -11,7 +11,7 @@ use veritune_field::{F, f_from_i64};
 use veritune_prover::commit::{CommittedTree, Randomness, commit};
 use veritune_relations::initial::initial_state;
 use veritune_relations::layout::{Layout, place_index};
-use veritune_relations::step::StepProgram;
+use veritune_relations::step::{StepProgram, Tables};
 use veritune_relations::{Place, Program, TensorId};
 use veritune_verifier::statement::{Run, Shapes};
 use veritune_verifier::step::place_values;
@@ -27,9 +27,8 @@ pub struct Executed {
     pub tensors: Tensors<i64>,
 }
 
-/// Executes a step from the state before it.
-pub fn execute(run: &Run, inputs: &Inputs, step: u64, state: &State, threads: usize) -> Result<Executed, RunError> {
-    let built = run.program(step)?;
+/// Executes a step's program from the state before it.
+pub fn execute(built: StepProgram, inputs: &Inputs, step: u64, state: &State, threads: usize) -> Result<Executed, RunError> {
     let failed = |source| RunError::Execute { step, source: Box::new(source) };
     let tensors = {
         let mut executor = Executor::<i64>::new(&built.program).map_err(failed)?;
@@ -147,7 +146,8 @@ pub fn train(
     mut progress: impl FnMut(u64, f64) -> bool,
 ) -> Result<Vec<Root>, RunError> {
     let profile = run.profile()?;
-    let first = run.program(1)?;
+    let tables = Tables::new(&run.spec)?;
+    let first = run.program_with(&tables, 1)?;
     let layout = Layout::new(&first.program);
     let committer = Committer { run, profile: &profile, shapes: run.shapes(&profile, &layout)?, secret: store.secret()? };
     let ids = tensors_of(&first.program, Place::StateBefore);
@@ -168,7 +168,7 @@ pub fn train(
         }
     };
     while done < run.spec.training.steps {
-        let executed = execute(run, inputs, done + 1, &state, threads)?;
+        let executed = execute(run.program_with(&tables, done + 1)?, inputs, done + 1, &state, threads)?;
         state = state_after(&executed);
         done += 1;
         save(done, &state)?;

@@ -198,7 +198,7 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
         base: Root(*plan.base.root.as_bytes()),
     };
     let context = Context::new(&run).map_err(|e| spec_refused(&e))?;
-    let first = run.program(1).map_err(|e| spec_refused(&e))?;
+    let first = &context.first;
     if Digest::from_bytes(program_digest(&first.program)) != plan.program_digest {
         return Err(Refusal::new(SPEC_REFUSED, "plan.programDigest", "the program that this version builds", "another"));
     }
@@ -250,8 +250,8 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
     let release_file = only(&claimed, ProofKind::Release, RELEASE_MISSING)?;
     used.push(release_file);
     let file = directory::read_file(path, ADAPTER_MODEL, MAX_ADAPTER_BYTES)?;
-    let tensors = adapter_file::decode(&file, &adapter::layouts(&first))?;
-    let copies = adapter::copies(&first, &tensors);
+    let tensors = adapter_file::decode(&file, &adapter::layouts(first))?;
+    let copies = adapter::copies(first, &tensors);
     let bytes = index.read(&folder, release_file, MAX_PROOF_BYTES)?;
     let file_digest: [u8; 32] = Sha256::digest(&file).into();
     context

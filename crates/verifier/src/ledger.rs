@@ -23,9 +23,9 @@ pub fn run_ledger(context: &Context<'_>) -> Result<Ledger, StatementError> {
     let columns = [shapes.witness, shapes.state, shapes.dataset, shapes.base];
     let widest = columns.iter().map(|s| s.log_columns).max().unwrap_or(0);
     let mut ledger = context.profile.ledger(NUM_TREES, widest);
-    let program = run.program(1)?.program;
-    let layout = Layout::new(&program);
-    let terms = soundness_terms(&program, &layout).map_err(StatementError::from)?;
+    let program = &context.first.program;
+    let layout = Layout::new(program);
+    let terms = soundness_terms(program, &layout).map_err(StatementError::from)?;
     let schwartz_zippel = Assumption::Proved("Schwartz-Zippel over G3");
     for (source, numerator) in terms {
         ledger.push(source, Derivation::OverChallengeField { numerator }, schwartz_zippel.clone());

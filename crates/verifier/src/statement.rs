@@ -5,7 +5,7 @@
 
 use veritune_commit::{Profile, ProfileError, Root, ShapeError, TreeHash, TreeShape, capacity};
 use veritune_relations::layout::Layout;
-use veritune_relations::step::{self, StepError, StepProgram};
+use veritune_relations::step::{self, StepError, StepProgram, Tables};
 use veritune_relations::{Spec, sampler};
 use veritune_transcript::Transcript;
 
@@ -105,6 +105,11 @@ impl Run {
     /// The program of a step (the first is 1).
     pub fn program(&self, step: u64) -> Result<StepProgram, StatementError> {
         Ok(step::build(&self.spec, step, &self.rows(step))?)
+    }
+
+    /// [`Run::program`] with the spec's tables at hand.
+    pub fn program_with(&self, tables: &Tables, step: u64) -> Result<StepProgram, StatementError> {
+        Ok(step::build_with(&self.spec, tables, step, &self.rows(step))?)
     }
 
     /// Shapes of the trees, from the layout of any step of the run.

@@ -10,7 +10,7 @@ use veritune_argument::BaseClaim;
 use veritune_commit::{Profile, Root};
 use veritune_field::{F, f_from_i64};
 use veritune_relations::layout::{Layout, place_index, positions};
-use veritune_relations::step::StepProgram;
+use veritune_relations::step::{StepProgram, Tables};
 use veritune_relations::{Place, Program, TensorId, initial, release};
 
 /// Places of the opening.
@@ -42,17 +42,26 @@ pub struct Context<'a> {
     pub shapes: Shapes,
     /// The first state's vector.
     pub first_state: Vec<F>,
+    /// The program of the first step.
+    pub first: StepProgram,
+    tables: Tables,
 }
 
 impl<'a> Context<'a> {
     /// Everything that follows from the run alone.
     pub fn new(run: &'a Run) -> Result<Self, StatementError> {
         let profile = run.profile()?;
-        let first = run.program(1)?;
+        let tables = Tables::new(&run.spec)?;
+        let first = run.program_with(&tables, 1)?;
         let layout = Layout::new(&first.program);
         let shapes = run.shapes(&profile, &layout)?;
         let first_state = first_state_vector(&first, &layout, &run.seed);
-        Ok(Self { run, profile, shapes, first_state })
+        Ok(Self { run, profile, shapes, first_state, first, tables })
+    }
+
+    /// The program of a step (the first is 1).
+    pub fn program(&self, step: u64) -> Result<StepProgram, StatementError> {
+        self.run.program_with(&self.tables, step)
     }
 
     /// The oracle root that stands for the public first state.
@@ -73,7 +82,7 @@ impl<'a> Context<'a> {
 
     /// Checks the proof of `step` and returns its claims on the base.
     pub fn verify_step(&self, step: u64, before: Root, after: Root, bytes: &[u8]) -> Result<Vec<BaseClaim>, StepRefused> {
-        let program = self.run.program(step)?.program;
+        let program = self.program(step)?.program;
         let layout = Layout::new(&program);
         let mut transcript = self.run.step_transcript(step, &before, &after);
         let placed = self.placed(step, before, after);
@@ -88,7 +97,7 @@ impl<'a> Context<'a> {
         file_digest: &[u8; 32],
         bytes: &[u8],
     ) -> Result<(), StepRefused> {
-        let program = release::build(&self.run.spec, copies).map_err(StatementError::from)?.program;
+        let program = release::build(&self.run.spec, &self.first, copies).map_err(StatementError::from)?.program;
         let layout = Layout::new(&program);
         let shape = self.run.release_shape(&self.profile, &layout)?;
         let mut transcript = self.run.release_transcript(&last, file_digest);

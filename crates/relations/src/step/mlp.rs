@@ -9,7 +9,8 @@ use super::{Built, StepBuilder};
 use crate::builder::Sum;
 use crate::fixed;
 use crate::program::{Function, Index, TensorId};
-use crate::spec::{SpecError, Target};
+use crate::scales::Scale;
+use crate::spec::{Spec, SpecError, Target};
 
 /// What the backward pass needs.
 pub(super) struct Mlp {
@@ -19,28 +20,31 @@ pub(super) struct Mlp {
     derivative: TensorId,
 }
 
-impl StepBuilder<'_> {
-    fn silu_table(&mut self) -> Built<usize> {
-        let (gate, silu, derivative) =
-            (self.spec.scale("gate")?, self.spec.scale("silu")?, self.spec.scale("silu_derivative")?);
-        let bits = |scale: crate::scales::Scale| {
-            u32::try_from(scale.fraction_bits)
-                .ok()
-                .filter(|b| *b <= 30)
-                .ok_or_else(|| SpecError::new("silu", "fraction bits are not in 0..=30"))
-        };
-        let (gate_bits, silu_bits, derivative_bits) = (bits(gate)?, bits(silu)?, bits(derivative)?);
-        let range = gate.range();
-        let mut columns = vec![Vec::new(), Vec::new(), Vec::new()];
-        for input in range.min()..=range.max() {
-            let (value, slope) = fixed::silu(input, gate_bits, silu_bits, derivative_bits);
-            columns[0].push(input);
-            columns[1].push(value);
-            columns[2].push(slope);
-        }
-        Ok(self.b.table("silu", columns))
+/// Every gate with its SiLU and derivative.
+pub(super) fn silu_columns(spec: &Spec) -> Built<Vec<Vec<i64>>> {
+    let (gate, silu, derivative) = (spec.scale("gate")?, spec.scale("silu")?, spec.scale("silu_derivative")?);
+    let bits = |scale: Scale| {
+        u32::try_from(scale.fraction_bits)
+            .ok()
+            .filter(|b| *b <= 30)
+            .ok_or_else(|| SpecError::new("silu", "fraction bits are not in 0..=30"))
+    };
+    let (gate_bits, silu_bits, derivative_bits) = (bits(gate)?, bits(silu)?, bits(derivative)?);
+    if gate.bits > 22 {
+        return Err(SpecError::new("gate", "is wider than 22 bits, and its table has a row for every value").into());
     }
+    let range = gate.range();
+    let mut columns = vec![Vec::new(), Vec::new(), Vec::new()];
+    for input in range.min()..=range.max() {
+        let (value, slope) = fixed::silu(input, gate_bits, silu_bits, derivative_bits);
+        columns[0].push(input);
+        columns[1].push(value);
+        columns[2].push(slope);
+    }
+    Ok(columns)
+}
 
+impl StepBuilder<'_> {
     /// The MLP block of every layer.
     pub(super) fn mlp_forward(&mut self, residual: TensorId, attention: &Attention) -> Built<Mlp> {
         let a = self.axes;
@@ -56,7 +60,7 @@ impl StepBuilder<'_> {
         let sum = Sum::product(1, &[&y, &self.on(self.base.up)]).plus(adapter);
         let up = self.rescale("up", &ffn_axes, "up", sum)?;
 
-        let table = self.silu_table()?;
+        let table = self.b.table("silu", self.tables.silu.clone());
         let outputs = [
             (self.make("silu", &ffn_axes, "silu")?, Function::Silu),
             (self.make("silu_derivative", &ffn_axes, "silu_derivative")?, Function::SiluDerivative),

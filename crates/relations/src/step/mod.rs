@@ -75,6 +75,7 @@ struct Base {
 struct StepBuilder<'a> {
     b: Builder,
     spec: &'a Spec,
+    tables: &'a Tables,
     step: u64,
     axes: Axes,
     base: Base,
@@ -120,13 +121,35 @@ pub struct StepProgram {
     pub adapters: BTreeMap<Target, Adapter>,
 }
 
+/// The tables of a spec's programs: the same at every step, and most of the work of building one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tables {
+    /// Score gap and `exp(-gap)`.
+    exponential: Vec<Vec<i64>>,
+    /// Gate, SiLU and its derivative.
+    silu: Vec<Vec<i64>>,
+}
+
+impl Tables {
+    /// The tables of the spec.
+    pub fn new(spec: &Spec) -> Built<Self> {
+        spec.validate()?;
+        Ok(Self { exponential: exponential_columns(spec)?, silu: mlp::silu_columns(spec)? })
+    }
+}
+
 /// The program of optimiser step `step` (the first is 1) on these dataset rows.
 pub fn build(spec: &Spec, step: u64, rows: RowIndices<'_>) -> Built<StepProgram> {
+    build_with(spec, &Tables::new(spec)?, step, rows)
+}
+
+/// [`build`] with the spec's tables at hand.
+pub fn build_with(spec: &Spec, tables: &Tables, step: u64, rows: RowIndices<'_>) -> Built<StepProgram> {
     spec.validate()?;
     if rows.len() != spec.training.rows || rows.iter().any(|&r| r >= spec.dataset_rows) {
         return Err(SpecError::new("rows", "must be as many as training.rows, each below dataset_rows").into());
     }
-    let mut s = StepBuilder::new(spec, step)?;
+    let mut s = StepBuilder::new(spec, tables, step)?;
     let batch = s.input(rows)?;
     s.declare_adapters()?;
 
@@ -156,7 +179,7 @@ pub fn build(spec: &Spec, step: u64, rows: RowIndices<'_>) -> Built<StepProgram>
 }
 
 impl<'a> StepBuilder<'a> {
-    fn new(spec: &'a Spec, step: u64) -> Built<Self> {
+    fn new(spec: &'a Spec, tables: &'a Tables, step: u64) -> Built<Self> {
         let mut b = Builder::new(spec.range_bits);
         let (m, t) = (&spec.model, &spec.training);
         let axes = Axes {
@@ -185,18 +208,20 @@ impl<'a> StepBuilder<'a> {
             &Make { name: "causal", axes: &[axes.token, axes.source], range: Range::unsigned(1), fraction_bits: 0 },
             causal_values,
         );
-        let exponential = exponential_table(&mut b, spec)?;
-        Ok(Self { b, spec, step, axes, base, adapters: BTreeMap::new(), causal, exponential, kinds: BTreeMap::new() })
+        let exponential = b.table("exponential", tables.exponential.clone());
+        Ok(Self { b, spec, tables, step, axes, base, adapters: BTreeMap::new(), causal, exponential, kinds: BTreeMap::new() })
     }
 }
 
 /// `exp(-x)` for score gaps up to 2^18 units.
-fn exponential_table(b: &mut Builder, spec: &Spec) -> Built<usize> {
-    let input_bits = spec.scale("score")?.fraction_bits as u32;
-    let output_bits = spec.scale("exponential")?.fraction_bits as u32;
+fn exponential_columns(spec: &Spec) -> Built<Vec<Vec<i64>>> {
+    let bits = |kind: &str| -> Built<u32> {
+        let bits = spec.scale(kind)?.fraction_bits;
+        Ok(u32::try_from(bits).ok().filter(|b| *b <= 30).ok_or_else(|| SpecError::new(kind, "fraction bits are not in 0..=30"))?)
+    };
     let rows = 1usize << 18;
     let inputs = (0..rows as i64).collect();
-    Ok(b.table("exponential", vec![inputs, crate::fixed::exp_table(rows, input_bits, output_bits)]))
+    Ok(vec![inputs, crate::fixed::exp_table(rows, bits("score")?, bits("exponential")?)])
 }
 
 fn declare_base(b: &mut Builder, spec: &Spec, a: &Axes) -> Built<Base> {
