@@ -22,14 +22,35 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let spec = Spec {
         version: 1,
         model: Model {
-            hidden: 128, layers: 4, heads: 4, kv_heads: 2, head_dim: 32, ffn: 384, vocab: 2048, tied: true,
-            qkv_bias: false, rms_norm_eps: d("1e-5"), rope_theta: d("10000"), base_fraction_bits: base, base_bits: 16, gain_bits: 14,
+            hidden: 128,
+            layers: 4,
+            heads: 4,
+            kv_heads: 2,
+            head_dim: 32,
+            ffn: 384,
+            vocab: 2048,
+            tied: true,
+            qkv_bias: false,
+            rms_norm_eps: d("1e-5"),
+            rope_theta: d("10000"),
+            base_fraction_bits: base,
+            base_bits: 16,
+            gain_bits: 14,
         },
         lora: Lora { r: 8, scaling_65536: 131_072, targets },
         training: Training {
-            optimizer: Optimizer::AdamW, learning_rate: d("1e-3"), schedule: Schedule::Linear, warmup_steps: 2,
-            weight_decay: d("0.01"), adam_beta1: d("0.9"), adam_beta2: d("0.999"), adam_epsilon: d("1e-8"),
-            max_grad_norm: d("1.0"), rows: 1, tokens, steps: 20,
+            optimizer: Optimizer::AdamW,
+            learning_rate: d("1e-3"),
+            schedule: Schedule::Linear,
+            warmup_steps: 2,
+            weight_decay: d("0.01"),
+            adam_beta1: d("0.9"),
+            adam_beta2: d("0.999"),
+            adam_epsilon: d("1e-8"),
+            max_grad_norm: d("1.0"),
+            rows: 1,
+            tokens,
+            steps: 20,
         },
         dataset_rows: 512,
         scales: Scales::starting(18),
@@ -40,14 +61,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let program = step::build(&spec, 3, &[7])?.program;
     println!("built in {:?}", start.elapsed());
     let layout = Layout::new(&program);
-    println!("tensors {} equations {} lookups {} steps {}", program.tensors.len(), program.equations.len(), program.lookups.len(), program.steps.len());
+    println!(
+        "tensors {} equations {} lookups {} steps {}",
+        program.tensors.len(),
+        program.equations.len(),
+        program.lookups.len(),
+        program.steps.len()
+    );
     println!("slots {:?}", layout.used);
     println!("largest bound {:?}", program.largest_bound.as_ref().map(|(b, n)| ((*b as f64).log2(), n)));
-    let mut by: Vec<(usize, String)> = (0..program.tensors.len()).filter_map(|i| {
-        let t = TensorId(i);
-        let slot = layout.slots[i].as_ref()?;
-        (program.tensor(t).place == Place::Witness).then(|| (slot.blocks.len() * layout::block_len(&program, t), program.tensor(t).name.clone()))
-    }).collect();
+    let mut by: Vec<(usize, String)> = (0..program.tensors.len())
+        .filter_map(|i| {
+            let t = TensorId(i);
+            let slot = layout.slots[i].as_ref()?;
+            (program.tensor(t).place == Place::Witness)
+                .then(|| (slot.blocks.len() * layout::block_len(&program, t), program.tensor(t).name.clone()))
+        })
+        .collect();
     by.sort_by_key(|x| std::cmp::Reverse(x.0));
     for (n, name) in by.iter().take(25) {
         println!("{n:9} {name}");

@@ -240,7 +240,10 @@ impl Builder {
         terms.push(Term { coefficient: -divisor, factors: vec![out.clone()] });
         if divisor == 1 {
             self.equation(name, axes, terms)?;
-            self.step(name, Operation::Rescale { axes: axes.to_vec(), accumulator, divisor, quotient: out, remainder: None });
+            self.step(
+                name,
+                Operation::Rescale { axes: axes.to_vec(), accumulator, divisor, quotient: out, remainder: None },
+            );
             return Ok(());
         }
         let bits = 64 - (divisor as u64 - 1).leading_zeros();
@@ -298,7 +301,10 @@ impl Builder {
         if make.range.bits + denominator_bits > 63 {
             return Err(ProgramError::Malformed {
                 operation: make.name.to_owned(),
-                reason: format!("a quotient of {} bits times a denominator of {denominator_bits} bits", make.range.bits),
+                reason: format!(
+                    "a quotient of {} bits times a denominator of {denominator_bits} bits",
+                    make.range.bits
+                ),
             });
         }
         let quotient = self.witness(make);
@@ -327,7 +333,14 @@ impl Builder {
         let [quotient_view, remainder, slack] = views;
         self.step(
             make.name,
-            Operation::Divide { axes: axes.to_vec(), numerator, denominator, quotient: quotient_view, remainder, slack },
+            Operation::Divide {
+                axes: axes.to_vec(),
+                numerator,
+                denominator,
+                quotient: quotient_view,
+                remainder,
+                slack,
+            },
         );
         Ok(quotient)
     }
@@ -358,10 +371,7 @@ impl Builder {
         ];
         self.equation(&format!("{}.below", make.name), axes, below)?;
         let [root_view, remainder, slack] = views;
-        self.step(
-            make.name,
-            Operation::SquareRoot { axes: axes.to_vec(), square, root: root_view, remainder, slack },
-        );
+        self.step(make.name, Operation::SquareRoot { axes: axes.to_vec(), square, root: root_view, remainder, slack });
         Ok(root)
     }
 
@@ -371,8 +381,7 @@ impl Builder {
         let bit_axis = self.axis(&format!("{name}.bit"), log);
         let mut bit_axes = axes.to_vec();
         bit_axes.push(bit_axis);
-        let bits =
-            self.witness_by_other(&Make { name, axes: &bit_axes, range: Range::unsigned(1), fraction_bits: 0 });
+        let bits = self.witness_by_other(&Make { name, axes: &bit_axes, range: Range::unsigned(1), fraction_bits: 0 });
         self.boolean(&format!("{name}.boolean"), bits)?;
         Ok(bits)
     }
@@ -387,7 +396,14 @@ impl Builder {
     }
 
     /// The virtual one-hot of bits: `flag * [bits encode index]` along `value_axis`.
-    pub fn one_hot(&mut self, name: &str, axes: &[AxisId], value_axis: AxisId, bits: TensorId, flag: Option<TensorId>) -> TensorId {
+    pub fn one_hot(
+        &mut self,
+        name: &str,
+        axes: &[AxisId],
+        value_axis: AxisId,
+        bits: TensorId,
+        flag: Option<TensorId>,
+    ) -> TensorId {
         let mut all = axes.to_vec();
         all.push(value_axis);
         let tensor = self.witness_by_other(&Make { name, axes: &all, range: Range::unsigned(1), fraction_bits: 0 });
@@ -514,11 +530,17 @@ impl Builder {
     }
 
     /// New tensors with `value = high * base + low`, `0 <= low < base`, base a power of two.
-    pub fn split(&mut self, name: &str, axes: &[AxisId], value: Expression, base_bits: u32, high_range: Range) -> Built<(TensorId, TensorId)> {
+    pub fn split(
+        &mut self,
+        name: &str,
+        axes: &[AxisId],
+        value: Expression,
+        base_bits: u32,
+        high_range: Range,
+    ) -> Built<(TensorId, TensorId)> {
         let (high_name, low_name) = (format!("{name}.high"), format!("{name}.low"));
         let high = self.witness(&Make { name: &high_name, axes, range: high_range, fraction_bits: 0 });
-        let low =
-            self.witness(&Make { name: &low_name, axes, range: Range::unsigned(base_bits), fraction_bits: 0 });
+        let low = self.witness(&Make { name: &low_name, axes, range: Range::unsigned(base_bits), fraction_bits: 0 });
         let base = 1i64 << base_bits;
         let (high_view, low_view) = (self.on(high).view, self.on(low).view);
         let mut terms = value.clone();
@@ -572,8 +594,7 @@ impl Builder {
         let columns = views.iter().map(|v| vec![Term { coefficient: 1, factors: vec![v.clone()] }]).collect();
         self.lookup(&format!("{name}.row"), TableId::Table(table), axes, columns, None);
         let slack_name = format!("{name}.slack");
-        let slack =
-            self.witness(&Make { name: &slack_name, axes, range: Range::unsigned(62), fraction_bits: 0 });
+        let slack = self.witness(&Make { name: &slack_name, axes, range: Range::unsigned(62), fraction_bits: 0 });
         let slack_view = self.on(slack).view;
         let mut terms = value.clone();
         terms.push(Term { coefficient: 1, factors: vec![slack_view.clone()] });

@@ -88,7 +88,10 @@ pub fn step_constants(training: &Training, step: u64, root_bits: u32) -> Result<
     if epsilon < 1 {
         return Err(SpecError::new(
             "adam_epsilon",
-            format!("{} is below one unit (2^-{root_bits}) of the root of the second moment; use a larger one", training.adam_epsilon.0),
+            format!(
+                "{} is below one unit (2^-{root_bits}) of the root of the second moment; use a larger one",
+                training.adam_epsilon.0
+            ),
         ));
     }
     Ok(StepConstants { update_factor: fixed::round_to(factor, UPDATE_FACTOR_BITS), epsilon, decay_factor })

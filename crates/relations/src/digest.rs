@@ -14,7 +14,10 @@ pub fn program_digest(program: &Program) -> [u8; 32] {
     text("range bits", format!("{}", program.range_bits));
     text("axes", format!("{:?}", program.axes));
     for tensor in &program.tensors {
-        text("tensor", format!("{:?}", (&tensor.name, &tensor.axes, tensor.place, tensor.range, tensor.range_by_other)));
+        text(
+            "tensor",
+            format!("{:?}", (&tensor.name, &tensor.axes, tensor.place, tensor.range, tensor.range_by_other)),
+        );
     }
     text("one-hots", format!("{:?}", program.one_hots));
     text("equations", format!("{:?}", program.equations));

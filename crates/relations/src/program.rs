@@ -223,23 +223,48 @@ pub enum Function {
     SiluDerivative,
 }
 
-/// How the executor computes tensors. `out` views index the tensors written.
+/// How the executor computes tensors. Views index the tensors read and written; each variant's text names its fields.
+#[allow(missing_docs)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
     /// `quotient = floor((accumulator + divisor/2) / divisor)`, remainder kept: `0 <= remainder < divisor`.
     /// `divisor` is even or 1; 1 copies (no remainder).
     Rescale { axes: Vec<AxisId>, accumulator: Expression, divisor: i64, quotient: View, remainder: Option<View> },
     /// `quotient = floor(numerator / denominator)`, `remainder = numerator - quotient*denominator`, `slack = denominator - 1 - remainder`.
-    Divide { axes: Vec<AxisId>, numerator: Expression, denominator: Expression, quotient: View, remainder: View, slack: View },
+    Divide {
+        axes: Vec<AxisId>,
+        numerator: Expression,
+        denominator: Expression,
+        quotient: View,
+        remainder: View,
+        slack: View,
+    },
     /// `root = floor(sqrt(square))`, `remainder = square - root^2`, `slack = 2*root - remainder`.
     SquareRoot { axes: Vec<AxisId>, square: Expression, root: View, remainder: View, slack: View },
     /// Greatest over the last axis of `values` (where `mask` is 1, if given); `bits` is the least index that attains it.
     Maximum { axes: Vec<AxisId>, over: AxisId, values: View, mask: Option<View>, maximum: View, bits: View },
     /// `out[k] = table.columns[1 + k]` at the row whose column 0 equals `input`. Positions masked out get 0.
-    Look { axes: Vec<AxisId>, table: usize, input: Expression, mask: Option<View>, out: Vec<View>, functions: Vec<Function>, input_fraction_bits: i32, output_fraction_bits: i32 },
+    Look {
+        axes: Vec<AxisId>,
+        table: usize,
+        input: Expression,
+        mask: Option<View>,
+        out: Vec<View>,
+        functions: Vec<Function>,
+        input_fraction_bits: i32,
+        output_fraction_bits: i32,
+    },
     /// The power `2^e` with the greatest `e` such that `value * 4^e <= limit` (row of a table): `power = 2^e`,
     /// `square = 4^e`, `ceiling = floor(limit / 4^e)`, `slack = ceiling - value`.
-    Normalise { axes: Vec<AxisId>, value: Expression, table: usize, power: View, square: View, ceiling: View, slack: View },
+    Normalise {
+        axes: Vec<AxisId>,
+        value: Expression,
+        table: usize,
+        power: View,
+        square: View,
+        ceiling: View,
+        slack: View,
+    },
     /// `bits[..., j]` = bit j of `value`.
     Bits { axes: Vec<AxisId>, value: View, bits: View },
     /// `out = [value >= 0]` and `magnitude = value` if so, else `-1 - value`.
@@ -288,9 +313,13 @@ pub struct Program {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProgramError {
     /// An equation could hold modulo p without holding over the integers.
-    #[error("{operation}: the values that its range checks admit reach {bound}, which is not below the field order; use narrower widths or a smaller scale")]
+    #[allow(missing_docs)]
+    #[error(
+        "{operation}: the values that its range checks admit reach {bound}, which is not below the field order; use narrower widths or a smaller scale"
+    )]
     Wraps { operation: String, bound: u128 },
     /// A declaration is inconsistent.
+    #[allow(missing_docs)]
     #[error("{operation}: {reason}")]
     Malformed { operation: String, reason: String },
 }

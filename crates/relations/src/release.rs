@@ -4,7 +4,7 @@
 //! in the committed last state and copy is public: the integers that the file encodes.
 
 use crate::builder::{Builder, Make};
-use crate::program::{Place, Program, Range, Term, TensorId};
+use crate::program::{Place, Program, Range, TensorId, Term};
 use crate::spec::Spec;
 use crate::step::{StepError, StepProgram};
 
@@ -30,9 +30,10 @@ pub fn round_master(master: i64, shift: u32) -> i64 {
 pub fn copy_shift(spec: &Spec, name: &str) -> Result<u32, StepError> {
     let kind = if name.ends_with(".a") { "a" } else { "b" };
     let shift = spec.scale("master")?.fraction_bits - spec.scale(kind)?.fraction_bits;
-    u32::try_from(shift).ok().filter(|s| (1..32).contains(s)).ok_or_else(|| {
-        crate::spec::SpecError::new(kind, "is not coarser than the master").into()
-    })
+    u32::try_from(shift)
+        .ok()
+        .filter(|s| (1..32).contains(s))
+        .ok_or_else(|| crate::spec::SpecError::new(kind, "is not coarser than the master").into())
 }
 
 /// The release of these copies: one vector per matrix, in the order of [`matrices`]; `step` is any step's program.
@@ -57,8 +58,7 @@ pub fn build(spec: &Spec, step: &StepProgram, copies: &[Vec<i64>]) -> Result<Rel
         })?;
         let kind = step.program.tensor(matrix.copy);
         let name = format!("{}.released", matrix.name);
-        let make =
-            Make { name: &name, axes: &matrix.axes, range: kind.range, fraction_bits: kind.fraction_bits };
+        let make = Make { name: &name, axes: &matrix.axes, range: kind.range, fraction_bits: kind.fraction_bits };
         if copy.iter().any(|&x| !kind.range.contains(x)) {
             return Err(crate::spec::SpecError::new(&matrix.name, "a released entry is out of range").into());
         }

@@ -32,7 +32,12 @@ pub enum Rule {
     /// Fixed: derived from other scales or from a table.
     Fixed,
     /// The largest fraction bits, at most the cap, that leave this head-room (a factor) over the greatest value seen.
-    HeadRoom { factor: u32, cap: i32 },
+    HeadRoom {
+        /// How many times the greatest value seen must fit.
+        factor: u32,
+        /// Greatest fraction bits.
+        cap: i32,
+    },
 }
 
 /// One row of the table of kinds.

@@ -94,8 +94,7 @@ pub enum Target {
 
 impl Target {
     /// All targets in canonical order.
-    pub const ALL: [Self; 7] =
-        [Self::Query, Self::Key, Self::Value, Self::Output, Self::Gate, Self::Up, Self::Down];
+    pub const ALL: [Self; 7] = [Self::Query, Self::Key, Self::Value, Self::Output, Self::Gate, Self::Up, Self::Down];
     /// PEFT's name of the module.
     pub const fn module(self) -> &'static str {
         match self {
@@ -237,7 +236,11 @@ impl Spec {
     }
     /// Fraction bits of a base tensor.
     pub fn base_fraction_bits(&self, name: &str) -> Result<i32, SpecError> {
-        self.model.base_fraction_bits.get(name).copied().ok_or_else(|| SpecError::new(name, "this base tensor has no scale"))
+        self.model
+            .base_fraction_bits
+            .get(name)
+            .copied()
+            .ok_or_else(|| SpecError::new(name, "this base tensor has no scale"))
     }
     /// BLAKE3 of the canonical bytes of the record: compact JSON, fields in declaration order, maps sorted.
     pub fn digest(&self) -> [u8; 32] {

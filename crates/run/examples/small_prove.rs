@@ -74,7 +74,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for _ in 0..std::env::var("REPEAT").ok().and_then(|r| r.parse().ok()).unwrap_or(0) {
             check_step(prover.context(), step, &bytes);
         }
-        println!("step {step}: proved {proved:?}, {} bytes, {} base claims, verified {} in {:?}", bytes.len(), proof.base_claims.len(), checked.is_some(), t.elapsed());
+        println!(
+            "step {step}: proved {proved:?}, {} bytes, {} base claims, verified {} in {:?}",
+            bytes.len(),
+            proof.base_claims.len(),
+            checked.is_some(),
+            t.elapsed()
+        );
         if step == 2 {
             let t = Instant::now();
             let program = prover.context().program(step)?.program;
@@ -84,7 +90,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let plan = veritune_argument::Plan::new(&program, &layout)?;
             let planned = t.elapsed();
             let counts = veritune_argument::count(&program, &layout, &plan)?;
-            println!("program {built:?} layout {laid_out:?} plan {planned:?} count {:?}; {} scalars", t.elapsed(), counts.num_scalars());
+            println!(
+                "program {built:?} layout {laid_out:?} plan {planned:?} count {:?}; {} scalars",
+                t.elapsed(),
+                counts.num_scalars()
+            );
         }
         claims.push(checked.ok_or("refused")?);
     }

@@ -8,11 +8,9 @@ use crate::inputs::Inputs;
 use crate::prove::{Prover, check_step, step_file};
 use crate::store::{Store, read, write_whole};
 use std::path::Path;
-use veritune_envelope::statement::{
-    ClaimsSchema, ClaimsV1, PlanV1, ProofFile, ProofKind, Statement, Subject, Tool,
-};
-use veritune_envelope::{Digest, Refusal, adapter_file, canonical_json};
 use veritune_commit::Root;
+use veritune_envelope::statement::{ClaimsSchema, ClaimsV1, PlanV1, ProofFile, ProofKind, Statement, Subject, Tool};
+use veritune_envelope::{Digest, Refusal, adapter_file, canonical_json};
 use veritune_verifier::statement::Run;
 use veritune_verifier::{adapter, certificate as verified, ledger, seed};
 
@@ -37,7 +35,8 @@ fn sha256(bytes: &[u8]) -> Digest {
 pub fn run_of(plan: &PlanV1, plan_bytes: &[u8], seed_bytes: &[u8]) -> Result<Run, RunError> {
     let digest = sha256(plan_bytes);
     let (seed, _) = seed::check(seed_bytes, plan, digest.as_bytes()).map_err(refused)?;
-    let spec = serde_json::from_slice(&plan.spec.to_canonical()).map_err(|e| RunError::Settings(format!("plan.spec: {e}")))?;
+    let spec =
+        serde_json::from_slice(&plan.spec.to_canonical()).map_err(|e| RunError::Settings(format!("plan.spec: {e}")))?;
     Ok(Run {
         spec,
         plan_digest: *digest.as_bytes(),
@@ -77,7 +76,8 @@ pub fn prove_run(
                 prover.prove_step(step)?;
                 let bytes = read(&store.path(&step_file(step)))?;
                 // The verifier has the last word before anything is published.
-                check_step(prover.context(), step, &bytes).ok_or_else(|| RunError::Commit(format!("our own proof of step {step} does not verify")))?
+                check_step(prover.context(), step, &bytes)
+                    .ok_or_else(|| RunError::Commit(format!("our own proof of step {step} does not verify")))?
             }
         };
         let bytes = read(&store.path(&step_file(step)))?;
@@ -130,10 +130,7 @@ pub fn prove_run(
         ledger: ledger::to_certificate(&ledger),
         created_by: Tool { name: "veritune".into(), version: env!("CARGO_PKG_VERSION").into() },
     };
-    let subject = vec![
-        Subject::of("adapter_model.safetensors", &file),
-        Subject::of("adapter_config.json", &config),
-    ];
+    let subject = vec![Subject::of("adapter_model.safetensors", &file), Subject::of("adapter_config.json", &config)];
     let statement = Statement { subject, predicate }.to_bytes().map_err(refused)?;
     write_whole(&store.path("certificate/plan.json"), &plan_bytes, false)?;
     write_whole(&store.path("certificate/seed.json"), seed_bytes, false)?;

@@ -44,15 +44,15 @@ impl Inputs {
                 return Err(RunError::Rows(format!("{}: token {token} is not in 0..{vocab}", place(i))));
             }
             if target != NO_LABEL && !(0..vocab).contains(&target) {
-                return Err(RunError::Rows(format!("{}: target {target} is not in 0..{vocab} or {NO_LABEL}", place(i))));
+                return Err(RunError::Rows(format!(
+                    "{}: target {target} is not in 0..{vocab} or {NO_LABEL}",
+                    place(i)
+                )));
             }
         }
         values.insert("data.tokens".into(), Arc::new(tokens.to_vec()));
         values.insert("data.targets".into(), Arc::new(targets.iter().map(|&t| t.max(0)).collect()));
-        values.insert(
-            "data.supervised".into(),
-            Arc::new(targets.iter().map(|&t| i64::from(t != NO_LABEL)).collect()),
-        );
+        values.insert("data.supervised".into(), Arc::new(targets.iter().map(|&t| i64::from(t != NO_LABEL)).collect()));
         Ok(Self { values })
     }
 

@@ -50,11 +50,10 @@ fn prove_program(
     let mut witness = commit(profile, witness_shape, vector, randomness).map_err(commit_error)?;
     absorb_witness(transcript, &witness.root());
     let used = layout.used[0];
-    let argument = prove_argument(program, &layout, &witness.vector()[..used], tensors, transcript).map_err(commit_error)?;
-    let placed: Vec<_> = known
-        .iter()
-        .map(|(place, vector)| (*place, veritune_verifier::proof::Source::Known(vector)))
-        .collect();
+    let argument =
+        prove_argument(program, &layout, &witness.vector()[..used], tensors, transcript).map_err(commit_error)?;
+    let placed: Vec<_> =
+        known.iter().map(|(place, vector)| (*place, veritune_verifier::proof::Source::Known(vector))).collect();
     let joint = Joint { parts: argument.parts, target: argument.target };
     let target = opening_target(&joint, &placed);
     let mut weights = argument.weights;
@@ -93,7 +92,14 @@ fn state_name(step: u64) -> String {
 
 impl<'a> Prover<'a> {
     /// A prover of the run; `salt` is the secret that the dataset was committed with.
-    pub fn new(run: &'a Run, profile: &'a Profile, inputs: &'a Inputs, store: &'a Store, salt: [u8; 32], threads: usize) -> Result<Self, RunError> {
+    pub fn new(
+        run: &'a Run,
+        profile: &'a Profile,
+        inputs: &'a Inputs,
+        store: &'a Store,
+        salt: [u8; 32],
+        threads: usize,
+    ) -> Result<Self, RunError> {
         let context = Context::new(run)?;
         let layout = Layout::new(&context.first.program);
         let committer = Committer { run, profile, shapes: context.shapes, secret: store.secret()? };
@@ -104,7 +110,13 @@ impl<'a> Prover<'a> {
         Ok(Self { context, committer, inputs, store, layout, dataset, threads })
     }
 
-    fn tree(&self, executed: &Executed, step: u64, state: &State, openings: &BTreeMap<String, u32>) -> Result<CommittedTree, RunError> {
+    fn tree(
+        &self,
+        executed: &Executed,
+        step: u64,
+        state: &State,
+        openings: &BTreeMap<String, u32>,
+    ) -> Result<CommittedTree, RunError> {
         let mut tree = self.committer.state(&executed.built, &self.layout, step, state)?;
         tree.set_spent(openings.get(&state_name(step)).copied().unwrap_or(0));
         Ok(tree)
@@ -170,7 +182,8 @@ impl<'a> Prover<'a> {
         let (joint, mut transcript) = settlement::combine(run, steps);
         let mut weights = dense_weights(&self.layout, &joint.parts);
         let weights = vec![std::mem::take(&mut weights[veritune_argument::BASE_PLACE])];
-        let bytes = open(&self.context.profile, &mut [&mut base], weights, joint.target, &mut transcript).map_err(commit_error)?;
+        let bytes = open(&self.context.profile, &mut [&mut base], weights, joint.target, &mut transcript)
+            .map_err(commit_error)?;
         write_whole(&self.store.path("certificate/proofs/settlement.bin"), &bytes, false)?;
         Ok(bytes)
     }
@@ -213,7 +226,8 @@ impl<'a> Prover<'a> {
         let shape = run.release_shape(&self.context.profile, &layout)?;
         let mut transcript = run.release_transcript(&tree.root(), file_digest);
         let mut trees = [(STATE_BEFORE, &mut tree)];
-        let proof = prove_program(&built.program, &self.context.profile, shape, &tensors, &mut trees, &[], &mut transcript)?;
+        let proof =
+            prove_program(&built.program, &self.context.profile, shape, &tensors, &mut trees, &[], &mut transcript)?;
         self.store.spend(&[state_name(last)])?;
         write_whole(&self.store.path("certificate/proofs/release.bin"), &proof.bytes, false)?;
         Ok(proof.bytes)

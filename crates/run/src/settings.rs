@@ -162,7 +162,11 @@ fn log_rows(spec: &Spec) -> Result<u32, RunError> {
     let by_openings = (2 * openings).next_power_of_two().ilog2();
     let log_rows = by_size.max(by_openings).max(12);
     if log_rows > 20 {
-        return Err(SpecError::new("training.steps", "the dataset would be opened more often than one commitment allows; prove in several runs").into());
+        return Err(SpecError::new(
+            "training.steps",
+            "the dataset would be opened more often than one commitment allows; prove in several runs",
+        )
+        .into());
     }
     Ok(log_rows)
 }

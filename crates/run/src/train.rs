@@ -28,7 +28,13 @@ pub struct Executed {
 }
 
 /// Executes a step's program from the state before it.
-pub fn execute(built: StepProgram, inputs: &Inputs, step: u64, state: &State, threads: usize) -> Result<Executed, RunError> {
+pub fn execute(
+    built: StepProgram,
+    inputs: &Inputs,
+    step: u64,
+    state: &State,
+    threads: usize,
+) -> Result<Executed, RunError> {
     let failed = |source| RunError::Execute { step, source: Box::new(source) };
     let tensors = {
         let mut executor = Executor::<i64>::new(&built.program).map_err(failed)?;
@@ -92,23 +98,38 @@ impl Committer<'_> {
     }
 
     /// The tree of the state after `step`, which is at least 1: the first state is public and has no tree.
-    pub fn state(&self, built: &StepProgram, layout: &Layout, step: u64, state: &State) -> Result<CommittedTree, RunError> {
+    pub fn state(
+        &self,
+        built: &StepProgram,
+        layout: &Layout,
+        step: u64,
+        state: &State,
+    ) -> Result<CommittedTree, RunError> {
         let vector = place_vector(&built.program, layout, Place::StateBefore, |name| state.get(name));
         let seed = self.derived("state tree", step);
-        commit(self.profile, self.shapes.state, vector, Randomness::from_seed(seed)).map_err(|e| RunError::Commit(e.to_string()))
+        commit(self.profile, self.shapes.state, vector, Randomness::from_seed(seed))
+            .map_err(|e| RunError::Commit(e.to_string()))
     }
 
     /// The tree of the dataset.
-    pub fn dataset(&self, built: &StepProgram, layout: &Layout, inputs: &Inputs, secret: [u8; 32]) -> Result<CommittedTree, RunError> {
+    pub fn dataset(
+        &self,
+        built: &StepProgram,
+        layout: &Layout,
+        inputs: &Inputs,
+        secret: [u8; 32],
+    ) -> Result<CommittedTree, RunError> {
         let vector = place_vector(&built.program, layout, Place::Dataset, |name| inputs.get(name));
-        commit(self.profile, self.shapes.dataset, vector, Randomness::from_seed(secret)).map_err(|e| RunError::Commit(e.to_string()))
+        commit(self.profile, self.shapes.dataset, vector, Randomness::from_seed(secret))
+            .map_err(|e| RunError::Commit(e.to_string()))
     }
 
     /// The tree of the base.
     pub fn base(&self, built: &StepProgram, layout: &Layout, inputs: &Inputs) -> Result<CommittedTree, RunError> {
         let vector = place_vector(&built.program, layout, Place::Base, |name| inputs.get(name));
         let seed = veritune_verifier::statement::BASE_TREE_SEED;
-        commit(self.profile, self.shapes.base, vector, Randomness::from_seed(seed)).map_err(|e| RunError::Commit(e.to_string()))
+        commit(self.profile, self.shapes.base, vector, Randomness::from_seed(seed))
+            .map_err(|e| RunError::Commit(e.to_string()))
     }
 }
 
@@ -116,13 +137,9 @@ impl Committer<'_> {
 pub fn display_loss(executed: &Executed) -> f64 {
     let program = &executed.built.program;
     let get = |name: &str| program.find(name).map(|id| (executed.tensors.get(id), program.tensor(id).fraction_bits));
-    let (Some((logits, logit_bits)), Some((maxima, _)), Some((sums, sum_bits)), Some((bits, _)), Some((labelled, _))) = (
-        get("logit"),
-        get("logit.maximum"),
-        get("vocabulary.sum"),
-        get("batch.target_bits"),
-        get("batch.supervised"),
-    ) else {
+    let (Some((logits, logit_bits)), Some((maxima, _)), Some((sums, sum_bits)), Some((bits, _)), Some((labelled, _))) =
+        (get("logit"), get("logit.maximum"), get("vocabulary.sum"), get("batch.target_bits"), get("batch.supervised"))
+    else {
         return f64::NAN;
     };
     let vocab = logits.len() / maxima.len();
@@ -149,14 +166,16 @@ pub fn train(
     let tables = Tables::new(&run.spec)?;
     let first = run.program_with(&tables, 1)?;
     let layout = Layout::new(&first.program);
-    let committer = Committer { run, profile: &profile, shapes: run.shapes(&profile, &layout)?, secret: store.secret()? };
+    let committer =
+        Committer { run, profile: &profile, shapes: run.shapes(&profile, &layout)?, secret: store.secret()? };
     let ids = tensors_of(&first.program, Place::StateBefore);
     let lens: Vec<usize> = ids.iter().map(|&id| first.program.shape(id).iter().product()).collect();
     let names: Vec<String> = ids.iter().map(|&id| first.program.tensor(id).name.clone()).collect();
     let save = |step: u64, state: &State| -> Result<(), RunError> {
         let values: Vec<&[i64]> = names.iter().filter_map(|n| state.get(n).map(|v| v.as_slice())).collect();
         store.save_state(step, &values)?;
-        let root = if step == 0 { run.first_state_digest() } else { committer.state(&first, &layout, step, state)?.root().0 };
+        let root =
+            if step == 0 { run.first_state_digest() } else { committer.state(&first, &layout, step, state)?.root().0 };
         store.save_root(step, &root)
     };
     let (mut done, mut state) = match store.last_step() {

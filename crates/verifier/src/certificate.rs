@@ -51,8 +51,16 @@ pub const NOT_CLAIMED_RECORDED_BEACON: &str =
 pub fn claims(steps: u64) -> Vec<Claim> {
     let claim = |kind: &str, detail: String| Claim { kind: kind.to_owned(), word: Word::ProofNotHiding, detail };
     vec![
-        claim("training", format!("all {steps} optimiser steps of the plan were executed exactly, each from the state that the one before left, the first from the public initial adapter")),
-        claim("data", "every step trained on the rows of the committed dataset that the public sampler names".to_owned()),
+        claim(
+            "training",
+            format!(
+                "all {steps} optimiser steps of the plan were executed exactly, each from the state that the one before left, the first from the public initial adapter"
+            ),
+        ),
+        claim(
+            "data",
+            "every step trained on the rows of the committed dataset that the public sampler names".to_owned(),
+        ),
         claim("base", "every step read the weights of the committed base model".to_owned()),
         claim("adapter-file", "the adapter file holds exactly the rounded weights of the last state".to_owned()),
     ]
@@ -182,7 +190,8 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
     }
 
     // 4
-    let spec_refused = |reason: &dyn std::fmt::Display| Refusal::new(SPEC_REFUSED, "plan.spec", "a spec within its ranges", reason);
+    let spec_refused =
+        |reason: &dyn std::fmt::Display| Refusal::new(SPEC_REFUSED, "plan.spec", "a spec within its ranges", reason);
     let spec: Spec = serde_json::from_slice(&plan.spec.to_canonical()).map_err(|e| spec_refused(&e))?;
     if spec.training.steps != plan.num_steps {
         return Err(spec_refused(&"another number of steps than the plan"));
@@ -200,7 +209,12 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
     let context = Context::new(&run).map_err(|e| spec_refused(&e))?;
     let first = &context.first;
     if Digest::from_bytes(program_digest(&first.program)) != plan.program_digest {
-        return Err(Refusal::new(SPEC_REFUSED, "plan.programDigest", "the program that this version builds", "another"));
+        return Err(Refusal::new(
+            SPEC_REFUSED,
+            "plan.programDigest",
+            "the program that this version builds",
+            "another",
+        ));
     }
 
     // 6, 7
@@ -272,7 +286,9 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
         return Err(Refusal::new(CLAIMS_DISAGREE, "predicate.claims", "the claims that the proofs show", "others"));
     }
     let ledger = run_ledger(&context).map_err(|e| spec_refused(&e))?;
-    let too_weak = |reason: &dyn std::fmt::Display| Refusal::new(LEDGER_DISAGREES, "predicate.ledger", "the recomputed ledger, at least 128 bits", reason);
+    let too_weak = |reason: &dyn std::fmt::Display| {
+        Refusal::new(LEDGER_DISAGREES, "predicate.ledger", "the recomputed ledger, at least 128 bits", reason)
+    };
     ledger.require(TARGET_BITS).map_err(|e| too_weak(&e))?;
     let proofs = plan.num_steps.saturating_add(2);
     if proofs > ledger.max_proofs() {
@@ -304,7 +320,8 @@ pub fn not_claimed(beacon_notice: &str) -> Vec<String> {
 }
 
 fn split_root<'a>(bytes: &'a [u8], location: &str) -> Result<(Root, &'a [u8]), Refusal> {
-    let truncated = || Refusal::new(STEP_REFUSED, location, "two state roots and a proof", format_args!("{} bytes", bytes.len()));
+    let truncated =
+        || Refusal::new(STEP_REFUSED, location, "two state roots and a proof", format_args!("{} bytes", bytes.len()));
     let (root, rest) = bytes.split_first_chunk::<32>().ok_or_else(truncated)?;
     Ok((Root(*root), rest))
 }

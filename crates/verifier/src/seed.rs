@@ -15,7 +15,9 @@ const MAX_SEED_BYTES: usize = 1 << 16;
 
 /// The seed in `seed.json`'s bytes and what it does not show, after following it from the plan.
 pub fn check(bytes: &[u8], plan: &PlanV1, plan_digest: &[u8; 32]) -> Result<([u8; 32], &'static str), Refusal> {
-    let refuse = |field: &str, expected: &str| Refusal::new(SEED_REFUSED, format_args!("seed.json {field}"), expected, "another");
+    let refuse = |field: &str, expected: &str| {
+        Refusal::new(SEED_REFUSED, format_args!("seed.json {field}"), expected, "another")
+    };
     let value = canonical_json::parse_canonical(bytes, MAX_SEED_BYTES)?;
     let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
     let expect = |name: &str, expected: &str| {
@@ -38,7 +40,8 @@ pub fn check(bytes: &[u8], plan: &PlanV1, plan_digest: &[u8; 32]) -> Result<([u8
         }
         Some("drand-quicknet") => {
             let signature = text(beacon, "signature").and_then(|s| unhex(&s));
-            let signature = signature.filter(|s| s.len() == 48).ok_or_else(|| refuse("beacon.signature", "48 bytes of hex"))?;
+            let signature =
+                signature.filter(|s| s.len() == 48).ok_or_else(|| refuse("beacon.signature", "48 bytes of hex"))?;
             (Sha256::digest(signature).into(), NOT_CLAIMED_RECORDED_BEACON)
         }
         _ => return Err(refuse("beacon.source", "demo or drand-quicknet")),

@@ -32,7 +32,9 @@ pub enum StatementError {
     #[error(transparent)]
     Shape(#[from] ShapeError),
     /// A vector is too large for any shape.
-    #[error("{vector}: {slots} slots do not fit in 2^{MAX_LOG_COLUMNS} columns of 2^{log_rows} rows with {budget} openings")]
+    #[error(
+        "{vector}: {slots} slots do not fit in 2^{MAX_LOG_COLUMNS} columns of 2^{log_rows} rows with {budget} openings"
+    )]
     TooLarge {
         /// Which vector.
         vector: &'static str,

@@ -81,7 +81,13 @@ impl<'a> Context<'a> {
     }
 
     /// Checks the proof of `step` and returns its claims on the base.
-    pub fn verify_step(&self, step: u64, before: Root, after: Root, bytes: &[u8]) -> Result<Vec<BaseClaim>, StepRefused> {
+    pub fn verify_step(
+        &self,
+        step: u64,
+        before: Root,
+        after: Root,
+        bytes: &[u8],
+    ) -> Result<Vec<BaseClaim>, StepRefused> {
         let program = self.program(step)?.program;
         let layout = Layout::new(&program);
         let mut transcript = self.run.step_transcript(step, &before, &after);

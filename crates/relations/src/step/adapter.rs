@@ -86,8 +86,7 @@ impl StepBuilder<'_> {
             for (part, kind) in STATE {
                 let scale = self.spec.scale(kind)?;
                 let full = format!("state_{when}.{name}.{part}");
-                let make =
-                    Make { name: &full, axes: &axes, range: scale.range(), fraction_bits: scale.fraction_bits };
+                let make = Make { name: &full, axes: &axes, range: scale.range(), fraction_bits: scale.fraction_bits };
                 ids.push(self.b.tensor(place, &make));
             }
             Ok([ids[0], ids[1], ids[2]])
@@ -136,19 +135,13 @@ impl StepBuilder<'_> {
         let module = target.module();
         let Some(inner) = adapter.inner else { return Ok(Sum::zero()) };
         let sum = self.scaled(&[gradient, &self.on(adapter.b.copy)]);
-        let back = self.rescale(
-            &format!("{module}.back"),
-            &[a.layer, a.row, a.token, a.rank],
-            "grad.adapter",
-            sum,
-        )?;
+        let back = self.rescale(&format!("{module}.back"), &[a.layer, a.row, a.token, a.rank], "grad.adapter", sum)?;
         let sum = self.scaled(&[gradient, &self.on(inner)]);
         let grad_b = self.rescale(&format!("grad.{module}.b"), &adapter.b.axes, "grad.b", sum)?;
         let back_operand = self.on(back);
         let mut factors = vec![&back_operand];
         factors.extend_from_slice(input);
-        let grad_a =
-            self.rescale(&format!("grad.{module}.a"), &adapter.a.axes, "grad.a", Sum::product(1, &factors))?;
+        let grad_a = self.rescale(&format!("grad.{module}.a"), &adapter.a.axes, "grad.a", Sum::product(1, &factors))?;
         if let Some(adapter) = self.adapters.get_mut(&target) {
             adapter.a.gradient = Some(grad_a);
             adapter.b.gradient = Some(grad_b);
@@ -160,4 +153,3 @@ impl StepBuilder<'_> {
         Ok(Sum::product(1, &factors))
     }
 }
-

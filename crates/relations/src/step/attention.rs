@@ -36,7 +36,7 @@ impl StepBuilder<'_> {
         } else {
             // round(2^16 / sqrt(d)) = round(sqrt(2^32 / d))
             let doubled = ((1u128 << 34) / d).isqrt();
-            (((doubled + 1) / 2) as i64, 16)
+            (doubled.div_ceil(2) as i64, 16)
         }
     }
 
@@ -56,7 +56,14 @@ impl StepBuilder<'_> {
     }
 
     /// A rotated head tensor: `out[half] = sum over half_in of rotation[half, half_in] in[half_in]`, or the reverse.
-    fn rotate(&mut self, name: &str, kind: &'static str, input: TensorId, rotation: TensorId, reverse: bool) -> Built<TensorId> {
+    fn rotate(
+        &mut self,
+        name: &str,
+        kind: &'static str,
+        input: TensorId,
+        rotation: TensorId,
+        reverse: bool,
+    ) -> Built<TensorId> {
         let a = self.axes;
         let axes = self.b.program.tensor(input).axes.clone();
         let input = self.b.with(input, &[(a.half, Index::Axis(a.half_in))]);
@@ -112,8 +119,7 @@ impl StepBuilder<'_> {
         let score = self.rescale("score", &score_axes, "score", sum)?;
         let score_view = self.on(score).view;
         let make = self.make("score.maximum", &score_outer, "score")?;
-        let maximum =
-            self.b.maximum(&make, &score_outer, a.source, score, score_view, Some(self.causal))?;
+        let maximum = self.b.maximum(&make, &score_outer, a.source, score, score_view, Some(self.causal))?;
         let gap = Sum::product(1, &[&self.on(maximum)]).plus(Sum::product(-1, &[&self.on(score)]));
         let mask = self.on(self.causal).view;
         let make = self.make("exponential", &score_axes, "exponential")?;
@@ -135,15 +141,18 @@ impl StepBuilder<'_> {
         let output = self.rescale("attention", &output_axes, "attention", sum)?;
         let o = self.on(output);
         let adapter = self.adapter_forward(Target::Output, &[&o])?;
-        let sum = Sum::product(1, &[&o, &self.on(self.base.output)])
-            .plus(Sum::product(1, &[&x]))
-            .plus(adapter);
+        let sum = Sum::product(1, &[&o, &self.on(self.base.output)]).plus(Sum::product(1, &[&x])).plus(adapter);
         let middle = self.rescale("middle", &[a.layer, a.row, a.token, a.hidden], "residual", sum)?;
         Ok(Attention { normed, query, key, value, probability, output, rotation, middle })
     }
 
     /// The gradients of every layer's attention block; `middle` is the gradient of the residual after attention.
-    pub(super) fn attention_backward(&mut self, gradient: TensorId, middle: TensorId, forward: &Attention) -> Built<()> {
+    pub(super) fn attention_backward(
+        &mut self,
+        gradient: TensorId,
+        middle: TensorId,
+        forward: &Attention,
+    ) -> Built<()> {
         let a = self.axes;
         let outer = [a.layer, a.row, a.token];
         let dh = self.on(middle);
@@ -211,4 +220,3 @@ impl StepBuilder<'_> {
         Ok(self.b.tensor(Place::Witness, &make))
     }
 }
-

@@ -8,7 +8,7 @@
 use super::input::Batch;
 use super::{Built, StepBuilder};
 use crate::builder::{Make, Sum};
-use crate::program::{AxisId, Range, Term, TensorId, View};
+use crate::program::{AxisId, Range, TensorId, Term, View};
 use crate::spec::SpecError;
 
 /// Width of the greatest norm, in bits.
@@ -45,7 +45,7 @@ impl StepBuilder<'_> {
             return Err(SpecError::new("grad.b", "must have the scale of grad.a: one norm covers both").into());
         }
         let limit = self.spec.training.max_grad_norm.to_fixed((clip_bits + gradient_bits) as u32)?;
-        if limit < 1 || limit >= 1 << 61 {
+        if !(1..1 << 61).contains(&limit) {
             return Err(SpecError::new("training.max_grad_norm", "is zero, negative or too large").into());
         }
         let make = self.make("labels.inverse", &[], "clip")?;
@@ -54,8 +54,7 @@ impl StepBuilder<'_> {
         let inverse = self.on(inverse).view;
 
         let denominator_bits = NORM_BITS + 1;
-        let excess =
-            vec![times(1, &[&inverse, &norm]), times(1, &[&inverse, &labels]), times(-limit - 1, &[])];
+        let excess = vec![times(1, &[&inverse, &norm]), times(1, &[&inverse, &labels]), times(-limit - 1, &[])];
         let active = self.b.sign("clip.active", &[], excess, 63)?;
         let active = self.on(active).view;
         let make = self.make("clip.quotient", &[], "clip")?;

@@ -7,7 +7,7 @@
 
 use super::{Built, RowIndices, StepBuilder};
 use crate::builder::{Make, Sum};
-use crate::program::{Index, Place, Range, Term, TensorId, View};
+use crate::program::{Index, Place, Range, TensorId, Term, View};
 
 /// The step's rows.
 pub(super) struct Batch {

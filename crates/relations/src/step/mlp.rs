@@ -71,9 +71,7 @@ impl StepBuilder<'_> {
 
         let (s, u) = (self.on(silu), self.on(up));
         let adapter = self.adapter_forward(Target::Down, &[&s, &u])?;
-        let sum = Sum::product(1, &[&s, &u, &self.on(self.base.down)])
-            .plus(Sum::product(1, &[&x]))
-            .plus(adapter);
+        let sum = Sum::product(1, &[&s, &u, &self.on(self.base.down)]).plus(Sum::product(1, &[&x])).plus(adapter);
         let out = self.b.with(residual, &[(a.boundary, Index::Shifted(a.layer, 1))]);
         let axes = [a.layer, a.row, a.token, a.hidden];
         self.b.rescale_into("residual_next", &axes, sum, out.view, out.fraction_bits)?;
@@ -99,9 +97,7 @@ impl StepBuilder<'_> {
         let gain_tensor = self.base.gain_mlp;
         let gain = self.on(gain_tensor);
         let mut sum = Sum::zero();
-        for (target, gradient, weight) in
-            [(Target::Gate, d_gate, self.base.gate), (Target::Up, d_up, self.base.up)]
-        {
+        for (target, gradient, weight) in [(Target::Gate, d_gate, self.base.gate), (Target::Up, d_up, self.base.up)] {
             let dy = self.on(gradient);
             sum = sum.plus(Sum::product(1, &[&dy, &self.on(weight)]));
             sum = sum.plus(self.adapter_backward(target, &dy, &[&y, &gain], Some(gain_tensor))?);

@@ -202,14 +202,24 @@ impl<'a> StepBuilder<'a> {
         };
         b.program.layer = Some(axes.layer);
         let base = declare_base(&mut b, spec, &axes)?;
-        let causal_values =
-            (0..t.tokens).flat_map(|i| (0..t.tokens).map(move |j| i64::from(j <= i))).collect();
+        let causal_values = (0..t.tokens).flat_map(|i| (0..t.tokens).map(move |j| i64::from(j <= i))).collect();
         let causal = b.public(
             &Make { name: "causal", axes: &[axes.token, axes.source], range: Range::unsigned(1), fraction_bits: 0 },
             causal_values,
         );
         let exponential = b.table("exponential", tables.exponential.clone());
-        Ok(Self { b, spec, tables, step, axes, base, adapters: BTreeMap::new(), causal, exponential, kinds: BTreeMap::new() })
+        Ok(Self {
+            b,
+            spec,
+            tables,
+            step,
+            axes,
+            base,
+            adapters: BTreeMap::new(),
+            causal,
+            exponential,
+            kinds: BTreeMap::new(),
+        })
     }
 }
 
@@ -217,7 +227,10 @@ impl<'a> StepBuilder<'a> {
 fn exponential_columns(spec: &Spec) -> Built<Vec<Vec<i64>>> {
     let bits = |kind: &str| -> Built<u32> {
         let bits = spec.scale(kind)?.fraction_bits;
-        Ok(u32::try_from(bits).ok().filter(|b| *b <= 30).ok_or_else(|| SpecError::new(kind, "fraction bits are not in 0..=30"))?)
+        Ok(u32::try_from(bits)
+            .ok()
+            .filter(|b| *b <= 30)
+            .ok_or_else(|| SpecError::new(kind, "fraction bits are not in 0..=30"))?)
     };
     let rows = 1usize << 18;
     let inputs = (0..rows as i64).collect();

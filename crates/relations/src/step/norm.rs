@@ -9,7 +9,7 @@
 use super::{Built, StepBuilder};
 use crate::builder::{Make, Operand, Sum};
 use crate::fixed;
-use crate::program::{AxisId, Range, Term, TensorId, View};
+use crate::program::{AxisId, Range, TensorId, Term, View};
 use crate::spec::SpecError;
 
 /// What the backward pass needs.
@@ -94,7 +94,9 @@ impl StepBuilder<'_> {
         let divisor = (self.spec.model.hidden as i64)
             .checked_shl(shift as u32)
             .filter(|_| (1..=40).contains(&shift))
-            .ok_or_else(|| SpecError::new("grad.projection", "must be 1 to 40 bits coarser than its factors together"))?;
+            .ok_or_else(|| {
+            SpecError::new("grad.projection", "must be 1 to 40 bits coarser than its factors together")
+        })?;
         let projection = self.b.tensor(crate::program::Place::Witness, &make);
         let product = Sum::product(1, &[&dy, &y]);
         let view: View = self.on(projection).view;
@@ -119,5 +121,5 @@ fn reciprocal_factor(hidden: usize, bits: i32) -> Built<i64> {
     })?;
     // sqrt(d 2^(2 bits + 2)) is twice the wanted value; add one and halve to round half up.
     let doubled = fixed::integer_sqrt((hidden as u128) << (2 * bits + 2));
-    Ok(((doubled + 1) / 2) as i64)
+    Ok(doubled.div_ceil(2) as i64)
 }

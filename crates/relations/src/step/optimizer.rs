@@ -9,7 +9,7 @@ use super::adapter::Matrix;
 use super::{Built, StepBuilder};
 use crate::builder::Sum;
 use crate::constants::{self, DECAY_FACTOR_BITS, StepConstants, UPDATE_FACTOR_BITS};
-use crate::program::{Place, Term, TensorId};
+use crate::program::{Place, TensorId, Term};
 use crate::spec::{Decimal, Optimizer, SpecError};
 
 /// Extra bits of the second moment under the root.
@@ -43,7 +43,13 @@ impl StepBuilder<'_> {
         Ok(())
     }
 
-    fn optimize_matrix(&mut self, matrix: &Matrix, clip: TensorId, constants: &StepConstants, root_bits: i32) -> Built<()> {
+    fn optimize_matrix(
+        &mut self,
+        matrix: &Matrix,
+        clip: TensorId,
+        constants: &StepConstants,
+        root_bits: i32,
+    ) -> Built<()> {
         let Some(gradient) = matrix.gradient else { return Ok(()) };
         let (name, axes) = (&matrix.name, &matrix.axes);
         let [master, first, second] = matrix.before;
@@ -60,8 +66,8 @@ impl StepBuilder<'_> {
                 self.rescale(&format!("{name}.update"), axes, "update", rate)?
             }
         };
-        let decay = Sum::product(constants.decay_factor, &[&self.on(master)])
-            .scaled_by_power(-(DECAY_FACTOR_BITS as i32));
+        let decay =
+            Sum::product(constants.decay_factor, &[&self.on(master)]).scaled_by_power(-(DECAY_FACTOR_BITS as i32));
         let decay = self.rescale(&format!("{name}.decay"), axes, "decay", decay)?;
         let sum = Sum::product(1, &[&self.on(master)])
             .plus(Sum::product(-1, &[&self.on(update)]))
@@ -71,7 +77,13 @@ impl StepBuilder<'_> {
         Ok(())
     }
 
-    fn adam(&mut self, matrix: &Matrix, clipped: TensorId, constants: &StepConstants, root_bits: i32) -> Built<TensorId> {
+    fn adam(
+        &mut self,
+        matrix: &Matrix,
+        clipped: TensorId,
+        constants: &StepConstants,
+        root_bits: i32,
+    ) -> Built<TensorId> {
         let (name, axes) = (&matrix.name, &matrix.axes);
         let training = self.spec.training.clone();
         let g = self.on(clipped);
@@ -108,7 +120,15 @@ impl StepBuilder<'_> {
     }
 
     /// `round((keep * moment + fresh) / denominator)`, stored in the state after.
-    fn moment(&mut self, name: &str, matrix: &Matrix, part: usize, keep: i64, fresh: Sum, denominator: i64) -> Built<TensorId> {
+    fn moment(
+        &mut self,
+        name: &str,
+        matrix: &Matrix,
+        part: usize,
+        keep: i64,
+        fresh: Sum,
+        denominator: i64,
+    ) -> Built<TensorId> {
         let kind = super::adapter::STATE[part].1;
         let before = self.on(matrix.before[part]);
         let make = self.make(name, &matrix.axes, kind)?;
