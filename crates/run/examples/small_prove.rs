@@ -105,7 +105,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let context = prover.context();
     veritune_verifier::settlement::verify(&run, &profile, context.shapes.base, &claims, &settlement)?;
     println!("settlement verified {:?}", t.elapsed());
-    let copies: Vec<Vec<i64>> = prover.copies()?.into_iter().map(|c| c.2).collect();
+    let copies = prover.copies()?;
     let t = Instant::now();
     let release = prover.release(&[8; 32])?;
     println!("released {:?}, {} bytes", t.elapsed(), release.len());

@@ -91,7 +91,7 @@ pub fn prove_run(
     let settlement = prover.settle(&claims)?;
     files.push(proof_file("certificate/proofs/settlement.bin", &settlement, ProofKind::Settlement, None));
 
-    let copies: Vec<Vec<i64>> = prover.copies()?.into_iter().map(|(_, _, values)| values).collect();
+    let copies = prover.copies()?;
     let file = adapter_file::encode(&adapter::tensors(&prover.context().first, &copies)).map_err(refused)?;
     let base_hex: String = run.base.0.iter().map(|b| format!("{b:02x}")).collect();
     let config = adapter::config(&plan.recipe, &run.spec, &base_hex)

@@ -188,17 +188,16 @@ impl<'a> Prover<'a> {
         Ok(bytes)
     }
 
-    /// The released copies: the last state's masters, rounded.
-    pub fn copies(&self) -> Result<Vec<(String, Vec<usize>, Vec<i64>)>, RunError> {
+    /// The released copies: the last state's masters, rounded, in the order of [`release::matrices`].
+    pub fn copies(&self) -> Result<Vec<Vec<i64>>, RunError> {
         let run = self.context.run;
         let first = &self.context.first;
         let state = train::load_state(self.store, &first.program, run.spec.training.steps)?;
         let mut copies = Vec::new();
-        for (name, id) in release::matrices(first) {
+        for (name, _) in release::matrices(first) {
             let shift = release::copy_shift(&run.spec, &name)?;
             let masters = state.get(&format!("state_before.{name}.master")).cloned().unwrap_or_default();
-            let values = masters.iter().map(|&m| release::round_master(m, shift)).collect();
-            copies.push((name, first.program.shape(id), values));
+            copies.push(masters.iter().map(|&m| release::round_master(m, shift)).collect());
         }
         Ok(copies)
     }
@@ -209,7 +208,7 @@ impl<'a> Prover<'a> {
         let last = run.spec.training.steps;
         let first = &self.context.first;
         let state = train::load_state(self.store, &first.program, last)?;
-        let copies: Vec<Vec<i64>> = self.copies()?.into_iter().map(|(_, _, values)| values).collect();
+        let copies = self.copies()?;
         let built = release::build(&run.spec, first, &copies)?;
         let failed = |source| RunError::Execute { step: last, source: Box::new(source) };
         let mut executor = Executor::<i64>::new(&built.program).map_err(failed)?;

@@ -100,7 +100,7 @@ impl Store {
     pub fn load_state(&self, step: u64, lens: &[usize]) -> Result<Vec<Arc<Vec<i64>>>, RunError> {
         let path = self.state_path(step);
         let bytes = read(&path)?;
-        let body = bytes.len().checked_sub(32).unwrap_or_default();
+        let body = bytes.len().saturating_sub(32);
         if body != 8 * lens.iter().sum::<usize>() || blake3::hash(&bytes[..body]).as_bytes() != &bytes[body..] {
             return Err(file_error(&path, "is damaged or belongs to another run; remove it to train the step again"));
         }

@@ -14,8 +14,8 @@ use veritune_envelope::adapter_file;
 use veritune_envelope::directory::{self, ADAPTER_CONFIG as CONFIG_FILE, ADAPTER_MODEL, CERTIFICATE};
 use veritune_envelope::index::{INDEX_NAME, Index, MAX_INDEX_BYTES};
 use veritune_envelope::signature::{PublicKey, TrustedKeys};
-use veritune_envelope::statement::{Claim, ClaimsV1, PlanV1, ProofKind, Statement, Word};
-use veritune_envelope::{Digest, Refusal, Verdict, bundle, canonical_json};
+use veritune_envelope::statement::{Claim, ClaimsV1, PlanV1, ProofFile, ProofKind, Statement, Subject, Word};
+use veritune_envelope::{Code, Digest, Refusal, Verdict, bundle, canonical_json};
 use veritune_relations::digest::program_digest;
 use veritune_relations::spec::Spec;
 
@@ -163,7 +163,7 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
     let claims_bundle = bundle::from_json(&index.read(&folder, "claims.sigstore.json", MAX_BUNDLE_BYTES)?)?;
     let signed = claims_bundle.verify(&keys)?;
     let statement = Statement::<ClaimsV1>::from_bytes(&signed.payload)?;
-    let claimed = statement.predicate;
+    let claimed = &statement.predicate;
     let plan_bytes = index.read(&folder, "plan.json", MAX_BUNDLE_BYTES)?;
     if index.find("plan.sigstore.json").is_some() {
         let bundle = bundle::from_json(&index.read(&folder, "plan.sigstore.json", MAX_BUNDLE_BYTES)?)?;
@@ -227,10 +227,7 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
             .ok_or_else(|| Refusal::new(STEP_MISSING, format_args!("step {step}"), "a proof", "none"))?;
         used.push(&file.name);
         let location = format!("{} (step {step})", file.name);
-        let bytes = index.read(&folder, &file.name, MAX_PROOF_BYTES)?;
-        if Digest::sha256(&bytes) != file.sha256 {
-            return Err(Refusal::new(STEP_REFUSED, &location, "the claimed digest", "another"));
-        }
+        let bytes = read_proof(&index, &folder, file, STEP_REFUSED)?;
         let chain = |number: u64, root: &Root| {
             let expected = usize::try_from(number).ok().and_then(|i| claimed.state_roots.get(i));
             if expected == Some(&Digest::from_bytes(run.state_root(number, root))) {
@@ -254,19 +251,19 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
     }
 
     // 8
-    let settlement_file = only(&claimed, ProofKind::Settlement, SETTLEMENT_MISSING)?;
-    used.push(settlement_file);
-    let bytes = index.read(&folder, settlement_file, MAX_PROOF_BYTES)?;
+    let settlement_file = only(claimed, ProofKind::Settlement, SETTLEMENT_MISSING)?;
+    used.push(&settlement_file.name);
+    let bytes = read_proof(&index, &folder, settlement_file, SETTLEMENT_REFUSED)?;
     settlement::verify(&run, &context.profile, context.shapes.base, &settled, &bytes)
-        .map_err(|e| Refusal::new(SETTLEMENT_REFUSED, settlement_file, "a settlement that verifies", e))?;
+        .map_err(|e| Refusal::new(SETTLEMENT_REFUSED, &settlement_file.name, "a settlement that verifies", e))?;
 
     // 9
-    let release_file = only(&claimed, ProofKind::Release, RELEASE_MISSING)?;
-    used.push(release_file);
+    let release_file = only(claimed, ProofKind::Release, RELEASE_MISSING)?;
+    used.push(&release_file.name);
     let file = directory::read_file(path, ADAPTER_MODEL, MAX_ADAPTER_BYTES)?;
     let tensors = adapter_file::decode(&file, &adapter::layouts(first))?;
     let copies = adapter::copies(first, &tensors);
-    let bytes = index.read(&folder, release_file, MAX_PROOF_BYTES)?;
+    let bytes = read_proof(&index, &folder, release_file, RELEASE_REFUSED)?;
     let file_digest: [u8; 32] = Sha256::digest(&file).into();
     context
         .verify_release(last, &copies, &file_digest, &bytes)
@@ -274,7 +271,12 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
     let base_hex: String = plan.base.root.as_bytes().iter().map(|b| format!("{b:02x}")).collect();
     let config = adapter::config(&plan.recipe, &run.spec, &base_hex)
         .ok_or_else(|| Refusal::new(ADAPTER_CONFIG, "plan.recipe.lora", "the spec's adapter", "another"))?;
-    config.check(&directory::read_file(path, CONFIG_FILE, MAX_JSON_BYTES)?)?;
+    let config_file = directory::read_file(path, CONFIG_FILE, MAX_JSON_BYTES)?;
+    config.check(&config_file)?;
+    let subject = [Subject::of(ADAPTER_MODEL, &file), Subject::of(CONFIG_FILE, &config_file)];
+    if statement.subject != subject {
+        return Err(Refusal::new(CLAIMS_DISAGREE, "subject", "the adapter's two files", "others"));
+    }
     if let Some(extra) = index.entries().iter().find(|e| !used.contains(&e.path.as_str())) {
         return Err(Refusal::new(PROOF_EXTRA, &extra.path, "a file that a check reads", "another file"));
     }
@@ -326,11 +328,21 @@ fn split_root<'a>(bytes: &'a [u8], location: &str) -> Result<(Root, &'a [u8]), R
     Ok((Root(*root), rest))
 }
 
+/// The bytes of a proof file, which must have the digest that is claimed.
+fn read_proof(index: &Index, folder: &Path, file: &ProofFile, code: Code) -> Result<Vec<u8>, Refusal> {
+    let bytes = index.read(folder, &file.name, MAX_PROOF_BYTES)?;
+    if Digest::sha256(&bytes) == file.sha256 {
+        Ok(bytes)
+    } else {
+        Err(Refusal::new(code, &file.name, "the claimed digest", "another"))
+    }
+}
+
 /// The one proof file of a kind.
-fn only(claims: &ClaimsV1, kind: ProofKind, code: veritune_envelope::Code) -> Result<&str, Refusal> {
+fn only(claims: &ClaimsV1, kind: ProofKind, code: Code) -> Result<&ProofFile, Refusal> {
     let mut files = claims.proofs.iter().filter(|p| p.kind == kind);
     match (files.next(), files.next()) {
-        (Some(file), None) => Ok(&file.name),
+        (Some(file), None) => Ok(file),
         (first, _) => {
             let got = if first.is_none() { "none" } else { "several" };
             Err(Refusal::new(code, "predicate.proofs", "one", got))

@@ -1,0 +1,195 @@
+//! Proof and verification of a tiny program with real commitments.
+
+use std::collections::BTreeSet;
+use veritune_argument::{ArgumentError, BASE_PLACE, BaseClaim, Joint, Plan};
+use veritune_commit::{Profile, Root, TreeHash, TreeShape};
+use veritune_executor::{Tensors, check};
+use veritune_field::{F, P};
+use veritune_prover::argument::{self, NativeChannel, multiplicities, place_vectors, prove_into, witness_vector};
+use veritune_prover::commit::{CommittedTree, Randomness, commit, open};
+use veritune_relations::layout::Layout;
+use veritune_relations::{Program, TensorId};
+use veritune_transcript::Transcript;
+use veritune_verifier::proof::{self, Placed, Source, absorb_witness, known_value, opening_target};
+use veritune_verifier::statement::shape_for;
+
+/// Rows of every tree of the harness.
+const LOG_ROWS: u32 = 12;
+
+/// Places with a tree of their own: state before, state after, dataset.
+const TREES: [(usize, &str); 3] = [(1, "state before"), (2, "state after"), (3, "dataset")];
+
+/// Why a proof is refused.
+pub type Refusal = String;
+
+/// Code of a step whose claims on the base are not the base's.
+pub const SETTLEMENT: &str = "settlement";
+
+/// A proof and the roots that it is about.
+#[derive(Debug, Clone)]
+pub struct Proved {
+    /// Roots of state before, state after and dataset.
+    pub roots: [Root; 3],
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// The profile of the harness.
+///
+/// # Panics
+/// Never: the profile is a constant.
+pub fn profile() -> Profile {
+    Profile::new(LOG_ROWS).expect("a served profile")
+}
+
+fn shape(profile: &Profile, name: &'static str, slots: usize) -> TreeShape {
+    let (hash, masked) =
+        if name == "witness" { (TreeHash::Blake3, true) } else { (TreeHash::Poseidon2, false) };
+    shape_for(profile, name, slots, hash, masked, 1).expect("a tiny vector fits")
+}
+
+fn shapes(profile: &Profile, layout: &Layout) -> [TreeShape; 4] {
+    std::array::from_fn(|place| {
+        let name = if place == 0 { "witness" } else { TREES[place - 1].1 };
+        shape(profile, name, layout.used[place])
+    })
+}
+
+/// The transcript of a statement of the harness.
+pub fn transcript(roots: &[Root; 3]) -> Transcript {
+    let mut transcript = Transcript::new(b"veritune attacks");
+    for root in roots {
+        transcript.absorb("root", &root.0);
+    }
+    transcript
+}
+
+/// All tensors as plain vectors.
+fn plain(tensors: &Tensors<i64>) -> Vec<Vec<i64>> {
+    (0..tensors.len()).map(|i| tensors.get(TensorId(i)).to_vec()).collect()
+}
+
+/// Proves `program` for `tensors`, true or not. `change` may alter the vectors before they are committed.
+///
+/// A false lookup makes the argument end early: what is left of the proof is zeros, which nobody reads.
+///
+/// # Panics
+/// If the program cannot be argued about.
+pub fn prove(program: &Program, tensors: &Tensors<i64>, change: impl FnOnce(&Layout, &mut [Vec<F>; 5])) -> Proved {
+    let (profile, layout) = (profile(), Layout::new(program));
+    let tensors = plain(tensors);
+    let counts = multiplicities(program, &tensors);
+    let mut vectors = place_vectors(program, &layout, &tensors, &counts);
+    vectors[0] = witness_vector(program, &layout, &tensors, &counts);
+    change(&layout, &mut vectors);
+    let shapes = shapes(&profile, &layout);
+    let mut trees: Vec<CommittedTree> = (0..4)
+        .map(|place| {
+            let randomness = Randomness::from_seed([place as u8 + 1; 32]);
+            commit(&profile, shapes[place], std::mem::take(&mut vectors[place]), randomness).expect("it fits")
+        })
+        .collect();
+    let roots: [Root; 3] = std::array::from_fn(|i| trees[i + 1].root());
+    let mut transcript = transcript(&roots);
+    absorb_witness(&mut transcript, &trees[0].root());
+    let mut fork = transcript.clone();
+    let witness = trees[0].vector()[..layout.used[0]].to_vec();
+    let mut bytes = trees[0].root().0.to_vec();
+    match argument::prove(program, &layout, &witness, &tensors, &mut transcript) {
+        Ok(proof) => {
+            let joint = Joint { parts: proof.parts, target: proof.target };
+            let mut weights = proof.weights;
+            let opened = (0..4).map(|place| std::mem::take(&mut weights[place])).collect();
+            let mut all: Vec<&mut CommittedTree> = trees.iter_mut().collect();
+            let target = opening_target(&joint, &[]);
+            let opening = open(&profile, &mut all, opened, target, &mut transcript).expect("four trees");
+            bytes.extend_from_slice(&proof.scalars);
+            bytes.extend_from_slice(&opening);
+        }
+        Err(ArgumentError::Refused { .. }) => {
+            let plan = Plan::new(program, &layout).expect("a plan");
+            let mut channel = NativeChannel::new(&mut fork);
+            prove_into(program, &layout, &plan, &witness, &tensors, &mut channel);
+            bytes.extend_from_slice(&channel.scalars);
+            bytes.resize(bytes.len() + 1024, 0);
+        }
+        Err(error) => panic!("{error}"),
+    }
+    Proved { roots, bytes }
+}
+
+/// Verifies with the honest verifier's code.
+///
+/// # Errors
+/// The code of the refusal.
+pub fn verify(program: &Program, proved: &Proved) -> Result<Vec<BaseClaim>, Refusal> {
+    let (profile, layout) = (profile(), Layout::new(program));
+    let shapes = shapes(&profile, &layout);
+    let placed: Vec<Placed<'_>> = (0..3)
+        .map(|i| (TREES[i].0, Source::Tree(shapes[i + 1], proved.roots[i])))
+        .collect();
+    let mut transcript = transcript(&proved.roots);
+    proof::verify(program, &layout, &profile, shapes[0], &placed, &proved.bytes, &mut transcript)
+        .map_err(|error| error.code().to_owned())
+}
+
+/// Whether the claims are those of the base with these values: what a settlement shows.
+pub fn base_claims_hold(program: &Program, base: &Tensors<i64>, claims: &[BaseClaim]) -> bool {
+    let layout = Layout::new(program);
+    let tensors = plain(base);
+    let counts = multiplicities(program, &tensors);
+    let vector = &place_vectors(program, &layout, &tensors, &counts)[BASE_PLACE];
+    claims.iter().all(|c| known_value(&c.parts, BASE_PLACE, vector) == c.value)
+}
+
+/// Proves with one program, verifies with another, and settles against the honest base.
+///
+/// # Errors
+/// The code of the refusal; [`SETTLEMENT`] if the step verifies and its claims on the base are false.
+pub fn prove_and_verify(
+    prover: &Program,
+    verifier: &Program,
+    tensors: &Tensors<i64>,
+    base: Option<&Tensors<i64>>,
+) -> Result<(), Refusal> {
+    let proved = prove(prover, tensors, |_, _| ());
+    let claims = verify(verifier, &proved)?;
+    match base {
+        Some(base) if !base_claims_hold(verifier, base, &claims) => Err(SETTLEMENT.to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// Names of the checks that the tensors violate in the field: an equation that is off by a multiple of the order
+/// holds there.
+pub fn violated(program: &Program, tensors: &Tensors<i64>) -> BTreeSet<String> {
+    let is_equation = |name: &str| program.equations.iter().any(|e| e.name == name);
+    let in_field = |v: &veritune_executor::Violation| {
+        !is_equation(&v.name) || v.value.rem_euclid(i128::from(P)) != 0
+    };
+    check(program, tensors).into_iter().filter(in_field).map(|v| v.name).collect()
+}
+
+/// Whether a name matches a pattern with at most one `*`.
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        Some((head, tail)) => {
+            name.len() >= head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail)
+        }
+        None => pattern == name,
+    }
+}
+
+/// The program without these checks; `range.x` takes the limbs of tensor `x` away.
+pub fn without(program: &Program, checks: &[&str]) -> Program {
+    let mut program = program.clone();
+    let dropped = |name: &str| checks.iter().any(|c| matches(c, name));
+    program.equations.retain(|e| !dropped(&e.name));
+    program.lookups.retain(|l| !dropped(&l.name));
+    for tensor in &mut program.tensors {
+        if dropped(&format!("range.{}", tensor.name)) {
+            tensor.range_by_other = true;
+        }
+    }
+    program
+}

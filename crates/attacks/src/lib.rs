@@ -1,0 +1,21 @@
+//! Malicious provers. Each cheats at one place of the witness or the protocol and then behaves honestly: everything
+//! that depends on the lie is recomputed, so that only the attacked check can see it.
+//!
+//! - [`Setting`]: a tiny step with every feature, its program and inputs.
+//! - [`Cheat`]: the program that a cheating executor runs instead.
+//! - [`prove_and_verify`]: real commitments, argument and opening.
+//! - [`STEP_ATTACKS`]: the attacks on a step as data; `docs/spec/attacks.md` is generated from it.
+
+pub mod catalogue;
+mod cheat;
+mod harness;
+mod setting;
+pub mod table;
+
+pub use catalogue::{Attack, Caught, STEP_ATTACKS};
+pub use cheat::Cheat;
+pub use harness::{
+    Proved, Refusal, SETTLEMENT, base_claims_hold, profile, prove, prove_and_verify, transcript,
+    verify, violated, without,
+};
+pub use setting::Setting;
