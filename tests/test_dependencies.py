@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FORBIDDEN = {"veritune-prover", "veritune-executor", "veritune-run", "veritune-model", "p3-dft", "rayon"}
+FORBIDDEN = {"veritune-prover", "veritune-executor", "veritune-run", "veritune-model", "rayon"}
 
 
 @pytest.mark.parametrize("package", ["veritune-verifier", "veritune-cli-verify"])

@@ -225,6 +225,16 @@ impl<'a> Cheat<'a> {
         self.at_last(tensor, move |values| values[position] += delta);
     }
 
+    /// Writes the final values of `from` to `to`, one to one, at the end.
+    pub fn exchange(&mut self, to: [TensorId; 2], from: [TensorId; 2]) {
+        self.last.push(Box::new(move |_, tensors| {
+            for (to, from) in to.into_iter().zip(from) {
+                let values = tensors.shared(from);
+                tensors.set(to, values);
+            }
+        }));
+    }
+
     /// Position of an index in a tensor's values.
     pub fn offset(&self, tensor: &str, at: &[usize]) -> usize {
         let shape = self.program.shape(self.tensor(tensor));
