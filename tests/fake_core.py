@@ -89,7 +89,7 @@ class FakeCore:
     def predict(self, spec_json, steps, threads):
         return _canonical({"train_seconds": "1.5", "prove_seconds": str(steps)})
 
-    def train(self, plan_json, seed_hex, model_dir, tokens, targets, run_dir, threads, progress):
+    def train(self, plan_json, seed_json, model_dir, tokens, targets, run_dir, threads, progress):
         self._begin("train")
         plan = json.loads(plan_json)
         folder = Path(run_dir) / "steps"
@@ -99,13 +99,14 @@ class FakeCore:
             if not path.exists():
                 if step > STEPS_BEFORE_FAULT:
                     self._fail("train")
-                path.write_bytes(hashlib.sha256(f"{seed_hex}{step}".encode()).digest())
+                path.write_bytes(hashlib.sha256(f"{seed_json}{step}".encode()).digest())
             progress(step, plan["numSteps"], 1.0 / step)
         root = _sha256(b"".join(item.read_bytes() for item in sorted(folder.iterdir())))
         return _canonical({"steps": plan["numSteps"], "state_root": root})
 
-    def prove(self, plan_json, seed_hex, model_dir, tokens, targets, run_dir, threads, progress):
+    def prove(self, plan_json, seed_json, model_dir, tokens, targets, secret, run_dir, threads, progress):
         self._begin("prove")
+        assert len(secret) == 32
         run = Path(run_dir)
         proofs = run / "certificate" / "proofs"
         proofs.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,8 @@ of the next token where it is supervised, else -100).
 
 ``settings_json``, ``spec_json`` and ``plan_json`` are RFC 8785 bytes as text. The settings have the
 sections lora, train, data and proof; the plan's ``recipe`` holds these four and, beside them, text,
-calibration, sampler and beacon, which the core does not read. The plan has the fields of the envelope
-crate's ``PlanV1``. ``calibrate`` gets every row of the dataset in order: the calibration carries what the
+calibration, sampler and beacon. The plan has the fields of the envelope crate's ``PlanV1``, and ``seed_json``
+is the text of seed.json, which the core follows from the plan again. ``calibrate`` gets every row of the dataset in order: the calibration carries what the
 spec needs of them (``dataset_rows``; steps = rows // batch * epochs, or max_steps).
 
 ``progress(done, total, value)`` is called with the GIL held, at least twice a second; ``value`` is the loss
@@ -43,23 +43,26 @@ def calibrate(
     steps: int,
     progress: _Progress,
 ) -> str:
-    """Runs ``steps`` training steps on the rows in order and returns the calibration (JSON)."""
+    """Runs ``steps`` steps, or as many as 32 rows need, in floating point on rows that a public seed orders.
+
+    Returns {schema, dataset_rows, steps, range_bits, scales: {kind: {bits, signed, fraction_bits}}}.
+    """
 
 def make_spec(model_dir: str, settings_json: str, calibration_json: str) -> str:
-    """Returns {spec, program_digest, base, largest_bound_log2, range_report}."""
+    """Returns {spec, program_digest, base: {files, root}, largest_bound_log2, range_report}."""
 
 def commit_data(spec_json: str, tokens: _Rows, targets: _Rows, secret: bytes) -> str:
     """Returns {root, rows}; ``secret`` is 32 bytes from which the row salts are derived."""
 
 def commit_model(model_dir: str, spec_json: str) -> str:
-    """Returns the base commitment, {root, ...}, from the checkpoint's own bytes."""
+    """Returns {files: [{name, sha256}], root}, from the checkpoint's own bytes."""
 
 def predict(spec_json: str, steps: int, threads: int) -> str:
     """Returns {train_seconds, prove_seconds, memory_bytes, proof_bytes} as decimal strings."""
 
 def train(
     plan_json: str,
-    seed_hex: str,
+    seed_json: str,
     model_dir: str,
     tokens: _Rows,
     targets: _Rows,
@@ -67,22 +70,30 @@ def train(
     threads: int,
     progress: _Progress,
 ) -> str:
-    """Trains, or continues an interrupted ``run_dir``; returns {steps, state_root, losses}."""
+    """Trains, or continues an interrupted ``run_dir``; returns {steps, state_root, losses: [{step, loss}]}.
+
+    ``losses`` has the steps of this call, in nats as decimal strings, for display.
+    """
 
 def prove(
     plan_json: str,
-    seed_hex: str,
+    seed_json: str,
     model_dir: str,
     tokens: _Rows,
     targets: _Rows,
+    secret: bytes,
     run_dir: str,
     threads: int,
     progress: _Progress,
 ) -> str:
-    """Writes ``run_dir/certificate`` (proofs/*.bin and *.statement.json, unsigned); resumable."""
+    """Writes ``run_dir/certificate`` (proofs/*.bin, plan.json, seed.json, claims.statement.json) and ``run_dir/release``.
+
+    ``secret`` is that of ``commit_data``. Resumable: a proof that is there and verifies is kept. Returns
+    {steps, proof_bytes}.
+    """
 
 def export_adapter(plan_json: str, run_dir: str, adapter_dir: str) -> str:
-    """Writes PEFT's two files into the existing, empty ``adapter_dir``; returns {digest}."""
+    """Writes PEFT's two files into the existing, empty ``adapter_dir``; returns {digest}, SHA-256 of the weights."""
 
 def sign(payload_type: str, payload: bytes, private_pem: str) -> str:
     """Returns a Sigstore bundle (JSON) with one DSSE envelope over the payload, signed by P-256."""
@@ -91,4 +102,7 @@ def generate_key() -> tuple[str, str]:
     """Returns a fresh P-256 key pair, (private PKCS#8 PEM, public SPKI PEM)."""
 
 def verify(path: str, key_pem: list[str], policy_json: str) -> str:
-    """Returns the verdict {exit, verdict, code, location, claims, notClaimed, ledger}."""
+    """Returns the verdict {exit, verdict, code, location, message, signer, claims, notClaimed, ledger, ...}.
+
+    A policy that says more than its schema is refused: every check is made, and the signer is one of ``key_pem``.
+    """

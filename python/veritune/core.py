@@ -86,7 +86,7 @@ def predict(spec: dict[str, Any], steps: int, threads: int) -> dict[str, Any]:
 
 def train(
     plan: dict[str, Any],
-    seed: str,
+    seed: dict[str, Any],
     model_dir: Path,
     rows: Rows,
     run_dir: Path,
@@ -97,7 +97,7 @@ def train(
     return _json(
         "train",
         _text(plan),
-        seed,
+        _text(seed),
         str(model_dir),
         rows.tokens,
         rows.targets,
@@ -109,9 +109,10 @@ def train(
 
 def prove(
     plan: dict[str, Any],
-    seed: str,
+    seed: dict[str, Any],
     model_dir: Path,
     rows: Rows,
+    secret: bytes,
     run_dir: Path,
     threads: int,
     progress: Progress,
@@ -120,10 +121,11 @@ def prove(
     return _json(
         "prove",
         _text(plan),
-        seed,
+        _text(seed),
         str(model_dir),
         rows.tokens,
         rows.targets,
+        secret,
         str(run_dir),
         threads,
         progress,

@@ -254,8 +254,8 @@ def seed_json(plan: Plan, beacon: Beacon) -> bytes:
     )
 
 
-def read_seed(path: Path, plan: Plan) -> str:
-    """Returns the run seed as 64 hex digits, after following it from the plan again.
+def read_seed(path: Path, plan: Plan) -> dict[str, Any]:
+    """Returns seed.json, whose ``seed`` is 64 hex digits, after following it from the plan again.
 
     Raises:
         InvalidInput: SEED if a field of seed.json does not follow from the plan.
@@ -275,4 +275,4 @@ def read_seed(path: Path, plan: Plan) -> str:
             location=str(path),
             remedy="restore the file that veritune plan wrote",
         ) from error
-    return str(value["seed"])
+    return value

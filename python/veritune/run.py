@@ -95,6 +95,7 @@ def prove(
             seed,
             job.model_dir(model),
             rows,
+            job.read_salt(),
             run_dir,
             threads or default_threads(),
             progress,

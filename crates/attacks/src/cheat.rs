@@ -155,13 +155,39 @@ impl<'a> Cheat<'a> {
         View { tensor, index: axes.iter().map(|&a| Index::Axis(a)).collect() }
     }
 
-    /// Multiplies every term of a step at which `select` holds by a mask.
-    pub fn mask(&mut self, step: &str, axes: &[&str], mask: impl Fn(&[usize]) -> i64, select: impl Fn(&Term) -> bool) {
+    /// Multiplies every term of a step by a mask.
+    ///
+    /// # Panics
+    /// If a term of three factors has none with all axes of the mask.
+    pub fn mask(&mut self, step: &str, axes: &[&str], mask: impl Fn(&[usize]) -> i64) {
         let axes: Vec<AxisId> = axes.iter().map(|a| self.axis(a)).collect();
-        let view = self.public(&axes, mask);
-        for term in self.expression(step).iter_mut().filter(|t| select(t)) {
-            term.factors.push(view.clone());
+        let mask = self.public(&axes, mask);
+        for position in 0..self.expression(step).len() {
+            let mut factors = self.expression(step)[position].factors.clone();
+            if factors.len() < 3 {
+                factors.push(mask.clone());
+            } else {
+                // Executors multiply three factors at most: one of them is masked beforehand.
+                let has = |v: &View| axes.iter().all(|&a| v.index.contains(&Index::Axis(a)));
+                let factor = factors.iter().position(has).expect("a factor with all axes of the mask");
+                factors[factor] = self.masked(step, &factors[factor], &mask);
+            }
+            self.expression(step)[position].factors = factors;
         }
+    }
+
+    /// A copy of a factor times a mask, made right before a step.
+    fn masked(&mut self, step: &str, factor: &View, mask: &View) -> View {
+        let copy = self.program.tensor(factor.tensor).clone();
+        self.program.tensors.push(Tensor { name: "cheat masked".into(), place: Place::Witness, values: None, ..copy });
+        let view = View { tensor: TensorId(self.program.tensors.len() - 1), index: factor.index.clone() };
+        let axes = self.program.tensor(view.tensor).axes.clone();
+        let accumulator = vec![Term { coefficient: 1, factors: vec![factor.clone(), mask.clone()] }];
+        let operation = Operation::Rescale { axes, accumulator, divisor: 1, quotient: view.clone(), remainder: None };
+        let position = self.position(step);
+        let sweep = self.program.steps[position].sweep;
+        self.program.steps.insert(position, Step { name: "cheat".into(), sweep, operation });
+        view
     }
 
     /// Adds `delta` to the result of a step at one index of its axes; the remainder is that of the honest result.

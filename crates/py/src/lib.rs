@@ -3,13 +3,66 @@
 //! The contract is `python/veritune/_core.pyi`: structured data crosses as JSON strings, arrays as
 //! C-contiguous `int64`, and every failure is a `CoreError`.
 
+mod certificates;
 mod error;
+mod plans;
+mod prediction;
+mod runs;
+mod work;
+
+use error::Failure;
+use numpy::{PyReadonlyArray2, PyUntypedArrayMethods};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use veritune_envelope::Verdict;
+
+/// Token ids or targets: `(rows, positions)` int64, C-contiguous.
+type Rows<'py> = PyReadonlyArray2<'py, i64>;
+
+/// The values of two arrays of one shape.
+fn values<'a>(tokens: &'a Rows<'_>, targets: &'a Rows<'_>) -> Result<(&'a [i64], &'a [i64]), Failure> {
+    let wrong = |reason: &str| Failure::new("VT-JOB-007", reason, "data", Verdict::Internal);
+    if tokens.shape() != targets.shape() {
+        return Err(wrong("tokens and targets have different shapes"));
+    }
+    let contiguous = |_| wrong("arrays must be C-contiguous");
+    Ok((tokens.as_slice().map_err(contiguous)?, targets.as_slice().map_err(contiguous)?))
+}
+
+/// A value that Python sent as JSON text.
+fn from_json<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, Failure> {
+    serde_json::from_str(text).map_err(|error| Failure::json(what, error))
+}
+
+/// JSON text for Python.
+fn to_json<T: Serialize>(value: &T) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(|error| Failure::json("answer", error))
+}
+
+/// 32 secret bytes.
+fn secret_of(bytes: &[u8]) -> Result<[u8; 32], Failure> {
+    let wrong = |_| Failure::new("VT-JOB-007", "the row salt must be 32 bytes", "data/secret", Verdict::Unusable);
+    <[u8; 32]>::try_from(bytes).map_err(wrong)
+}
+
+/// Lower-case hex.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// The functions of the core.
 #[pyo3::pymodule]
 pub mod _core {
     #[pymodule_export]
+    use super::certificates::{export_adapter, generate_key, sign, verify};
+    #[pymodule_export]
     use super::error::CoreError;
+    #[pymodule_export]
+    use super::plans::{calibrate, commit_data, commit_model, make_spec};
+    #[pymodule_export]
+    use super::prediction::predict;
+    #[pymodule_export]
+    use super::runs::{prove, train};
     use pyo3::prelude::*;
 
     /// Returns the version of the Rust core, the same string as the Python package's version.

@@ -2,6 +2,15 @@
 //! version of the code is noticed before anything is proved.
 
 use crate::program::Program;
+use crate::spec::Spec;
+use crate::step::{StepError, Tables, build_with};
+
+/// The digest that a plan pins: of the first step's program on the dataset's first rows, so that it follows from the
+/// spec alone.
+pub fn spec_digest(spec: &Spec, tables: &Tables) -> Result<[u8; 32], StepError> {
+    let rows: Vec<usize> = (0..spec.training.rows).collect();
+    Ok(program_digest(&build_with(spec, tables, 1, &rows)?.program))
+}
 
 /// BLAKE3 over axes, tensors, equations, lookups and tables. Values are 8 bytes LE, structure is Rust's debug text.
 pub fn program_digest(program: &Program) -> [u8; 32] {

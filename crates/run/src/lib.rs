@@ -4,6 +4,7 @@ pub mod calibrate;
 pub mod certificate;
 pub mod inputs;
 pub mod prove;
+pub mod session;
 pub mod settings;
 pub mod store;
 pub mod train;

@@ -16,7 +16,7 @@ use veritune_envelope::index::{INDEX_NAME, Index, MAX_INDEX_BYTES};
 use veritune_envelope::signature::{PublicKey, TrustedKeys};
 use veritune_envelope::statement::{Claim, ClaimsV1, PlanV1, ProofFile, ProofKind, Statement, Subject, Word};
 use veritune_envelope::{Code, Digest, Refusal, Verdict, bundle, canonical_json};
-use veritune_relations::digest::program_digest;
+use veritune_relations::digest::spec_digest;
 use veritune_relations::spec::Spec;
 
 /// Largest proof file.
@@ -208,7 +208,8 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
     };
     let context = Context::new(&run).map_err(|e| spec_refused(&e))?;
     let first = &context.first;
-    if Digest::from_bytes(program_digest(&first.program)) != plan.program_digest {
+    let program_digest = spec_digest(&run.spec, context.tables()).map_err(|e| spec_refused(&e))?;
+    if Digest::from_bytes(program_digest) != plan.program_digest {
         return Err(Refusal::new(
             SPEC_REFUSED,
             "plan.programDigest",

@@ -59,6 +59,11 @@ impl<'a> Context<'a> {
         Ok(Self { run, profile, shapes, first_state, first, tables })
     }
 
+    /// The tables of the run's programs.
+    pub const fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
     /// The program of a step (the first is 1).
     pub fn program(&self, step: u64) -> Result<StepProgram, StatementError> {
         self.run.program_with(&self.tables, step)

@@ -11,19 +11,19 @@ pub(super) const ATTACKS: &[Attack] = &[
         c.bump("grad.v_proj.b", &[1, 0, 1, 0], 1);
     }),
     attack(BACKWARD, "the gradient of A of a middle layer is zero", &["grad.q_proj.a"], |c| {
-        c.mask("grad.q_proj.a", &["layer"], |l| i64::from(l[0] != 1), |_| true);
+        c.mask("grad.q_proj.a", &["layer"], |l| i64::from(l[0] != 1));
     }),
     attack(BACKWARD, "the softmax Jacobian misses the row sum", &["grad.score"], |c| {
         c.expression("grad.score").truncate(1);
     }),
     attack(BACKWARD, "the gradient of one head's queries is dropped", &["grad.query"], |c| {
-        c.mask("grad.query", &["member"], |m| i64::from(m[0] != 1), |_| true);
+        c.mask("grad.query", &["member"], |m| i64::from(m[0] != 1));
     }),
     attack(BACKWARD, "keys get no gradient from one head of their group", &["grad.key"], |c| {
-        c.mask("grad.key", &["member"], |m| i64::from(m[0] != 1), |_| true);
+        c.mask("grad.key", &["member"], |m| i64::from(m[0] != 1));
     }),
     attack(BACKWARD, "values get no gradient from one head of their group", &["grad.value"], |c| {
-        c.mask("grad.value", &["member"], |m| i64::from(m[0] != 0), |_| true);
+        c.mask("grad.value", &["member"], |m| i64::from(m[0] != 0));
     }),
     attack(BACKWARD, "the rotation of queries is not reversed", &["grad.query_raw"], |c| {
         c.replace("grad.query_raw", "rotation", |v| v.index.swap(0, 1));

@@ -14,10 +14,10 @@ pub(super) const ATTACKS: &[Attack] = &[
         c.nudge("vocabulary.exponential", "vocabulary.exponential", &[0, 1, 2], 1 << 20);
     }),
     attack(LOSS, "the sum of exponentials misses one", &["vocabulary.sum"], |c| {
-        c.mask("vocabulary.sum", &["vocab"], |v| i64::from(v[0] != 0), |_| true);
+        c.mask("vocabulary.sum", &["vocab"], |v| i64::from(v[0] != 0));
     }),
     attack(LOSS, "the expected embedding misses a token of the vocabulary", &["expected_embedding"], |c| {
-        c.mask("expected_embedding", &["vocab"], |v| i64::from(v[0] != 1), |_| true);
+        c.mask("expected_embedding", &["vocab"], |v| i64::from(v[0] != 1));
     }),
     attack(LOSS, "the label is not subtracted", &["grad.final_normed"], |c| {
         c.expression("grad.final_normed").pop();

@@ -1,0 +1,211 @@
+//! From a recipe to a plan, and from a plan to a run that can be trained and proved.
+//!
+//! Before the plan: [`Calibration`], the spec, and the roots of base and dataset. After it: [`Session`].
+
+use crate::RunError;
+use crate::calibrate;
+use crate::certificate::run_of;
+use crate::inputs::{Inputs, NO_LABEL};
+use crate::settings::Settings;
+use crate::train::{Committer, place_vector};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use veritune_commit::Root;
+use veritune_envelope::statement::PlanV1;
+use veritune_model::{BaseModel, Checkpoint, DEFAULT_BASE_BITS};
+use veritune_prover::commit::{Randomness, commit};
+use veritune_relations::digest::program_digest;
+use veritune_relations::layout::Layout;
+use veritune_relations::scales::Scales;
+use veritune_relations::step::{self, StepProgram};
+use veritune_relations::{Place, Spec};
+use veritune_verifier::statement::{Run, Shapes};
+
+/// Seed of every calibration: public, so that anyone with the rows gets the same scales.
+pub const CALIBRATION_SEED: [u8; 32] = *b"veritune public calibration seed";
+/// Rows that a calibration looks at, at least: greatest values over fewer rows are too far below a run's.
+pub const CALIBRATION_ROWS: usize = 32;
+
+/// The only schema of [`Calibration`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CalibrationSchema {
+    /// Version 1.
+    #[serde(rename = "veritune.calibration/v1")]
+    V1,
+}
+
+/// What calibration gives: every width and scale, as integers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// The schema.
+    pub schema: CalibrationSchema,
+    /// Rows of the dataset.
+    pub dataset_rows: usize,
+    /// Steps that were run.
+    pub steps: u64,
+    /// Width of the range table that the widths are for.
+    pub range_bits: u32,
+    /// Width and scale of every kind.
+    pub scales: Scales,
+}
+
+/// The base model of a folder, and the folder's files: (name, SHA-256 in hex).
+pub fn open_base(model_dir: &Path) -> Result<(BaseModel, Vec<(String, String)>), RunError> {
+    let checkpoint = Checkpoint::open(model_dir)?;
+    let files = checkpoint.inventory().files.into_iter().map(|file| (file.name, file.sha256)).collect();
+    Ok((BaseModel::build(&checkpoint, DEFAULT_BASE_BITS)?, files))
+}
+
+/// Runs at least `steps` steps, and as many as [`CALIBRATION_ROWS`] need, in floating point from the public seed.
+///
+/// `progress` gets the steps done and in total, and returns whether to go on.
+pub fn calibrate_settings(
+    settings: &Settings,
+    base: &BaseModel,
+    tokens: &[i64],
+    targets: &[i64],
+    steps: u64,
+    threads: usize,
+    mut progress: impl FnMut(u64, u64) -> bool,
+) -> Result<Calibration, RunError> {
+    let dataset_rows = tokens.len() / settings.data.bucket.max(1);
+    let range_bits = settings.proof.range_bits;
+    let mut spec = settings.spec(base, Scales::starting(range_bits), dataset_rows)?;
+    let needed = CALIBRATION_ROWS.min(dataset_rows).div_ceil(spec.training.rows.max(1));
+    let steps = steps.max(needed as u64);
+    // A schedule that ended earlier would calibrate its last steps at another rate than any of the run.
+    spec.training.steps = spec.training.steps.max(steps);
+    let inputs = Inputs::new(&spec, base, tokens, targets)?;
+    let maxima =
+        calibrate::maxima(&spec, &inputs, &CALIBRATION_SEED, steps, threads, |done| progress(done, steps))?;
+    let scales = calibrate::scales(&maxima, range_bits);
+    Ok(Calibration { schema: CalibrationSchema::V1, dataset_rows, steps, range_bits, scales })
+}
+
+/// The spec of a calibrated recipe.
+pub fn spec_of(settings: &Settings, base: &BaseModel, calibration: Calibration) -> Result<Spec, RunError> {
+    if calibration.range_bits != settings.proof.range_bits {
+        return Err(RunError::Settings(format!(
+            "proof.range_bits is {}, the calibration is for {}",
+            settings.proof.range_bits, calibration.range_bits
+        )));
+    }
+    settings.spec(base, calibration.scales, calibration.dataset_rows)
+}
+
+/// The program that stands for a spec: that of step 1 on the dataset's first rows. A plan pins it before its seed
+/// is known, and the seed chooses the rows.
+pub fn planned_program(spec: &Spec) -> Result<StepProgram, RunError> {
+    let rows: Vec<usize> = (0..spec.training.rows).collect();
+    Ok(step::build(spec, 1, &rows)?)
+}
+
+/// What a spec fixes before there is a plan: the program, its layout, and the shapes of the trees.
+pub struct Planned {
+    run: Run,
+    shapes: Shapes,
+    layout: Layout,
+    /// [`planned_program`].
+    pub program: StepProgram,
+}
+
+impl Planned {
+    /// Everything that follows from the spec alone.
+    pub fn new(spec: Spec) -> Result<Self, RunError> {
+        let unknown = Root([0; 32]);
+        let run = Run { spec, plan_digest: [0; 32], seed: [0; 32], dataset: unknown, base: unknown };
+        let program = planned_program(&run.spec)?;
+        let layout = Layout::new(&program.program);
+        let shapes = run.shapes(&run.profile()?, &layout)?;
+        Ok(Self { run, shapes, layout, program })
+    }
+
+    /// The spec.
+    pub fn spec(&self) -> &Spec {
+        &self.run.spec
+    }
+
+    /// Slots of the witness that are in use.
+    pub fn witness_slots(&self) -> usize {
+        self.layout.used[0]
+    }
+
+    /// The digest of the program that a plan pins.
+    pub fn program_digest(&self) -> [u8; 32] {
+        program_digest(&self.program.program)
+    }
+
+    /// The root of the base.
+    pub fn base_root(&self, base: &BaseModel) -> Result<Root, RunError> {
+        let profile = self.run.profile()?;
+        // The base's tree reads no row.
+        let spec = Spec { dataset_rows: 0, ..self.run.spec.clone() };
+        let inputs = Inputs::new(&spec, base, &[], &[])?;
+        let committer = Committer { run: &self.run, profile: &profile, shapes: self.shapes, secret: [0; 32] };
+        Ok(committer.base(&self.program, &self.layout, &inputs)?.root())
+    }
+
+    /// The root of the dataset under the rows' secret, as [`Committer::dataset`] commits to it.
+    pub fn dataset_root(&self, tokens: &[i64], targets: &[i64], secret: [u8; 32]) -> Result<Root, RunError> {
+        let spec = self.spec();
+        let expected = spec.dataset_rows * spec.training.tokens;
+        if tokens.len() != expected || targets.len() != expected {
+            return Err(RunError::Rows(format!(
+                "expected {} rows of {} tokens, got {} tokens and {} targets",
+                spec.dataset_rows,
+                spec.training.tokens,
+                tokens.len(),
+                targets.len()
+            )));
+        }
+        let supervised: Vec<i64> = targets.iter().map(|&t| i64::from(t != NO_LABEL)).collect();
+        let values = BTreeMap::from([
+            ("data.tokens", Arc::new(tokens.to_vec())),
+            ("data.targets", Arc::new(targets.iter().map(|&t| t.max(0)).collect())),
+            ("data.supervised", Arc::new(supervised)),
+        ]);
+        let vector = place_vector(&self.program.program, &self.layout, Place::Dataset, |name| values.get(name));
+        let tree = commit(&self.run.profile()?, self.shapes.dataset, vector, Randomness::from_seed(secret))
+            .map_err(|error| RunError::Commit(error.to_string()))?;
+        Ok(tree.root())
+    }
+}
+
+/// A plan with its model and rows: what training and proving need.
+pub struct Session {
+    /// The plan.
+    pub plan: PlanV1,
+    /// Its statement.
+    pub run: Run,
+    /// Base and rows.
+    pub inputs: Inputs,
+}
+
+impl Session {
+    /// Opens the plan's run. Arguments are the bytes of `plan.json` (decoded as `plan`) and `seed.json`.
+    ///
+    /// # Errors
+    /// If the seed does not follow from the plan, or the model's files are not the plan's.
+    pub fn open(
+        plan: PlanV1,
+        plan_bytes: &[u8],
+        seed_bytes: &[u8],
+        model_dir: &Path,
+        tokens: &[i64],
+        targets: &[i64],
+    ) -> Result<Self, RunError> {
+        let run = run_of(&plan, plan_bytes, seed_bytes)?;
+        let (base, files) = open_base(model_dir)?;
+        let planned: Vec<(String, String)> =
+            plan.base.files.iter().map(|file| (file.name.clone(), file.sha256.to_string())).collect();
+        if let Some((name, _)) = files.iter().find(|file| !planned.contains(file)) {
+            let reason = "is not a file of the plan's base model".to_owned();
+            return Err(RunError::File { path: model_dir.join(name), reason });
+        }
+        let inputs = Inputs::new(&run.spec, &base, tokens, targets)?;
+        Ok(Self { plan, run, inputs })
+    }
+}
