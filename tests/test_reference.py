@@ -94,7 +94,7 @@ def test_the_update_is_pytorchs_adamw() -> None:
     factor = float64.clip_factor(real.matrices, real.num_labels, 1.0)
     assert tensors["clip.factor"] / 2**30 == pytest.approx(factor, rel=0.01)
     for name in real.matrices:
-        bits = (30, 30, 58)
+        bits = (30, 30, 54)
         w, m, v = (part / 2.0**f for part, f in zip(c.state[name], bits, strict=True))
         after = float64.adamw(
             (w, m, v), tensors[f"{name}.clipped"] / 2.0**26, 5,

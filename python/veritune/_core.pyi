@@ -8,8 +8,9 @@ of the next token where it is supervised, else -100).
 ``settings_json``, ``spec_json`` and ``plan_json`` are RFC 8785 bytes as text. The settings have the
 sections lora, train, data and proof; the plan's ``recipe`` holds these four and, beside them, text,
 calibration, sampler and beacon. The plan has the fields of the envelope crate's ``PlanV1``, and ``seed_json``
-is the text of seed.json, which the core follows from the plan again. ``calibrate`` gets every row of the dataset in order: the calibration carries what the
-spec needs of them (``dataset_rows``; steps = rows // batch * epochs, or max_steps).
+is the text of seed.json, which the core follows from the plan again. ``calibrate`` gets every row of the dataset in
+order: the calibration carries what the spec needs of them (``dataset_rows``; steps = rows // batch * epochs, or
+max_steps).
 
 ``progress(done, total, value)`` is called with the GIL held, at least twice a second; ``value`` is the loss
 in nats in ``train`` and 0.0 elsewhere. An exception raised by it (KeyboardInterrupt) ends the call with that

@@ -71,7 +71,7 @@ pub fn make_spec(
         let ranges: Vec<RangeRow<'_>> = planned.spec().scales.0.iter().map(range_row).collect();
         to_json(&json!({
             "spec": planned.spec(),
-            "program_digest": hex(&planned.program_digest()),
+            "program_digest": hex(&planned.program_digest()?),
             "base": base_json(&files, &planned.base_root(&base)?.0),
             "largest_bound_log2": format!("{:.2}", (largest.max(1) as f64).log2()),
             "range_report": ranges,

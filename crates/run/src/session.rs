@@ -16,10 +16,10 @@ use veritune_commit::Root;
 use veritune_envelope::statement::PlanV1;
 use veritune_model::{BaseModel, Checkpoint, DEFAULT_BASE_BITS};
 use veritune_prover::commit::{Randomness, commit};
-use veritune_relations::digest::program_digest;
+use veritune_relations::digest::spec_digest;
 use veritune_relations::layout::Layout;
 use veritune_relations::scales::Scales;
-use veritune_relations::step::{self, StepProgram};
+use veritune_relations::step::{StepProgram, Tables};
 use veritune_relations::{Place, Spec};
 use veritune_verifier::statement::{Run, Shapes};
 
@@ -96,19 +96,13 @@ pub fn spec_of(settings: &Settings, base: &BaseModel, calibration: Calibration) 
     settings.spec(base, calibration.scales, calibration.dataset_rows)
 }
 
-/// The program that stands for a spec: that of step 1 on the dataset's first rows. A plan pins it before its seed
-/// is known, and the seed chooses the rows.
-pub fn planned_program(spec: &Spec) -> Result<StepProgram, RunError> {
-    let rows: Vec<usize> = (0..spec.training.rows).collect();
-    Ok(step::build(spec, 1, &rows)?)
-}
-
 /// What a spec fixes before there is a plan: the program, its layout, and the shapes of the trees.
 pub struct Planned {
     run: Run,
     shapes: Shapes,
     layout: Layout,
-    /// [`planned_program`].
+    tables: Tables,
+    /// A program of the spec's first step; which rows it reads depends on the seed, its layout does not.
     pub program: StepProgram,
 }
 
@@ -117,10 +111,11 @@ impl Planned {
     pub fn new(spec: Spec) -> Result<Self, RunError> {
         let unknown = Root([0; 32]);
         let run = Run { spec, plan_digest: [0; 32], seed: [0; 32], dataset: unknown, base: unknown };
-        let program = planned_program(&run.spec)?;
+        let tables = Tables::new(&run.spec)?;
+        let program = run.program_with(&tables, 1)?;
         let layout = Layout::new(&program.program);
         let shapes = run.shapes(&run.profile()?, &layout)?;
-        Ok(Self { run, shapes, layout, program })
+        Ok(Self { run, shapes, layout, tables, program })
     }
 
     /// The spec.
@@ -134,8 +129,8 @@ impl Planned {
     }
 
     /// The digest of the program that a plan pins.
-    pub fn program_digest(&self) -> [u8; 32] {
-        program_digest(&self.program.program)
+    pub fn program_digest(&self) -> Result<[u8; 32], RunError> {
+        Ok(spec_digest(&self.run.spec, &self.tables)?)
     }
 
     /// The root of the base.

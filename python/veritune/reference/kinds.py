@@ -64,8 +64,8 @@ KINDS: dict[str, Kind] = {
     "clip": Kind(31, False, 30),
     "clipped": Kind(28, True, 26),
     "first_moment": Kind(30, True, 30),
-    "second_moment": Kind(52, False, 58),
-    "root_second_moment": Kind(25, False, 29),
+    "second_moment": Kind(48, False, 54),
+    "root_second_moment": Kind(31, False, 34),
     "update": Kind(28, True, 30),
     "decay": Kind(28, True, 30),
     "master": Kind(32, True, 30),
@@ -83,7 +83,9 @@ def kinds_for(range_bits: int) -> dict[str, Kind]:
     for name, kind in KINDS.items():
         if name.startswith("grad.") and kind.bits == 20 and kind.factor and 12 <= range_bits < 20:
             more = 2 if name in ("grad.normed", "grad.projection") else 4
-            kinds[name] = kind._replace(bits=kind.bits + more, factor=kind.factor << more)
+            kinds[name] = kind._replace(
+                bits=kind.bits + more, fraction_bits=kind.fraction_bits + more, factor=kind.factor << more
+            )
     return kinds
 
 

@@ -28,7 +28,7 @@ v vocab, k rank.
 """
 
 BIASES = {"q_proj": "query_bias", "k_proj": "key_bias", "v_proj": "value_bias"}
-GAIN_BITS, BIAS_BITS = 20, 24
+BIAS_BITS = 24
 
 
 def axis_lengths(spec: dict[str, Any]) -> dict[str, int]:
@@ -59,15 +59,15 @@ def shape(spec: dict[str, Any], letters: str, *, layered: bool = True) -> tuple[
 
 def base_shapes(spec: dict[str, Any]) -> dict[str, tuple[tuple[int, ...], int]]:
     """Returns (shape, signed bits) of every base tensor."""
-    bits = int(spec["model"]["base_bits"])
+    bits, gain_bits = int(spec["model"]["base_bits"]), int(spec["model"]["gain_bits"])
     embedding = shape(spec, "vi", layered=False)
     shapes = {"base.embedding": (embedding, bits)}
     if not spec["model"]["tied"]:
         shapes["base.head"] = (embedding, bits)
     for weight, inputs, outputs in MODULES.values():
         shapes[f"base.{weight}"] = (shape(spec, outputs + inputs), bits)
-    shapes["base.gain_attention"] = shapes["base.gain_mlp"] = (shape(spec, "i"), GAIN_BITS)
-    shapes["base.gain_final"] = (shape(spec, "i", layered=False), GAIN_BITS)
+    shapes["base.gain_attention"] = shapes["base.gain_mlp"] = (shape(spec, "i"), gain_bits)
+    shapes["base.gain_final"] = (shape(spec, "i", layered=False), gain_bits)
     if spec["model"]["qkv_bias"]:
         for module, bias in BIASES.items():
             shapes[f"base.{bias}"] = (shape(spec, MODULES[module][2]), BIAS_BITS)
@@ -123,7 +123,7 @@ class Context:
     @property
     def lora_scaling(self) -> Fixed:
         """``lora_alpha / r``."""
-        return Fixed(np.array(self.spec["lora"]["scaling_65536"], dtype=np.int64), 8)
+        return Fixed(np.array(self.spec["lora"]["scaling_65536"], dtype=np.int64), 16)
 
     @property
     def score_factor(self) -> Fixed:

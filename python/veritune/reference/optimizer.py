@@ -19,7 +19,7 @@ from veritune.reference.fixed import at_bits, decimal
 from veritune.reference.trace import Integers, Trace
 
 NORM_BITS = 31
-GUARD_BITS = 10
+GUARD_BITS = 14
 
 
 class Matrix(NamedTuple):

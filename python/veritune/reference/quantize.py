@@ -103,9 +103,10 @@ def make_spec(
         "rope_theta": decimals[1],
         "base_fraction_bits": base_scales(real_base(weights, tied=tied), base_bits),
         "base_bits": base_bits,
+        "gain_bits": 20,
     }
     rank = lora.matrices[targets[0]][0].shape[1]
-    scaling = int(np.floor(lora.scaling * 256 + 0.5))
+    scaling = int(np.floor(lora.scaling * 65536 + 0.5))
     return {
         "version": 1,
         "model": model,

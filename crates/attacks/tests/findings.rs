@@ -1,0 +1,48 @@
+//! Statements that look sound and are not unless somebody says so.
+
+use veritune_attacks::{Setting, prove_and_verify, violated};
+use veritune_relations::scales::{KINDS, Rule};
+
+/// Ids that need all bits of the vocabulary's axis but are no tokens: the one-hot of such an id is zero.
+#[test]
+fn ids_outside_the_vocabulary_are_refused() {
+    for name in ["data.tokens", "data.targets"] {
+        let mut setting = Setting::odd();
+        assert!(!setting.spec.model.vocab.is_power_of_two());
+        let (row, tokens) = (setting.rows[0], setting.spec.training.tokens);
+        let labelled = (0..tokens)
+            .find(|t| setting.inputs["data.supervised"][row * tokens + t] == 1)
+            .expect("a label");
+        let id = setting.spec.model.vocab as i64 + 1;
+        setting.inputs.get_mut(name).expect("the dataset")[row * tokens + labelled] = id;
+        // Whether no check or the executor refuses it, it must not be proved.
+        if let Ok(tensors) = setting.execute(&setting.program) {
+            let seen = violated(&setting.program, &tensors);
+            let verdict = prove_and_verify(&setting.program, &setting.program, &tensors, None);
+            assert!(verdict.is_err(), "{name} = {id} of a vocabulary of {} is accepted, seen by {seen:?}", id - 1);
+        }
+    }
+}
+
+/// A softmax at another temperature: the exponential's table is made for the scale of the scores and read by logits.
+#[test]
+fn logits_at_another_scale_than_scores_are_refused() {
+    let mut spec = Setting::even().spec;
+    spec.scales.0.get_mut("logit").expect("a kind").fraction_bits -= 3;
+    assert!(Setting::new(spec, 2).is_err(), "a softmax at an eighth of the temperature is a valid spec");
+}
+
+/// A plan whose scale rounds every gradient of B to zero.
+#[test]
+fn scales_that_no_calibration_gives_are_refused() {
+    let kinds = KINDS.iter().filter(|k| matches!(k.rule, Rule::Fixed) && k.name == "clipped");
+    for kind in kinds {
+        let mut spec = Setting::even().spec;
+        spec.scales.0.get_mut(kind.name).expect("a kind").fraction_bits = -16;
+        let Ok(setting) = Setting::new(spec, 2) else { continue };
+        let tensors = setting.execute(&setting.program).expect("executes");
+        let clipped = setting.program.find("q_proj.b.clipped").expect("a tensor");
+        let zero = tensors.get(clipped).iter().all(|&g| g == 0);
+        assert!(!zero, "a plan with {} at scale 2^16 trains on no gradient and is valid", kind.name);
+    }
+}
