@@ -79,8 +79,7 @@ pub fn calibrate_settings(
     // A schedule that ended earlier would calibrate its last steps at another rate than any of the run.
     spec.training.steps = spec.training.steps.max(steps);
     let inputs = Inputs::new(&spec, base, tokens, targets)?;
-    let maxima =
-        calibrate::maxima(&spec, &inputs, &CALIBRATION_SEED, steps, threads, |done| progress(done, steps))?;
+    let maxima = calibrate::maxima(&spec, &inputs, &CALIBRATION_SEED, steps, threads, |done| progress(done, steps))?;
     let scales = calibrate::scales(&maxima, range_bits);
     Ok(Calibration { schema: CalibrationSchema::V1, dataset_rows, steps, range_bits, scales })
 }

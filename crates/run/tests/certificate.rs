@@ -60,7 +60,11 @@ fn publish(folder: &Path) -> Published {
     let base = BaseModel::build(&Checkpoint::open(&model).unwrap(), DEFAULT_BASE_BITS).unwrap();
     let settings = Settings::parse(SETTINGS).unwrap();
     let tokens: Vec<i64> = (0..ROWS as i64 * 16).map(|i| (i * i * 31 + i * 7) % 2048).collect();
-    let targets: Vec<i64> = tokens.iter().enumerate().map(|(i, _)| if i % 16 < 4 { -100 } else { tokens[(i + 1) % tokens.len()] }).collect();
+    let targets: Vec<i64> = tokens
+        .iter()
+        .enumerate()
+        .map(|(i, _)| if i % 16 < 4 { -100 } else { tokens[(i + 1) % tokens.len()] })
+        .collect();
     let rough = settings.spec(&base, Scales::starting(16), ROWS).unwrap();
     let inputs = Inputs::new(&rough, &base, &tokens, &targets).unwrap();
     let maxima = calibrate::maxima(&rough, &inputs, &[9; 32], 12, 2, |_| true).unwrap();
@@ -262,7 +266,9 @@ fn swapped_steps_are_refused() {
     let inner = spoilt.join("veritune");
     let bundle = bundle::from_json(&fs::read(inner.join("claims.sigstore.json")).unwrap()).unwrap();
     let payload = std::str::from_utf8(bundle.unverified_payload()).unwrap().to_owned();
-    let digest = |name: &str| Digest::sha256(&fs::read(published().adapter.join("veritune/proofs").join(name)).unwrap()).to_string();
+    let digest = |name: &str| {
+        Digest::sha256(&fs::read(published().adapter.join("veritune/proofs").join(name)).unwrap()).to_string()
+    };
     let (one, two) = (digest("step-000001.bin"), digest("step-000002.bin"));
     let swapped = payload.replace(&one, "#").replace(&two, &one).replace('#', &two);
     sign(&inner, swapped.as_bytes(), &published().private);

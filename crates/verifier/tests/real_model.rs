@@ -1,0 +1,70 @@
+//! The pad counter on the step of the 135-million-parameter model: what the masked transcript will have to mask.
+
+use std::collections::BTreeMap;
+use veritune_argument::{Plan, count, soundness_terms};
+use veritune_relations::layout::Layout;
+use veritune_relations::scales::Scales;
+use veritune_relations::spec::{Decimal, Lora, Model, Optimizer, Schedule, Spec, Target, Training};
+use veritune_relations::step;
+
+/// Scalars that a chunk may send: each costs a pad.
+const MAX_SCALARS: usize = 1 << 13;
+
+fn smollm2(targets: &[Target]) -> Spec {
+    let decimal = |text: &str| Decimal(text.to_owned());
+    let kinds = ["embedding", "query", "key", "value", "output", "gate", "up", "down"];
+    let mut base: BTreeMap<String, i32> = kinds.iter().map(|k| (format!("base.{k}"), 13)).collect();
+    base.extend(["attention", "mlp", "final"].iter().map(|k| (format!("base.gain_{k}"), 12)));
+    Spec {
+        version: 1,
+        model: Model {
+            hidden: 576,
+            layers: 30,
+            heads: 9,
+            kv_heads: 3,
+            head_dim: 64,
+            ffn: 1536,
+            vocab: 49_152,
+            tied: true,
+            qkv_bias: false,
+            rms_norm_eps: decimal("1e-5"),
+            rope_theta: decimal("100000"),
+            base_fraction_bits: base,
+            base_bits: 16,
+            gain_bits: 15,
+        },
+        lora: Lora { r: 8, scaling_65536: 131_072, targets: targets.to_vec() },
+        training: Training {
+            optimizer: Optimizer::AdamW,
+            learning_rate: decimal("1e-3"),
+            schedule: Schedule::Linear,
+            warmup_steps: 4,
+            weight_decay: decimal("0.01"),
+            adam_beta1: decimal("0.9"),
+            adam_beta2: decimal("0.999"),
+            adam_epsilon: decimal("1e-8"),
+            max_grad_norm: decimal("1.0"),
+            rows: 1,
+            tokens: 64,
+            steps: 100,
+        },
+        dataset_rows: 999,
+        scales: Scales::starting(20),
+        range_bits: 20,
+        log_rows: 18,
+    }
+}
+
+#[test]
+fn the_real_step_sends_few_scalars() {
+    for targets in [&[Target::Query, Target::Value][..]] {
+        let program = step::build(&smollm2(targets), 5, &[3]).unwrap().program;
+        let layout = Layout::new(&program);
+        let plan = Plan::new(&program, &layout).unwrap();
+        let scalars = count(&program, &layout, &plan).unwrap().num_scalars();
+        println!("{} targets: {scalars} scalars, {:?} slots", targets.len(), layout.used);
+        assert!(scalars <= MAX_SCALARS, "{scalars}");
+        let largest = soundness_terms(&program, &layout).unwrap().into_iter().map(|(_, n)| n).max().unwrap();
+        assert!(largest < 1 << 32, "a term of {largest} / |E| leaves less than 160 bits");
+    }
+}
