@@ -9,7 +9,8 @@
 pub mod catalogue;
 mod cheat;
 mod harness;
-mod setting;
+pub mod setting;
+pub mod run;
 pub mod table;
 
 pub use catalogue::{Attack, Caught, STEP_ATTACKS};

@@ -4,6 +4,7 @@
 //! to the largest that leaves its head-room over the greatest value seen, and the plan pins the result.
 
 use crate::program::Range;
+use crate::spec::SpecError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -39,6 +40,9 @@ pub enum Rule {
         cap: i32,
     },
 }
+
+/// Least fraction bits that calibration gives.
+const LEAST_FRACTION_BITS: i32 = -8;
 
 /// One row of the table of kinds.
 #[derive(Debug, Clone, Copy)]
@@ -141,7 +145,38 @@ fn kind_for(kind: &Kind, range_bits: u32) -> Kind {
     kind
 }
 
+/// Kinds that take another's fraction bits: rotation and SiLU keep their input's scale.
+const DERIVED: [(&str, &str); 3] = [("query", "query_raw"), ("key", "key_raw"), ("silu", "gate")];
+
 impl Scales {
+    /// Refuses scales that are not the table's for this range table: a free choice would let a prover round gradients
+    /// to zero, or read one table at another scale.
+    pub fn check(&self, range_bits: u32) -> Result<(), SpecError> {
+        let refuse = |name: &str, reason: String| Err(SpecError::new(&format!("scales.{name}"), reason));
+        if self.0.len() != KINDS.len() {
+            return Err(SpecError::new("scales", format!("{} kinds instead of {}", self.0.len(), KINDS.len())));
+        }
+        for kind in KINDS.iter().map(|kind| kind_for(kind, range_bits)) {
+            let Some(scale) = self.0.get(kind.name) else { return refuse(kind.name, "is missing".into()) };
+            if (scale.bits, scale.signed) != (kind.scale.bits, kind.scale.signed) {
+                return refuse(kind.name, format!("is {}, not {}", scale.range(), kind.scale.range()));
+            }
+            let derived = DERIVED.iter().find(|(name, _)| *name == kind.name).and_then(|(_, from)| self.0.get(*from));
+            let allowed = match (derived, kind.rule) {
+                (Some(from), _) => from.fraction_bits..=from.fraction_bits,
+                (None, Rule::Fixed) => kind.scale.fraction_bits..=kind.scale.fraction_bits,
+                (None, Rule::HeadRoom { cap, .. }) => LEAST_FRACTION_BITS..=cap.max(kind.scale.fraction_bits),
+            };
+            if !allowed.contains(&scale.fraction_bits) {
+                return refuse(
+                    kind.name,
+                    format!("has {} fraction bits, allowed are {allowed:?}", scale.fraction_bits),
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// The scales before calibration.
     pub fn starting(range_bits: u32) -> Self {
         let rows = KINDS.iter().map(|kind| kind_for(kind, range_bits));
@@ -156,13 +191,13 @@ impl Scales {
             let Some(&seen) = maxima.get(kind.name) else { continue };
             let largest = kind.scale.range().max() as f64;
             let wanted = seen.max(f64::MIN_POSITIVE) * f64::from(factor);
-            let fraction_bits = (largest / wanted).log2().floor().clamp(-8.0, f64::from(cap)) as i32;
+            let fraction_bits =
+                (largest / wanted).log2().floor().clamp(f64::from(LEAST_FRACTION_BITS), f64::from(cap)) as i32;
             if let Some(scale) = scales.0.get_mut(kind.name) {
                 scale.fraction_bits = fraction_bits;
             }
         }
-        // Rotation keeps the scale; the derivative's sum of products keeps at most four bits more than its factor.
-        for (derived, from) in [("query", "query_raw"), ("key", "key_raw"), ("silu", "gate")] {
+        for (derived, from) in DERIVED {
             let from = scales.0.get(from).map(|s| s.fraction_bits);
             if let (Some(scale), Some(from)) = (scales.0.get_mut(derived), from) {
                 scale.fraction_bits = from;

@@ -293,12 +293,6 @@ impl Spec {
         if t.rows > self.dataset_rows {
             return Err(SpecError::new("training.rows", "is greater than the number of dataset rows"));
         }
-        for (name, scale) in &self.scales.0 {
-            within(&format!("scales.{name}.bits"), u64::from(scale.bits), 1, 62)?;
-            if !(-16..=62).contains(&scale.fraction_bits) {
-                return Err(SpecError::new(name, "fraction bits are not in -16..=62"));
-            }
-        }
-        Ok(())
+        self.scales.check(self.range_bits)
     }
 }

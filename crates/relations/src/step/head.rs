@@ -6,8 +6,8 @@
 
 use super::input::Batch;
 use super::{Built, StepBuilder};
-use crate::builder::{Make, Sum};
-use crate::program::{Function, Index, Range, TensorId};
+use crate::builder::Sum;
+use crate::program::{Function, Index, TensorId};
 
 impl StepBuilder<'_> {
     /// Reads the last residual, writes the last entry of its gradient.
@@ -37,8 +37,7 @@ impl StepBuilder<'_> {
 
         // The sum in units of the attention's sum over 2^8, so that its inverse times itself stays in 62 bits.
         let sum_axes = self.make("vocabulary.sum", &outer, "vocabulary_sum")?;
-        let ones = self.vocabulary_ones();
-        let total = Sum::product(1, &[&e, &self.on(ones)]);
+        let total = Sum::product(1, &[&e, &self.on(self.vocabulary_ones)]);
         let total = self.b.rescale(&sum_axes, &outer, total)?;
         let total = self.on(total);
         let make = self.make("vocabulary.inverse", &outer, "vocabulary_inverse")?;
@@ -56,12 +55,5 @@ impl StepBuilder<'_> {
         let d_y = self.rescale("grad.final_input", &hidden_axes, "grad.normed", sum)?;
         let out = self.b.with(gradient, &[(a.boundary, Index::Fixed(layers))]);
         self.norm_backward("final.norm_backward", &outer, d_y, normed, None, &out)
-    }
-
-    fn vocabulary_ones(&mut self) -> TensorId {
-        let axes = [self.axes.vocab];
-        let make = Make { name: "vocabulary.ones", axes: &axes, range: Range::unsigned(1), fraction_bits: 0 };
-        let len = self.spec.model.vocab;
-        self.b.public(&make, vec![1; len])
     }
 }

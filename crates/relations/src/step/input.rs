@@ -1,7 +1,7 @@
 //! Tokens and labels are the committed dataset's rows at the step's indices; the first residual is their embedding.
 //!
 //! Statement: for batch row j and position t, `sum 2^i token_bit_i = data.tokens[index_j, t]`, the same for
-//! `data.targets` where `data.supervised` is 1; the first residual is the embedding's row. Targets are stored
+//! `data.targets` where `data.supervised` is 1, and both are below the vocabulary; the first residual is the embedding's row. Targets are stored
 //! already shifted (the label of position t is the token at t+1); positions without label have `supervised` 0
 //! and target 0. Padded positions come last, see no gradient (causal mask, no label) and need no other mask.
 
@@ -50,11 +50,17 @@ impl StepBuilder<'_> {
             let value = vec![Term { coefficient: 1, factors: vec![stored(labelled)] }];
             self.b.divide_by_constant(&format!("{name}.supervised"), &[a.token], value, 1, out)?;
         }
-        Ok(Batch {
-            token: self.b.one_hot("batch.token", &outer, a.vocab, token_bits, None),
-            target: self.b.one_hot("batch.target", &outer, a.vocab, target_bits, Some(supervised)),
-            supervised,
-        })
+        let token = self.b.one_hot("batch.token", &outer, a.vocab, token_bits, None);
+        let target = self.b.one_hot("batch.target", &outer, a.vocab, target_bits, Some(supervised));
+        // Bits may encode an index beyond the vocabulary, where the one-hot is zero: no token, or a label of no entry.
+        let ones = self.on(self.vocabulary_ones).view;
+        let (token_view, target_view) = (self.on(token).view, self.on(target).view);
+        let minus = |factors: Vec<View>| Term { coefficient: -1, factors };
+        let sum = |one_hot: View| Term { coefficient: 1, factors: vec![one_hot, ones.clone()] };
+        self.b.equation("batch.token.allowed", &outer, vec![sum(token_view), minus(Vec::new())])?;
+        let flag = self.on(supervised).view;
+        self.b.equation("batch.target.allowed", &outer, vec![sum(target_view), minus(vec![flag])])?;
+        Ok(Batch { token, target, supervised })
     }
 
     /// Writes the first residual.

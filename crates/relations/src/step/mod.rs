@@ -82,6 +82,8 @@ struct StepBuilder<'a> {
     adapters: BTreeMap<Target, Adapter>,
     causal: TensorId,
     exponential: usize,
+    /// 1 at every entry of the vocabulary.
+    vocabulary_ones: TensorId,
     /// Kind of every tensor that has one, by name of the tensor.
     kinds: BTreeMap<String, &'static str>,
 }
@@ -208,6 +210,8 @@ impl<'a> StepBuilder<'a> {
             causal_values,
         );
         let exponential = b.table("exponential", tables.exponential.clone());
+        let make = Make { name: "vocabulary.ones", axes: &[axes.vocab], range: Range::unsigned(1), fraction_bits: 0 };
+        let vocabulary_ones = b.public(&make, vec![1; m.vocab]);
         Ok(Self {
             b,
             spec,
@@ -218,6 +222,7 @@ impl<'a> StepBuilder<'a> {
             adapters: BTreeMap::new(),
             causal,
             exponential,
+            vocabulary_ones,
             kinds: BTreeMap::new(),
         })
     }
@@ -232,6 +237,10 @@ fn exponential_columns(spec: &Spec) -> Built<Vec<Vec<i64>>> {
             .filter(|b| *b <= 30)
             .ok_or_else(|| SpecError::new(kind, "fraction bits are not in 0..=30"))?)
     };
+    // One table serves both softmaxes.
+    if spec.scale("logit")?.fraction_bits != spec.scale("score")?.fraction_bits {
+        return Err(SpecError::new("logit", "must have the fraction bits of score").into());
+    }
     let rows = 1usize << 18;
     let inputs = (0..rows as i64).collect();
     Ok(vec![inputs, crate::fixed::exp_table(rows, bits("score")?, bits("exponential")?)])
