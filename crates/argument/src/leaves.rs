@@ -2,7 +2,9 @@
 
 use crate::check::ArgumentError;
 use crate::context::{BaseClaim, Context, Labels};
-use crate::functional::{AxisWeight, Functional, Part, eq_at, eq_table, pow2};
+use crate::functional::{
+    AxisWeight, Functional, Part, eq_at, eq_table, extension, log_u32, pow2,
+};
 use crate::lookups::Fingerprint;
 use crate::plan::{BlockKind, LeafBlock, Plan};
 use crate::weights::{public_sum, tensor_functional};
@@ -226,31 +228,31 @@ pub(crate) fn functionals<C: Context>(
                 ) else {
                     continue;
                 };
-                let mut weights = eq_table(at.inner(block));
+                let inner = at.inner(block);
                 let mut fingerprint = E::from_u64(table.tag);
                 let mut power = E::ONE;
                 for column in &table.columns {
                     power *= beta;
-                    let value: E = column
-                        .iter()
-                        .zip(&weights)
-                        .map(|(&c, &w)| w * f_from_i64(c))
-                        .sum();
-                    fingerprint += power * value;
+                    fingerprint += power * extension(column, inner);
                 }
                 q.constant += prefix * (alpha - fingerprint);
-                weights.truncate(table.columns.first().map_or(0, Vec::len));
-                let axis = AxisWeight::Dense {
-                    log: block.log_len,
-                    start: 0,
-                    values: Arc::new(weights),
-                };
-                p.parts.push(Part {
-                    place: 0,
-                    offset,
-                    axes: vec![axis],
-                    scale: -prefix,
-                });
+                // The rows as runs of falling powers of two: on each, the weights are one `eq`.
+                let rows = table.columns.first().map_or(0, Vec::len);
+                let mut start = 0_usize;
+                for log in (0..=inner.len()).rev() {
+                    if rows & pow2(log) == 0 {
+                        continue;
+                    }
+                    let (above, below) = inner.split_at(inner.len().saturating_sub(log));
+                    let run = start.checked_shr(log_u32(log)).unwrap_or(0);
+                    p.parts.push(Part {
+                        place: 0,
+                        offset: offset.saturating_add(start),
+                        axes: vec![AxisWeight::Eq(Arc::new(below.to_vec()))],
+                        scale: -(prefix * eq_at(above, run)),
+                    });
+                    start = start.saturating_add(pow2(log));
+                }
             }
             BlockKind::RangeTable | BlockKind::Table(_) => {}
         }

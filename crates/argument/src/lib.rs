@@ -39,6 +39,7 @@ pub use context::{BaseClaim, Context, Labels, Linear};
 pub use counter::{Counted, PadCounter};
 pub use functional::{
     AxisWeight, BASE_PLACE, Evaluator, Functional, NUM_PLACES, Part, eq_at, eq_points, eq_table,
+    extension,
 };
 pub use native::{Joint, NativeCheck};
 pub use plan::{BlockKind, LeafBlock, Plan, is_one_hot};

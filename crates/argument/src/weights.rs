@@ -176,31 +176,44 @@ pub fn public_sum(program: &Program, tensor: TensorId, axes: &[AxisWeight]) -> E
     let Some(tensor) = program.tensors.get(tensor.0) else {
         return E::ZERO;
     };
-    let mut values: Vec<E> = match &tensor.values {
-        Some(values) => values.iter().map(|&v| E::from(f_from_i64(v))).collect(),
-        None => return E::ZERO,
+    let Some(values) = &tensor.values else {
+        return E::ZERO;
     };
-    for (axis, weight) in tensor.axes.iter().zip(axes).rev() {
-        let AxisWeight::Dense {
-            start,
-            values: weights,
-            ..
-        } = weight
-        else {
-            return E::ZERO;
-        };
-        let rows = values.chunks(program.axis(*axis).len.max(1));
-        values = rows
-            .map(|row| {
-                row.iter()
-                    .skip(*start)
-                    .zip(weights.iter())
-                    .map(|(&v, &w)| v * w)
-                    .sum()
-            })
-            .collect();
+    let mut axes = tensor.axes.iter().zip(axes).rev();
+    // The innermost axis in the base field, the others on what is left.
+    let mut sums: Vec<E> = match axes.next() {
+        None => return values.first().map_or(E::ZERO, |&v| E::from(f_from_i64(v))),
+        Some((axis, weight)) => {
+            let row_len = program.axis(*axis).len.max(1);
+            fold_axis(values, row_len, weight, |&v, w| w * f_from_i64(v))
+        }
+    };
+    for (axis, weight) in axes {
+        sums = fold_axis(&sums, program.axis(*axis).len.max(1), weight, |&v, w| v * w);
     }
-    values.first().copied().unwrap_or(E::ZERO)
+    sums.first().copied().unwrap_or(E::ZERO)
+}
+
+/// Every row's weighted sum; zero for weights that are not dense.
+fn fold_axis<T>(
+    values: &[T],
+    row_len: usize,
+    weight: &AxisWeight,
+    times: impl Fn(&T, E) -> E,
+) -> Vec<E> {
+    let AxisWeight::Dense {
+        start,
+        values: weights,
+        ..
+    } = weight
+    else {
+        return Vec::new();
+    };
+    let sum = |row: &[T]| -> E {
+        let products = row.iter().skip(*start).zip(weights.iter());
+        products.map(|(v, &w)| times(v, w)).sum()
+    };
+    values.chunks(row_len).map(sum).collect()
 }
 
 /// The weighted sum of a tensor: known if public, sent in clear if of the base, else sent and claimed.

@@ -18,7 +18,7 @@
 use crate::shape::TreeHash;
 use p3_goldilocks::{Poseidon2Goldilocks, default_goldilocks_poseidon2_12};
 use p3_symmetric::Permutation;
-use veritune_field::traits::PrimeCharacteristicRing;
+use veritune_field::traits::{Field, PackedValue, PrimeCharacteristicRing};
 use veritune_field::{F, F_BYTES, NotCanonical, f_from_bytes, f_to_bytes};
 
 /// 32 bytes; for Poseidon2, four canonical field elements.
@@ -38,6 +38,9 @@ pub const POSEIDON_LEAF_TAG: u64 = 1;
 pub const POSEIDON_NODE_TAG: u64 = 2;
 
 const BLOCK_BYTES: usize = 64;
+
+/// Base-field elements side by side: one input per lane.
+type Packing = <F as Field>::Packing;
 
 /// The Poseidon2 permutation of the trees.
 pub type Poseidon = Poseidon2Goldilocks<POSEIDON_WIDTH>;
@@ -108,6 +111,70 @@ impl TreeHasher {
             }
         }
     }
+
+    /// The digests of all rows, which have one length: for Poseidon2, one row per lane of a register.
+    pub fn leaves(&self, rows: &[&[u8]]) -> Result<Vec<Digest>, NotCanonical> {
+        match self {
+            Self::Blake3 => rows.iter().map(|row| self.leaf(row)).collect(),
+            Self::Poseidon2(permutation) => {
+                let mut digests = vec![[0; 32]; rows.len()];
+                let elements = words(&rows.concat())?;
+                poseidon_digests(permutation, POSEIDON_LEAF_TAG, &elements, &mut digests);
+                Ok(digests)
+            }
+        }
+    }
+
+    /// The digests of the nodes above all pairs of children.
+    pub fn nodes(&self, pairs: &[[Digest; 2]]) -> Result<Vec<Digest>, NotCanonical> {
+        match self {
+            Self::Blake3 => pairs.iter().map(|[l, r]| self.node(l, r)).collect(),
+            Self::Poseidon2(permutation) => {
+                let mut digests = vec![[0; 32]; pairs.len()];
+                let elements = words(pairs.as_flattened().as_flattened())?;
+                poseidon_digests(permutation, POSEIDON_NODE_TAG, &elements, &mut digests);
+                Ok(digests)
+            }
+        }
+    }
+}
+
+/// The sponge on as many inputs as there are digests, side by side in `elements`, one per lane.
+///
+/// Lanes beyond the last input hash zeros, and nobody reads them.
+pub fn poseidon_digests(
+    permutation: &Poseidon,
+    tag: u64,
+    elements: &[F],
+    digests: &mut [Digest],
+) {
+    let length = elements.len().checked_div(digests.len()).unwrap_or(0);
+    let per_pass = length.saturating_mul(Packing::WIDTH).max(1);
+    for (elements, digests) in elements
+        .chunks(per_pass)
+        .zip(digests.chunks_mut(Packing::WIDTH))
+    {
+        let mut state = [Packing::ZERO; POSEIDON_WIDTH];
+        let capacity = [F::from_u64(tag), F::from_usize(length)];
+        for (slot, value) in state.iter_mut().skip(POSEIDON_RATE).zip(capacity) {
+            *slot = Packing::from(value);
+        }
+        for start in (0..length).step_by(POSEIDON_RATE) {
+            for (i, slot) in (start..length).zip(state.iter_mut().take(POSEIDON_RATE)) {
+                *slot += Packing::from_fn(|lane| {
+                    let at = lane.saturating_mul(length).saturating_add(i);
+                    elements.get(at).copied().unwrap_or(F::ZERO)
+                });
+            }
+            permutation.permute_mut(&mut state);
+        }
+        for (lane, digest) in digests.iter_mut().enumerate() {
+            for (chunk, word) in digest.chunks_exact_mut(F_BYTES).zip(&state) {
+                let word = word.as_slice().get(lane).copied().unwrap_or(F::ZERO);
+                chunk.copy_from_slice(&f_to_bytes(word));
+            }
+        }
+    }
 }
 
 fn words(bytes: &[u8]) -> Result<Vec<F>, NotCanonical> {
@@ -171,6 +238,32 @@ mod tests {
         let node = hasher.node(&child(1), &child(5)).unwrap();
         assert_eq!(node, to_digest(&state));
         assert!(hasher.node(&[0xff; 32], &child(5)).is_err());
+    }
+
+    #[test]
+    fn digests_of_many_inputs_are_those_of_each() {
+        for hash in [TreeHash::Blake3, TreeHash::Poseidon2] {
+            let hasher = TreeHasher::new(hash);
+            for (row_bytes, num_rows) in [(40, 1), (64, 8), (104, 9), (160, 37)] {
+                let bytes: Vec<u8> = (0..row_bytes * num_rows)
+                    .map(|i| if i % 8 == 7 { 1 } else { (i * 7 % 251) as u8 })
+                    .collect();
+                let rows: Vec<&[u8]> = bytes.chunks(row_bytes).collect();
+                let digests = hasher.leaves(&rows).unwrap();
+                let expected: Vec<Digest> = rows.iter().map(|r| hasher.leaf(r).unwrap()).collect();
+                assert_eq!(digests, expected);
+                let pairs: Vec<[Digest; 2]> = digests.iter().map(|&d| [d, digests[0]]).collect();
+                let expected: Vec<Digest> = pairs
+                    .iter()
+                    .map(|[l, r]| hasher.node(l, r).unwrap())
+                    .collect();
+                assert_eq!(hasher.nodes(&pairs).unwrap(), expected);
+            }
+            assert_eq!(hasher.nodes(&[]).unwrap(), Vec::<Digest>::new());
+        }
+        let poseidon = TreeHasher::new(TreeHash::Poseidon2);
+        assert!(poseidon.leaves(&[&[0; 40], &[0xff; 40]]).is_err());
+        assert!(poseidon.nodes(&[[[0; 32]; 2], [[0; 32], [0xff; 32]]]).is_err());
     }
 
     #[test]

@@ -37,7 +37,7 @@ mod verify;
 pub use error::{Location, OpeningError};
 pub use hash::{
     Digest, LEAF_KEY, NODE_KEY, POSEIDON_LEAF_TAG, POSEIDON_NODE_TAG, POSEIDON_RATE,
-    POSEIDON_WIDTH, Poseidon, TreeHasher, padded_leaf_bytes,
+    POSEIDON_WIDTH, Poseidon, TreeHasher, padded_leaf_bytes, poseidon_digests,
 };
 pub use merkle::{leaf_point, sibling_positions, sorted_unique};
 pub use profile::{

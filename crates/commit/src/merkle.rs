@@ -8,7 +8,7 @@
 
 use crate::error::{Location, OpeningError};
 use crate::hash::{Digest, TreeHasher};
-use crate::reader::Reader;
+use crate::reader::{Reader, elements};
 use veritune_field::F;
 use veritune_field::traits::{PrimeCharacteristicRing, TwoAdicField};
 
@@ -53,27 +53,39 @@ pub(crate) fn root_of(
 ) -> Result<Option<Digest>, OpeningError> {
     let mut layer = leaves;
     for _ in 0..height {
-        let mut next = Vec::with_capacity(layer.len());
+        let mut parents = Vec::with_capacity(layer.len());
+        let mut pairs = Vec::with_capacity(layer.len());
         let mut nodes = layer.iter().peekable();
         while let Some(&(index, digest)) = nodes.next() {
-            let (left, right) = if index & 1 == 1 {
-                (reader.array(at)?, digest)
+            pairs.push(if index & 1 == 1 {
+                [sibling(hasher, reader, at)?, digest]
             } else if let Some(&(_, right)) = nodes.next_if(|(other, _)| *other == (index | 1)) {
-                (digest, right)
+                [digest, right]
             } else {
-                (digest, reader.array(at)?)
-            };
-            let parent = hasher
-                .node(&left, &right)
-                .map_err(|_| OpeningError::NotCanonical {
-                    at,
-                    offset: reader.offset(),
-                })?;
-            next.push((index >> 1, parent));
+                [digest, sibling(hasher, reader, at)?]
+            });
+            parents.push(index >> 1);
         }
-        layer = next;
+        let offset = reader.offset();
+        let digests = hasher
+            .nodes(&pairs)
+            .map_err(|_| OpeningError::NotCanonical { at, offset })?;
+        layer = parents.into_iter().zip(digests).collect();
     }
     Ok(layer.first().map(|&(_, digest)| digest))
+}
+
+/// The next sibling; for Poseidon2, four canonical elements.
+fn sibling(
+    hasher: &TreeHasher,
+    reader: &mut Reader<'_>,
+    at: Location,
+) -> Result<Digest, OpeningError> {
+    let digest = reader.array(at)?;
+    if matches!(hasher, TreeHasher::Poseidon2(_)) {
+        elements(&digest, at, reader.offset())?;
+    }
+    Ok(digest)
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@
 //! Source: the crate's header.
 
 use crate::error::{Location, OpeningError};
-use crate::hash::TreeHasher;
+use crate::hash::{Digest, TreeHasher};
 use crate::merkle::{leaf_point, root_of, sorted_unique};
 use crate::profile::{Level, MAX_TREES, Profile};
 use crate::reader::{Reader, elements};
@@ -327,7 +327,7 @@ fn tree_rows(
     let mut rows = draw_rows(transcript, profile.queries(), log_domain);
     for (tree, ((shape, root), coefficients)) in trees.iter().zip(coefficients).enumerate() {
         let hasher = TreeHasher::new(shape.hash);
-        let mut leaves = Vec::with_capacity(rows.len());
+        let mut sent = Vec::with_capacity(rows.len());
         for row in &mut rows {
             let at = Location::Row {
                 level: 0,
@@ -336,10 +336,12 @@ fn tree_rows(
             };
             let bytes = reader.bytes(shape.row_bytes(), at)?;
             let offset = reader.offset();
-            let not_canonical = |_| OpeningError::NotCanonical { at, offset };
-            leaves.push((row.position, hasher.leaf(bytes).map_err(not_canonical)?));
-            let (data, _salt) = bytes.split_at(bytes.len().saturating_sub(SALT_BYTES));
+            let (data, salt) = bytes.split_at(bytes.len().saturating_sub(SALT_BYTES));
             let data = elements(data, at, offset)?;
+            if shape.hash == TreeHash::Poseidon2 {
+                elements(salt, at, offset)?;
+            }
+            sent.push(bytes);
             let (columns, mask) = data.split_at(shape.num_columns().min(data.len()));
             row.value += coefficients
                 .iter()
@@ -349,6 +351,7 @@ fn tree_rows(
             row.value += E::from_basis_coefficients_slice(mask).unwrap_or(E::ZERO);
         }
         let at = Location::Siblings { level: 0, tree };
+        let leaves = leaves(&hasher, &rows, &sent, reader, at)?;
         if root_of(&hasher, leaves, log_domain, reader, at)? != Some(root.0) {
             return Err(OpeningError::RootMismatch { level: 0, tree });
         }
@@ -367,7 +370,7 @@ fn oracle_rows(
     let row_bytes = oracle.fold.len().saturating_mul(E_BYTES);
     let mut rows = draw_rows(transcript, oracle.parameters.queries, log_domain);
     let hasher = TreeHasher::Blake3;
-    let mut leaves = Vec::with_capacity(rows.len());
+    let mut sent = Vec::with_capacity(rows.len());
     for row in &mut rows {
         let at = Location::Row {
             level,
@@ -375,11 +378,7 @@ fn oracle_rows(
             position: row.position,
         };
         let bytes = reader.bytes(row_bytes, at)?;
-        let not_canonical = |_| OpeningError::NotCanonical {
-            at,
-            offset: reader.offset(),
-        };
-        leaves.push((row.position, hasher.leaf(bytes).map_err(not_canonical)?));
+        sent.push(bytes);
         let entries = Reader::new(bytes).es(oracle.fold.len(), at)?;
         row.value = oracle
             .fold
@@ -389,10 +388,26 @@ fn oracle_rows(
             .sum();
     }
     let at = Location::Siblings { level, tree: 0 };
+    let leaves = leaves(&hasher, &rows, &sent, reader, at)?;
     if root_of(&hasher, leaves, log_domain, reader, at)? != Some(oracle.root) {
         return Err(OpeningError::RootMismatch { level, tree: 0 });
     }
     Ok(rows)
+}
+
+/// The digests of the rows as they were sent, with their positions.
+fn leaves(
+    hasher: &TreeHasher,
+    rows: &[FoldedRow],
+    sent: &[&[u8]],
+    reader: &Reader<'_>,
+    at: Location,
+) -> Result<Vec<(u64, Digest)>, OpeningError> {
+    let offset = reader.offset();
+    let digests = hasher
+        .leaves(sent)
+        .map_err(|_| OpeningError::NotCanonical { at, offset })?;
+    Ok(rows.iter().map(|row| row.position).zip(digests).collect())
 }
 
 fn draw_rows(transcript: &mut Transcript, queries: u32, log_domain: u32) -> Vec<FoldedRow> {

@@ -220,7 +220,7 @@ impl Rows<'_> {
                     let rows: Vec<F> = positions
                         .flat_map(|position| self.row(position, &salts))
                         .collect();
-                    poseidon_tree::leaf_digests(&rows, rows.len() / digests.len(), digests);
+                    poseidon_tree::leaf_digests(&rows, digests);
                 }
             }
         };
