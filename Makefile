@@ -44,14 +44,14 @@ static-verify:
 lint: $(VENV)/.ready
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
-	$(BIN)/ruff check python tests
-	$(BIN)/ruff format --check python tests
+	$(BIN)/ruff check python tests scripts
+	$(BIN)/ruff format --check python tests scripts
 	$(BIN)/mypy
 
 format: $(VENV)/.ready
 	cargo fmt --all
-	$(BIN)/ruff check --fix python tests
-	$(BIN)/ruff format python tests
+	$(BIN)/ruff check --fix python tests scripts
+	$(BIN)/ruff format python tests scripts
 
 clean:
 	rm -rf $(VENV) target demo-out

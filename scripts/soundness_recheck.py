@@ -8,6 +8,7 @@ Exits with status 1 when a query count, a term or the total differs, or the tota
 
 import json
 import sys
+from pathlib import Path
 from fractions import Fraction
 
 GOLDILOCKS = 2**64 - 2**32 + 1
@@ -88,7 +89,7 @@ def differences(parameters: dict) -> list[str]:
 
 
 def main(paths: list[str]) -> int:
-    texts = [open(path, encoding="utf-8").read() for path in paths] or [sys.stdin.read()]
+    texts = [Path(path).read_text("utf-8") for path in paths] or [sys.stdin.read()]
     status = 0
     for text in texts:
         parameters = json.loads(text)

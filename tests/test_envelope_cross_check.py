@@ -116,7 +116,7 @@ def test_other_curves_are_refused(program: Path, tmp_path: Path) -> None:
 
 
 def test_canonical_json(program: Path, tmp_path: Path) -> None:
-    value = {"é": [1, None, True, -(2**53)], "a": {"\u007f\n\x01": "\\\"/", "": []}, "z": "\U0001f600"}
+    value = {"é": [1, None, True, -(2**53)], "a": {"\u007f\n\x01": '\\"/', "": []}, "z": "\U0001f600"}
     file = tmp_path / "value.json"
     file.write_text(json.dumps(value, indent=1))
     # Python sorts by code point, which is RFC 8785's order for these keys.

@@ -63,9 +63,7 @@ def unpermuted(rows: np.ndarray, num_heads: int) -> np.ndarray:
     return rows.reshape(num_heads, half, 2, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)
 
 
-def dump(
-    program: Path, what: str, file: Path, dtype: str
-) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+def dump(program: Path, what: str, file: Path, dtype: str) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
     """The tensors that the Rust program writes, one at a time."""
     with subprocess.Popen([program, what, file.parent], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -132,9 +130,7 @@ def largest_fraction_bits(values: np.ndarray) -> int:
     return MAX_FRACTION_BITS - next(i for i, fit in enumerate(fits) if fit)
 
 
-def test_the_integer_base_is_that_of_numpy(
-    program: Path, gguf_file: Path, reference: dict[str, np.ndarray]
-) -> None:
+def test_the_integer_base_is_that_of_numpy(program: Path, gguf_file: Path, reference: dict[str, np.ndarray]) -> None:
     kinds = {
         "base.query": ("attn_q", "attn_norm"),
         "base.key": ("attn_k", "attn_norm"),
@@ -165,9 +161,7 @@ def test_the_integer_base_is_that_of_numpy(
 
 
 def test_the_inventory_is_that_of_hashlib(program: Path, gguf_file: Path) -> None:
-    output = subprocess.run(
-        [program, "inventory", gguf_file.parent], check=True, capture_output=True
-    ).stdout
+    output = subprocess.run([program, "inventory", gguf_file.parent], check=True, capture_output=True).stdout
     inventory = json.loads(output)
     content = gguf_file.read_bytes()
     assert [file["sha256"] for file in inventory["files"]] == [SHA256]

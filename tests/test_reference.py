@@ -240,9 +240,7 @@ def test_rows_do_not_see_each_other_and_padding_changes_no_gradient() -> None:
 
 
 def swapped(c: Case) -> Case:
-    return Case(
-        c.config, c.weights, c.lora, c.tokens[::-1], c.targets[::-1], c.spec, c.base, c.state
-    )
+    return Case(c.config, c.weights, c.lora, c.tokens[::-1], c.targets[::-1], c.spec, c.base, c.state)
 
 
 def test_shapes_are_those_of_the_page() -> None:

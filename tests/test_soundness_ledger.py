@@ -24,9 +24,7 @@ recheck = _recheck()
 
 def _printed(*arguments: int) -> dict:
     command = ["cargo", "run", "--release", "--quiet", "-p", "veritune-commit", "--example", "ledger", "--"]
-    output = subprocess.run(
-        [*command, *map(str, arguments)], cwd=ROOT, check=True, capture_output=True, text=True
-    )
+    output = subprocess.run([*command, *map(str, arguments)], cwd=ROOT, check=True, capture_output=True, text=True)
     return json.loads(output.stdout)
 
 

@@ -87,7 +87,7 @@ def prove(
     threads: int,
     progress: _Progress,
 ) -> str:
-    """Writes ``run_dir/certificate`` (proofs/*.bin, plan.json, seed.json, claims.statement.json) and ``run_dir/release``.
+    """Writes ``run_dir/certificate`` (proofs/*.bin, two JSON files, claims.statement.json) and ``run_dir/release``.
 
     ``secret`` is that of ``commit_data``. Resumable: a proof that is there and verifies is kept. Returns
     {steps, proof_bytes}.

@@ -47,9 +47,10 @@ def verdict_of(path: str | Path, *, keys: Sequence[str] = (), policy: dict[str, 
     """Returns the core's verdict, {exit, verdict, code, location, claims, notClaimed, ledger}.
 
     Args:
-        path: adapter folder, run folder or certificate.
+        path: adapter folder that holds veritune/.
         keys: public keys (PEM) of accepted signers.
-        policy: None means the default: all steps proved, settlement, file binding, named signer.
+        policy: None means the default, and the core refuses any other so far: all steps proved, settlement, file
+            binding, named signer.
     """
     target = Path(path)
     if not target.exists():

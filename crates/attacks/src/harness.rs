@@ -1,11 +1,13 @@
 //! Proof and verification of a tiny program with real commitments.
 
 use std::collections::BTreeSet;
-use veritune_argument::{ArgumentError, BASE_PLACE, BaseClaim, Joint, Plan};
+use veritune_argument::{ArgumentError, BASE_PLACE, BaseClaim, Plan, verify_native};
 use veritune_commit::{Profile, Root, TreeHash, TreeShape};
 use veritune_executor::{Tensors, check};
-use veritune_field::{F, P};
-use veritune_prover::argument::{self, NativeChannel, multiplicities, place_vectors, prove_into, witness_vector};
+use veritune_field::{E, F, P};
+use veritune_prover::argument::{
+    Channel, NativeChannel, dense_weights, multiplicities, place_vectors, prove_into,
+};
 use veritune_prover::commit::{CommittedTree, Randomness, commit, open};
 use veritune_relations::layout::Layout;
 use veritune_relations::{Program, TensorId};
@@ -69,19 +71,66 @@ fn plain(tensors: &Tensors<i64>) -> Vec<Vec<i64>> {
     (0..tensors.len()).map(|i| tensors.get(TensorId(i)).to_vec()).collect()
 }
 
-/// Proves `program` for `tensors`, true or not. `change` may alter the vectors before they are committed.
-///
-/// A false lookup makes the argument end early: what is left of the proof is zeros, which nobody reads.
+type Change = Box<dyn Fn(&Layout, &mut [Vec<F>; 5])>;
+
+/// Where a prover departs from the protocol.
+pub struct Deviation {
+    /// Changes the vectors before anything happens.
+    pub vectors: Change,
+    /// Changes what is committed; the argument goes on with the vectors as they were.
+    pub committed: Change,
+    /// What is absorbed in place of the witness root before the challenges.
+    pub absorbed: Option<Root>,
+    /// Changes a scalar of the argument before it is sent.
+    pub scalar: Box<dyn Fn(usize, E) -> E>,
+}
+
+impl Default for Deviation {
+    fn default() -> Self {
+        Self {
+            vectors: Box::new(|_, _| ()),
+            committed: Box::new(|_, _| ()),
+            absorbed: None,
+            scalar: Box::new(|_, scalar| scalar),
+        }
+    }
+}
+
+/// Sends scalars as a deviation wants them.
+struct LyingChannel<'a> {
+    inner: NativeChannel<'a>,
+    sent: usize,
+    scalar: &'a dyn Fn(usize, E) -> E,
+}
+
+impl Channel for LyingChannel<'_> {
+    fn send(&mut self, label: &'static str, scalar: E) {
+        let scalar = (self.scalar)(self.sent, scalar);
+        self.sent += 1;
+        self.inner.send(label, scalar);
+    }
+    fn send_public(&mut self, label: &'static str, scalar: E) {
+        self.send(label, scalar);
+    }
+    fn challenge(&mut self, label: &'static str) -> E {
+        self.inner.challenge(label)
+    }
+}
+
+/// Proves `program` for `tensors`, true or not. An argument that is refused before its opening gets zeros for an
+/// opening, which nobody reads.
 ///
 /// # Panics
 /// If the program cannot be argued about.
-pub fn prove(program: &Program, tensors: &Tensors<i64>, change: impl FnOnce(&Layout, &mut [Vec<F>; 5])) -> Proved {
+pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -> Proved {
     let (profile, layout) = (profile(), Layout::new(program));
+    let plan = Plan::new(program, &layout).expect("a plan");
     let tensors = plain(tensors);
     let counts = multiplicities(program, &tensors);
     let mut vectors = place_vectors(program, &layout, &tensors, &counts);
-    vectors[0] = witness_vector(program, &layout, &tensors, &counts);
-    change(&layout, &mut vectors);
+    (deviation.vectors)(&layout, &mut vectors);
+    let witness = vectors[0].clone();
+    (deviation.committed)(&layout, &mut vectors);
     let shapes = shapes(&profile, &layout);
     let mut trees: Vec<CommittedTree> = (0..4)
         .map(|place| {
@@ -91,28 +140,26 @@ pub fn prove(program: &Program, tensors: &Tensors<i64>, change: impl FnOnce(&Lay
         .collect();
     let roots: [Root; 3] = std::array::from_fn(|i| trees[i + 1].root());
     let mut transcript = transcript(&roots);
-    absorb_witness(&mut transcript, &trees[0].root());
-    let mut fork = transcript.clone();
-    let witness = trees[0].vector()[..layout.used[0]].to_vec();
+    absorb_witness(&mut transcript, &deviation.absorbed.unwrap_or_else(|| trees[0].root()));
+    let mut replay = transcript.clone();
+    let scalars = {
+        let inner = NativeChannel::new(&mut transcript);
+        let mut channel = LyingChannel { inner, sent: 0, scalar: &deviation.scalar };
+        prove_into(program, &layout, &plan, &witness, &tensors, &mut channel);
+        channel.inner.scalars
+    };
     let mut bytes = trees[0].root().0.to_vec();
-    match argument::prove(program, &layout, &witness, &tensors, &mut transcript) {
-        Ok(proof) => {
-            let joint = Joint { parts: proof.parts, target: proof.target };
-            let mut weights = proof.weights;
+    bytes.extend_from_slice(&scalars);
+    match verify_native(program, &layout, &plan, &scalars, &mut replay) {
+        Ok((joint, _)) => {
+            let mut weights = dense_weights(&layout, &joint.parts);
             let opened = (0..4).map(|place| std::mem::take(&mut weights[place])).collect();
             let mut all: Vec<&mut CommittedTree> = trees.iter_mut().collect();
             let target = opening_target(&joint, &[]);
-            let opening = open(&profile, &mut all, opened, target, &mut transcript).expect("four trees");
-            bytes.extend_from_slice(&proof.scalars);
+            let opening = open(&profile, &mut all, opened, target, &mut replay).expect("four trees");
             bytes.extend_from_slice(&opening);
         }
-        Err(ArgumentError::Refused { .. }) => {
-            let plan = Plan::new(program, &layout).expect("a plan");
-            let mut channel = NativeChannel::new(&mut fork);
-            prove_into(program, &layout, &plan, &witness, &tensors, &mut channel);
-            bytes.extend_from_slice(&channel.scalars);
-            bytes.resize(bytes.len() + 1024, 0);
-        }
+        Err(ArgumentError::Refused { .. }) => bytes.resize(bytes.len() + 1024, 0),
         Err(error) => panic!("{error}"),
     }
     Proved { roots, bytes }
@@ -152,7 +199,7 @@ pub fn prove_and_verify(
     tensors: &Tensors<i64>,
     base: Option<&Tensors<i64>>,
 ) -> Result<(), Refusal> {
-    let proved = prove(prover, tensors, |_, _| ());
+    let proved = prove(prover, tensors, &Deviation::default());
     let claims = verify(verifier, &proved)?;
     match base {
         Some(base) if !base_claims_hold(verifier, base, &claims) => Err(SETTLEMENT.to_owned()),

@@ -16,7 +16,7 @@ pub mod table;
 pub use catalogue::{Attack, Caught, STEP_ATTACKS};
 pub use cheat::Cheat;
 pub use harness::{
-    Proved, Refusal, SETTLEMENT, base_claims_hold, profile, prove, prove_and_verify, transcript,
+    Deviation, Proved, Refusal, SETTLEMENT, base_claims_hold, profile, prove, prove_and_verify, transcript,
     verify, violated, without,
 };
 pub use setting::Setting;

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use veritune_executor::{ExecuteError, Executor, Tensors};
 use veritune_relations::scales::Scales;
 use veritune_relations::spec::{
-    Decimal, Lora, Model, Optimizer, Schedule, Spec, SpecError, Target, Training,
+    Decimal, Lora, Model, Optimizer, Schedule, Spec, Target, Training,
 };
 use veritune_relations::step::{self, StepError};
 use veritune_relations::{Place, Program, TensorId};
 
-/// Rows that are left of the exponential table: a gap of 16 at eight fraction bits. The full table would make each
-/// proof a hundred times larger and test nothing else.
-const EXPONENTIAL_ROWS: usize = 1 << 12;
+/// Rows that are left of the exponential table: a gap of 16 at eleven fraction bits. The full tables would make each
+/// proof many times larger and test nothing else.
+const EXPONENTIAL_ROWS: usize = 1 << 15;
+/// Rows that are left of the SiLU table, around zero: up to 8 at ten fraction bits.
+const SILU_ROWS: usize = 1 << 14;
 
 /// Integers that look random and are the same everywhere (SplitMix64).
 #[derive(Debug, Clone)]
@@ -63,18 +65,6 @@ pub fn tiny_spec(lengths: Lengths) -> Spec {
     let gains = ["gain_attention", "gain_mlp", "gain_final"];
     let names = weights.iter().chain(&gains);
     let range_bits = 12;
-    let mut scales = Scales::starting(range_bits);
-    let mut set = |name: &str, bits: u32, fraction_bits: i32| {
-        if let Some(scale) = scales.0.get_mut(name) {
-            scale.bits = bits;
-            scale.fraction_bits = fraction_bits;
-        }
-    };
-    // Small tables: the SiLU of ten bits, scores and logits at eight fraction bits.
-    set("gate", 10, 6);
-    set("silu", 11, 6);
-    set("score", 16, 8);
-    set("logit", 16, 8);
     Spec {
         version: 1,
         model: Model {
@@ -109,7 +99,7 @@ pub fn tiny_spec(lengths: Lengths) -> Spec {
             steps: 5,
         },
         dataset_rows,
-        scales,
+        scales: Scales::starting(range_bits),
         range_bits,
         log_rows: 12,
     }
@@ -175,9 +165,17 @@ pub fn execute(program: &Program, inputs: &BTreeMap<String, Vec<i64>>) -> Result
 
 fn build(spec: &Spec, step: u64, rows: &[usize]) -> Result<Program, StepError> {
     let mut program = step::build(spec, step, rows)?.program;
-    let table = program.tables.iter_mut().find(|t| t.name == "exponential");
-    let table = table.ok_or_else(|| SpecError::new("exponential", "there is no such table"))?;
-    table.columns.iter_mut().for_each(|c| c.truncate(EXPONENTIAL_ROWS));
+    for table in &mut program.tables {
+        let keep = match table.name.as_str() {
+            "exponential" => 0..EXPONENTIAL_ROWS,
+            "silu" => {
+                let middle = table.columns[0].len() / 2;
+                middle - SILU_ROWS / 2..middle + SILU_ROWS / 2
+            }
+            _ => continue,
+        };
+        table.columns.iter_mut().for_each(|c| *c = c[keep.clone()].to_vec());
+    }
     Ok(program)
 }
 

@@ -54,7 +54,7 @@ fn every_public_input_is_bound() {
         ("learning rate", |r| r.spec.training.learning_rate = Decimal("1.0e-3".into())),
         ("weight decay", |r| r.spec.training.weight_decay = Decimal("0".into())),
         ("steps", |r| r.spec.training.steps = 3),
-        ("scaling", |r| r.spec.lora.scaling_65536 += 1),
+        ("scaling", |r| r.spec.lora.scaling_65536 = 1 << 16),
         ("targets", |r| drop(r.spec.lora.targets.pop())),
         ("profile", |r| r.spec.log_rows += 1),
         ("range table", |r| r.spec.range_bits += 1),
@@ -120,7 +120,8 @@ fn a_settlement_is_of_this_base_and_of_exactly_these_proofs() {
     let mut other_digest = t.claims.clone();
     other_digest[0].proof_digest[0] ^= 1;
     let mut other_value = t.claims.clone();
-    other_value[1].claims[0].value += other_value[1].claims[1].value;
+    let addend = other_value[1].claims[1].value;
+    other_value[1].claims[0].value += addend;
     let mut fewer_claims = t.claims.clone();
     fewer_claims[1].claims.pop();
     let mut renumbered = t.claims.clone();

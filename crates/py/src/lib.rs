@@ -25,8 +25,11 @@ fn values<'a>(tokens: &'a Rows<'_>, targets: &'a Rows<'_>) -> Result<(&'a [i64],
     if tokens.shape() != targets.shape() {
         return Err(wrong("tokens and targets have different shapes"));
     }
-    let contiguous = |_| wrong("arrays must be C-contiguous");
-    Ok((tokens.as_slice().map_err(contiguous)?, targets.as_slice().map_err(contiguous)?))
+    // A slice of a column-major array would be its transpose.
+    match (tokens.as_slice(), targets.as_slice()) {
+        (Ok(a), Ok(b)) if tokens.is_c_contiguous() && targets.is_c_contiguous() => Ok((a, b)),
+        _ => Err(wrong("arrays must be C-contiguous")),
+    }
 }
 
 /// A value that Python sent as JSON text.

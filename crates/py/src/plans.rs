@@ -56,12 +56,7 @@ fn range_row<'a>((kind, scale): (&'a String, &Scale)) -> RangeRow<'a> {
 
 /// Builds the spec and everything that a plan says of it.
 #[pyfunction]
-pub fn make_spec(
-    py: Python<'_>,
-    model_dir: PathBuf,
-    settings_json: &str,
-    calibration_json: &str,
-) -> PyResult<String> {
+pub fn make_spec(py: Python<'_>, model_dir: PathBuf, settings_json: &str, calibration_json: &str) -> PyResult<String> {
     quietly(py, || {
         let settings = Settings::parse(settings_json)?;
         let calibration: Calibration = from_json("calibration.json", calibration_json)?;

@@ -46,9 +46,8 @@ pub fn reporting<T: Send>(
     work: impl FnOnce(&Reporter<'_>) -> Result<T, Failure> + Send,
 ) -> PyResult<T> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool = pool.map_err(|error| {
-        Failure::new("VT-JOB-012", error, format_args!("{threads} threads"), Verdict::Unusable)
-    })?;
+    let pool =
+        pool.map_err(|error| Failure::new("VT-JOB-012", error, format_args!("{threads} threads"), Verdict::Unusable))?;
     let stopped = AtomicBool::new(false);
     py.detach(|| {
         let (reports, inbox) = channel();

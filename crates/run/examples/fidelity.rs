@@ -90,6 +90,18 @@ fn settings(arguments: &Arguments) -> Done<Settings> {
     ))?)
 }
 
+/// The spec of these settings. `Settings::spec` refuses a witness above 2^26 for want of rows in the commitment;
+/// execution needs no commitment, so it is asked for two tokens and the rest is put in afterwards.
+fn spec_of(settings: &Settings, base: &BaseModel, scales: Scales, rows: usize) -> Done<Spec> {
+    let tokens = settings.data.bucket;
+    let mut small = settings.clone();
+    (small.data.bucket, small.data.max_length) = (2, 2);
+    let mut spec = small.spec(base, scales, rows)?;
+    (spec.training.tokens, spec.log_rows) = (tokens, 20);
+    spec.validate()?;
+    Ok(spec)
+}
+
 /// `values * factor` as little-endian f64 in one file, one tensor after another; the manifest line is printed.
 fn dump(path: &Path, tensors: &[(String, &[i64], f64)]) -> Done<()> {
     let mut bytes = Vec::new();
@@ -177,7 +189,7 @@ fn main() -> Done<()> {
     let calibration = Rows::read(&arguments.path("calibration")?, tokens)?;
 
     let start = Instant::now();
-    let spec = settings.spec(&base, Scales::starting(range_bits), calibration.len)?;
+    let spec = spec_of(&settings, &base, Scales::starting(range_bits), calibration.len)?;
     let first = veritune_relations::step::build(&spec, 1, &(0..spec.training.rows).collect::<Vec<_>>())?;
     println!("starting scales build, {:.1} s", start.elapsed().as_secs_f64());
     print_bound(&spec, &first.program);
@@ -200,7 +212,9 @@ fn main() -> Done<()> {
         maxima
     };
     println!("calibrated in {:.1} s, peak {} MiB", start.elapsed().as_secs_f64(), peak_mib());
-    let spec = settings.spec(&base, calibrate::scales(&maxima, range_bits), rows.len)?;
+    let base_bits: Vec<_> = base.tensors.iter().map(|t| format!("{} f{}", t.name, t.fraction_bits)).collect();
+    println!("{}", base_bits.join(" · "));
+    let spec = spec_of(&settings, &base, calibrate::scales(&maxima, range_bits), rows.len)?;
     fs::write(out.join("spec.json"), serde_json::to_vec_pretty(&spec)?)?;
     for (kind, scale) in &spec.scales.0 {
         let sign = if scale.signed { "s" } else { "u" };

@@ -10,10 +10,12 @@ import typer
 from veritune.cli.console import Console, JsonOption, printable, reporting
 
 KeyOption = Annotated[list[Path] | None, typer.Option("--key", help="Public key (PEM) of an accepted signer.")]
-PolicyOption = Annotated[Path | None, typer.Option("--policy", help="Policy (JSON).")]
-AnySignerOption = Annotated[bool, typer.Option("--any-signer", help="Accept any signer: integrity without identity.")]
-NoFileOption = Annotated[bool, typer.Option("--no-file", help="Check claims about the commitment, not the file.")]
-ResultArgument = Annotated[Path, typer.Argument(help="adapter folder, run folder or certificate")]
+PolicyOption = Annotated[
+    Path | None, typer.Option("--policy", help="Policy (JSON); this version knows the default only.")
+]
+AnySignerOption = Annotated[bool, typer.Option("--any-signer", help="Accept any signer (refused by this version).")]
+NoFileOption = Annotated[bool, typer.Option("--no-file", help="Leave the adapter file out (refused by this version).")]
+ResultArgument = Annotated[Path, typer.Argument(help="adapter folder that holds veritune/")]
 
 
 def verify(

@@ -48,8 +48,7 @@ def rotate(c: Context, name: str, x: Fixed, kind: str, *, backward: bool = False
     assert c.rotation is not None
     middle = (1,) * (x.values.ndim - 4)
     cos, sin = (
-        Fixed(t.values.reshape(t.values.shape[0], *middle, t.values.shape[1]), t.fraction_bits)
-        for t in c.rotation
+        Fixed(t.values.reshape(t.values.shape[0], *middle, t.values.shape[1]), t.fraction_bits) for t in c.rotation
     )
     if backward:
         sin = -sin

@@ -18,9 +18,7 @@ class OutOfRange(ArithmeticError):
         layer: the layer, for a tensor that is made layer by layer.
     """
 
-    def __init__(
-        self, tensor: str, observed: int, low: int, high: int, layer: int | None = None
-    ) -> None:
+    def __init__(self, tensor: str, observed: int, low: int, high: int, layer: int | None = None) -> None:
         where = tensor if layer is None else f"{tensor}, layer {layer}"
         super().__init__(f"{where}: {observed} is not in {low} ..= {high}")
         self.tensor, self.observed, self.low, self.high = tensor, observed, low, high

@@ -103,8 +103,7 @@ def calibrated(maxima: dict[str, float], range_bits: int) -> dict[str, dict[str,
             bits[name] = min(max(math.floor(math.log2(largest / wanted)), -8), kind.cap)
     bits |= {name: bits[source] for name, source in DERIVED.items()}
     return {
-        name: {"bits": kind.bits, "signed": kind.signed, "fraction_bits": bits[name]}
-        for name, kind in kinds.items()
+        name: {"bits": kind.bits, "signed": kind.signed, "fraction_bits": bits[name]} for name, kind in kinds.items()
     }
 
 

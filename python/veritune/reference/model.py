@@ -152,10 +152,7 @@ def rotation_tables(spec: dict[str, Any]) -> tuple[Fixed, Fixed]:
     if theta.denominator != 1 or not 1 <= theta <= 1 << 40:
         raise RefusedSpec("model.rope_theta: not a whole number in 1..=2^40")
     table = np.array(
-        [
-            [fixed.rotation_entry(t, j, head_dim, int(theta)) for j in range(head_dim // 2)]
-            for t in range(tokens)
-        ],
+        [[fixed.rotation_entry(t, j, head_dim, int(theta)) for j in range(head_dim // 2)] for t in range(tokens)],
         dtype=np.int64,
     )
     return Fixed(table[..., 0], fixed.ROTATION_BITS), Fixed(table[..., 1], fixed.ROTATION_BITS)

@@ -57,9 +57,7 @@ def rms_norm(c: Context, name: str, x: Fixed) -> Normed:
     return Normed(y, reciprocal)
 
 
-def norm_backward(
-    c: Context, name: str, dy: Fixed, normed: Normed, passed_by: Fixed | None = None
-) -> Fixed:
+def norm_backward(c: Context, name: str, dy: Fixed, normed: Normed, passed_by: Fixed | None = None) -> Fixed:
     """Returns, exact, the gradient of the norm's input plus the gradient that passes the norm by.
 
     All are (row, token, hidden); dy is the gradient of ``y``.

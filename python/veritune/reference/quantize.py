@@ -123,10 +123,7 @@ def integer_base(spec: dict[str, Any], weights: Weights) -> dict[str, Integers]:
     """Returns the base integers in the shapes of the step."""
     base = real_base(weights, tied=bool(spec["model"]["tied"]))
     bits = spec["model"]["base_fraction_bits"]
-    return {
-        name: scaled(base[name], bits[name]).reshape(expected)
-        for name, (expected, _) in base_shapes(spec).items()
-    }
+    return {name: scaled(base[name], bits[name]).reshape(expected) for name, (expected, _) in base_shapes(spec).items()}
 
 
 def integer_state(
@@ -147,8 +144,7 @@ def integer_state(
             strict=True,
         )
         master, first_moment, second_moment = (
-            scaled(values, scales[kind]["fraction_bits"]).reshape(expected)
-            for kind, values in parts
+            scaled(values, scales[kind]["fraction_bits"]).reshape(expected) for kind, values in parts
         )
         state[name] = (master, first_moment, second_moment)
     return state

@@ -112,10 +112,7 @@ def forward_backward(c: Context, tokens: Integers, targets: Integers) -> dict[st
         c.trace.rounded("grad.residual", exact, "grad.residual")
 
     made = c.trace.tensors()
-    return {
-        name: Fixed(made[f"grad.{name}"], c.trace.fraction_bits(f"grad.{name[-1]}"))
-        for name in c.copies
-    }
+    return {name: Fixed(made[f"grad.{name}"], c.trace.fraction_bits(f"grad.{name[-1]}")) for name in c.copies}
 
 
 def read_base(spec: dict[str, Any], base: Mapping[str, NDArray[np.int64]]) -> dict[str, Fixed]:
@@ -125,9 +122,7 @@ def read_base(spec: dict[str, Any], base: Mapping[str, NDArray[np.int64]]) -> di
         raise RefusedSpec(f"base tensors: {sorted(set(base) ^ set(shapes))} missing or unknown")
     bits = spec["model"]["base_fraction_bits"]
     return {
-        name.removeprefix("base."): Fixed(
-            checked(name, base[name], expected, width, signed=True), int(bits[name])
-        )
+        name.removeprefix("base."): Fixed(checked(name, base[name], expected, width, signed=True), int(bits[name]))
         for name, (expected, width) in shapes.items()
     }
 
@@ -151,9 +146,7 @@ def read_state(
     return read
 
 
-def read_batch(
-    c: Context, tokens: NDArray[np.int64], targets: NDArray[np.int64]
-) -> tuple[Integers, Integers]:
+def read_batch(c: Context, tokens: NDArray[np.int64], targets: NDArray[np.int64]) -> tuple[Integers, Integers]:
     """Returns the batch, checked, and records it as the program holds it."""
     expected, vocab = shape(c.spec, "rt", layered=False), int(c.spec["model"]["vocab"])
     read_tokens = checked("tokens", tokens, expected, 62, signed=False)

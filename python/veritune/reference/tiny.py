@@ -110,9 +110,7 @@ def case(
     if not labels:
         wanted[:] = NO_LABEL
     maxima = maxima_by_kind(gradients(config, weights, lora, tokens, wanted).maxima)
-    spec = make_spec(
-        config, weights, lora, recipe, tied=tied, decimals=("1e-5", "10000"), maxima=maxima
-    )
+    spec = make_spec(config, weights, lora, recipe, tied=tied, decimals=("1e-5", "10000"), maxima=maxima)
     moments = {
         f"{m}.{side}": (
             normal(*matrix.shape, scale=0.01),
@@ -122,6 +120,4 @@ def case(
         for side, matrix in zip("ab", pair, strict=True)
     }
     state = integer_state(spec, lora, moments)
-    return Case(
-        config, weights, lora, tokens, wanted, spec, integer_base(spec, weights), state
-    )
+    return Case(config, weights, lora, tokens, wanted, spec, integer_base(spec, weights), state)

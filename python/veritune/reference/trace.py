@@ -79,8 +79,7 @@ class Trace:
     def tensors(self) -> dict[str, Integers]:
         """Returns every tensor; those made by layer have the layer as first axis."""
         stacked = {
-            name: np.stack([layers[layer] for layer in sorted(layers)])
-            for name, layers in self._by_layer.items()
+            name: np.stack([layers[layer] for layer in sorted(layers)]) for name, layers in self._by_layer.items()
         }
         return {**self._whole, **stacked}
 

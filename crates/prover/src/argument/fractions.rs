@@ -2,7 +2,8 @@
 //!
 //! Layer `l` holds `2^l` fractions `p / q`; fraction `x` is the sum of `x` and `x + 2^l` of the layer above. A
 //! layer's sumcheck runs on four tables `p0, q1, p1 + lambda q1, q0`, so that the summand is two products; every
-//! pass binds one variable and sums for the next one.
+//! pass binds one variable and sums for the next one. Tables are bound where the layer lies, so that proving a
+//! layer allocates nothing; only numerators of leaves, which are in the base field, move to the layer below.
 
 use super::channel::Channel;
 use super::lane::{Lane, PackedE, Packing, Register, Single, SplitEq, broadcast, line, unpack};
@@ -20,56 +21,107 @@ pub(super) struct Leaves {
     pub denominators: Vec<PackedE>,
 }
 
-/// The four tables of a layer's sumcheck, read at an index.
-trait Source<T>: Sync {
-    fn at(&self, index: usize) -> [T; 4];
+/// A piece of all tables while a variable is bound: entry `j` of the four quarters of each table.
+trait Piece<L: Lane>: Send {
+    /// The tables with their first variable bound to `x`, at 0 and at 1 of the next one.
+    fn lines(&self, j: usize, x: &L::T) -> [[L::T; 4]; 2];
+    /// Keeps what [`Piece::lines`] gave.
+    fn keep(&mut self, j: usize, bound: &[[L::T; 4]; 2]);
 }
 
-/// Tables made from a layer of fractions: halves are the children.
-struct Children<'a, L: Lane, P, U> {
-    p: (&'a [P], &'a [P]),
-    q: (&'a [L::T], &'a [L::T]),
-    lambda: L::T,
-    lift: U,
+/// A piece of one table: `low[h]` has the first variable at 0 and the second at `h`.
+struct Quarters<'a, T> {
+    low: [&'a mut [T]; 2],
+    high: [&'a [T]; 2],
 }
 
-impl<'a, L: Lane, P, U: Fn(P) -> L::T> Children<'a, L, P, U> {
-    fn new(p: &'a [P], q: &'a [L::T], lambda: E, lift: U) -> Self {
-        let half = q.len() / 2;
-        Self {
-            p: p.split_at(half),
-            q: q.split_at(half),
-            lambda: broadcast(lambda),
-            lift,
+impl<T: Copy> Quarters<'_, T> {
+    #[inline(always)]
+    fn line<L: Lane<T = T>>(&self, j: usize, half: usize, x: &T) -> T {
+        L::line(&self.low[half][j], &self.high[half][j], x)
+    }
+}
+
+/// The pieces of a table.
+fn quarters<T>(table: &mut [T], chunk: usize) -> impl Iterator<Item = Quarters<'_, T>> {
+    let quarter = table.len() / 4;
+    let (low, high) = table.split_at_mut(2 * quarter);
+    let (low, high) = (low.split_at_mut(quarter), high.split_at(quarter));
+    let low = low.0.chunks_mut(chunk).zip(low.1.chunks_mut(chunk));
+    let high = high.0.chunks(chunk).zip(high.1.chunks(chunk));
+    low.zip(high).map(|(low, high)| Quarters {
+        low: low.into(),
+        high: high.into(),
+    })
+}
+
+/// Tables `p0, q1, p1 + lambda q1, q0`.
+struct Bound<'a, T>([Quarters<'a, T>; 4]);
+
+impl<L: Lane> Piece<L> for Bound<'_, L::T> {
+    #[inline(always)]
+    fn lines(&self, j: usize, x: &L::T) -> [[L::T; 4]; 2] {
+        std::array::from_fn(|h| std::array::from_fn(|t| self.0[t].line::<L>(j, h, x)))
+    }
+    #[inline(always)]
+    fn keep(&mut self, j: usize, bound: &[[L::T; 4]; 2]) {
+        for (h, tables) in bound.iter().enumerate() {
+            for (quarters, &value) in self.0.iter_mut().zip(tables) {
+                quarters.low[h][j] = value;
+            }
         }
     }
 }
 
-impl<L: Lane, P, U> Source<L::T> for Children<'_, L, P, U>
-where
-    P: Copy + Sync,
-    U: Fn(P) -> L::T + Sync,
-{
+/// A layer as it is made, `p0, q1, p1, q0`; its first variable is bound before `lambda` comes in.
+struct Fresh<'a, T> {
+    tables: Bound<'a, T>,
+    lambda: T,
+}
+
+impl<L: Lane> Piece<L> for Fresh<'_, L::T> {
     #[inline(always)]
-    fn at(&self, i: usize) -> [L::T; 4] {
-        let q1 = self.q.1[i];
-        let p1 = (self.lift)(self.p.1[i]);
-        [
-            (self.lift)(self.p.0[i]),
-            q1,
-            L::mul(&q1, &self.lambda) + p1,
-            self.q.0[i],
-        ]
+    fn lines(&self, j: usize, x: &L::T) -> [[L::T; 4]; 2] {
+        let lines = <Bound<'_, L::T> as Piece<L>>::lines(&self.tables, j, x);
+        lines.map(|[p0, q1, p1, q0]| [p0, q1, L::mul(&q1, &self.lambda) + p1, q0])
+    }
+    #[inline(always)]
+    fn keep(&mut self, j: usize, bound: &[[L::T; 4]; 2]) {
+        <Bound<'_, L::T> as Piece<L>>::keep(&mut self.tables, j, bound);
     }
 }
 
-/// Tables after at least one variable is bound.
-struct Tables<'a, T>([&'a [T]; 4]);
+/// The leaves: numerators `p0, p1` in the base field, whose bound tables have a place of their own.
+struct Leaf<'a> {
+    /// By table, then first variable, then second.
+    p: [[[&'a [Packing]; 2]; 2]; 2],
+    p_bound: [[&'a mut [PackedE]; 2]; 2],
+    q0: Quarters<'a, PackedE>,
+    q1: Quarters<'a, PackedE>,
+    lambda: PackedE,
+}
 
-impl<T: Copy + Send + Sync> Source<T> for Tables<'_, T> {
+impl Piece<Register> for Leaf<'_> {
     #[inline(always)]
-    fn at(&self, i: usize) -> [T; 4] {
-        [self.0[0][i], self.0[1][i], self.0[2][i], self.0[3][i]]
+    fn lines(&self, j: usize, x: &PackedE) -> [[PackedE; 4]; 2] {
+        std::array::from_fn(|h| {
+            let p = |t: usize| {
+                let (low, high) = (self.p[t][0][h][j], self.p[t][1][h][j]);
+                *x * (high - low) + low
+            };
+            let q1 = self.q1.line::<Register>(j, h, x);
+            let merged = Register::mul(&q1, &self.lambda) + p(1);
+            [p(0), q1, merged, self.q0.line::<Register>(j, h, x)]
+        })
+    }
+    #[inline(always)]
+    fn keep(&mut self, j: usize, bound: &[[PackedE; 4]; 2]) {
+        for (h, &[p0, q1, p1, q0]) in bound.iter().enumerate() {
+            self.p_bound[0][h][j] = p0;
+            self.p_bound[1][h][j] = p1;
+            self.q0.low[h][j] = q0;
+            self.q1.low[h][j] = q1;
+        }
     }
 }
 
@@ -86,102 +138,58 @@ fn accumulate<L: Lane>(sums: &mut [L::T; 2], weight: &L::T, low: &[L::T; 4], hig
     sums[1] += L::mul(weight, &L::mul_add(&d[0], &d[1], &d[2], &d[3]));
 }
 
-/// All four tables at `x`.
-#[inline(always)]
-fn lines<L: Lane>(low: &[L::T; 4], high: &[L::T; 4], x: &L::T) -> [L::T; 4] {
-    [
-        L::line(&low[0], &high[0], x),
-        L::line(&low[1], &high[1], x),
-        L::line(&low[2], &high[2], x),
-        L::line(&low[3], &high[3], x),
-    ]
-}
-
 fn add(a: [E; 2], b: [E; 2]) -> [E; 2] {
     [a[0] + b[0], a[1] + b[1]]
 }
 
-/// The sums over all pairs of a source of `len` lanes.
-fn sums<L: Lane>(source: &impl Source<L::T>, len: usize, rest: &[E]) -> [E; 2] {
-    let eq = SplitEq::<L>::new(rest, LOG_CHUNK);
-    let chunk = eq.inner.len();
-    let task = |o: usize| {
-        let mut sums = [L::T::ZERO; 2];
-        for (j, weight) in eq.inner.iter().enumerate() {
-            let i = o * chunk + j;
-            accumulate::<L>(&mut sums, weight, &source.at(i), &source.at(i + len / 2));
-        }
-        sums.map(|s| L::sum(s) * eq.outer[o])
-    };
-    if eq.outer.len() < 8 {
-        (0..eq.outer.len()).map(task).fold([E::ZERO; 2], add)
+/// The sum of what every task gives, on all threads if there are enough tasks.
+fn total<T: Send>(tasks: Vec<T>, task: impl Fn((usize, T)) -> [E; 2] + Sync) -> [E; 2] {
+    if tasks.len() < 8 {
+        let sums = tasks.into_iter().enumerate().map(task);
+        sums.fold([E::ZERO; 2], add)
     } else {
-        (0..eq.outer.len())
-            .into_par_iter()
-            .with_min_len(4)
-            .map(task)
-            .reduce(|| [E::ZERO; 2], add)
+        let tasks = tasks.into_par_iter().enumerate().with_min_len(4);
+        tasks.map(task).reduce(|| [E::ZERO; 2], add)
     }
 }
 
-/// Binds the first variable of a source of `len` lanes to `x`, writes `len / 2` lanes, and sums over the pairs
-/// of the result.
-fn bind<L: Lane>(
-    source: &impl Source<L::T>,
-    len: usize,
-    x: E,
-    out: &mut [Vec<L::T>; 4],
-    rest: &[E],
-) -> [E; 2] {
-    let quarter = len / 4;
-    let x = broadcast::<L::T>(x);
+/// The sums over all pairs; `pair` adds the summands of one index.
+fn sums<L: Lane>(rest: &[E], pair: impl Fn(&mut [L::T; 2], &L::T, usize) + Sync) -> [E; 2] {
     let eq = SplitEq::<L>::new(rest, LOG_CHUNK);
     let chunk = eq.inner.len();
-    let mut tasks: Vec<Vec<&mut [L::T]>> =
-        (0..eq.outer.len()).map(|_| Vec::with_capacity(8)).collect();
-    for table in out.iter_mut() {
-        if table.len() < len / 2 {
-            table.resize(len / 2, L::T::ZERO);
-        }
-        let (low, high) = table[..len / 2].split_at_mut(quarter);
-        for (task, (low, high)) in tasks
-            .iter_mut()
-            .zip(low.chunks_mut(chunk).zip(high.chunks_mut(chunk)))
-        {
-            task.push(low);
-            task.push(high);
-        }
-    }
-    let task = |(o, mut out): (usize, Vec<&mut [L::T]>)| {
+    total(vec![(); eq.outer.len()], |(o, ())| {
         let mut sums = [L::T::ZERO; 2];
         for (j, weight) in eq.inner.iter().enumerate() {
-            let i = o * chunk + j;
-            let (a, b) = (source.at(i), source.at(i + 2 * quarter));
-            let (c, d) = (source.at(i + quarter), source.at(i + 3 * quarter));
-            let low = lines::<L>(&a, &b, &x);
-            let high = lines::<L>(&c, &d, &x);
-            for t in 0..4 {
-                out[2 * t][j] = low[t];
-                out[2 * t + 1][j] = high[t];
-            }
-            accumulate::<L>(&mut sums, weight, &low, &high);
+            pair(&mut sums, weight, o * chunk + j);
         }
         sums.map(|s| L::sum(s) * eq.outer[o])
-    };
-    if tasks.len() < 8 {
-        tasks
-            .into_iter()
-            .enumerate()
-            .map(task)
-            .fold([E::ZERO; 2], add)
-    } else {
-        tasks
-            .into_par_iter()
-            .enumerate()
-            .with_min_len(4)
-            .map(task)
-            .reduce(|| [E::ZERO; 2], add)
-    }
+    })
+}
+
+/// Binds the first variable of all pieces to `x` and sums over the pairs of the result.
+fn bind<L: Lane, P: Piece<L>>(
+    rest: &[E],
+    x: E,
+    pieces: impl FnOnce(usize) -> Vec<P>,
+) -> [E; 2] {
+    let x = broadcast::<L::T>(x);
+    let eq = SplitEq::<L>::new(rest, LOG_CHUNK);
+    total(pieces(eq.inner.len()), |(o, mut piece)| {
+        let mut sums = [L::T::ZERO; 2];
+        for (j, weight) in eq.inner.iter().enumerate() {
+            let bound = piece.lines(j, &x);
+            piece.keep(j, &bound);
+            accumulate::<L>(&mut sums, weight, &bound[0], &bound[1]);
+        }
+        sums.map(|s| L::sum(s) * eq.outer[o])
+    })
+}
+
+/// The pieces of four tables.
+fn pieces<'a, T>(tables: [&'a mut [T]; 4], chunk: usize) -> impl Iterator<Item = Bound<'a, T>> {
+    let [a, b, c, d] = tables.map(|table| quarters(table, chunk));
+    let pairs = a.zip(b).zip(c.zip(d));
+    pairs.map(|((a, b), (c, d))| Bound([a, b, c, d]))
 }
 
 /// The state of a layer's sumcheck on the channel.
@@ -214,52 +222,121 @@ impl<C: Channel> Rounds<'_, C> {
     }
 }
 
-/// Tables of one width, kept across layers so that their memory is touched once.
-#[derive(Default)]
-struct Buffers {
-    packed: [[Vec<PackedE>; 4]; 2],
-    scalar: [[Vec<E>; 4]; 2],
+/// Runs rounds on tables until one lane is left in each; returns it. `next` are the sums of the next round.
+fn run<L: Lane, C: Channel>(
+    mut tables: [&mut [L::T]; 4],
+    mut next: [E; 2],
+    rounds: &mut Rounds<'_, C>,
+) -> [L::T; 4] {
+    loop {
+        let x = rounds.send(next);
+        let len = tables[0].len();
+        if len == 2 {
+            let x = broadcast::<L::T>(x);
+            return tables.map(|table| line(table[0], table[1], x));
+        }
+        next = bind::<L, _>(&rounds.rest(1), x, |chunk| {
+            let tables = tables.each_mut().map(|table| &mut **table);
+            pieces(tables, chunk).collect()
+        });
+        tables = tables.map(|table| &mut table[..len / 2]);
+    }
 }
 
-/// Runs rounds on lanes until one lane is left in each table; returns it.
-fn run<L: Lane, C: Channel>(
-    source: &impl Source<L::T>,
-    mut len: usize,
+/// Runs the rounds of a layer of fractions, whose halves are the children, in its own memory.
+fn run_layer<L: Lane, C: Channel>(
+    p: &mut [L::T],
+    q: &mut [L::T],
+    lambda: E,
     rounds: &mut Rounds<'_, C>,
-    buffers: &mut [[Vec<L::T>; 4]; 2],
 ) -> [L::T; 4] {
-    if len == 1 {
-        return source.at(0);
+    let len = q.len() / 2;
+    let lambda = broadcast::<L::T>(lambda);
+    let ((p0, p1), (q0, q1)) = (p.split_at_mut(len), q.split_at_mut(len));
+    if len <= 2 {
+        for (p, q) in p1.iter_mut().zip(&*q1) {
+            *p += L::mul(q, &lambda);
+        }
+        if len == 1 {
+            return [p0[0], q1[0], p1[0], q0[0]];
+        }
+        let next = sums::<L>(&rounds.rest(1), |sums, weight, i| {
+            let at = |i: usize| [p0[i], q1[i], p1[i], q0[i]];
+            accumulate::<L>(sums, weight, &at(i), &at(i + len / 2));
+        });
+        return run::<L, C>([p0, q1, p1, q0], next, rounds);
     }
-    let mut next = sums::<L>(source, len, &rounds.rest(1));
-    let mut first = true;
-    while len > 2 {
-        let x = rounds.send(next);
-        let rest = rounds.rest(1);
-        let (a, b) = buffers.split_at_mut(1);
-        let (from, to) = (&mut a[0], &mut b[0]);
-        next = if first {
-            bind::<L>(source, len, x, from, &rest)
-        } else {
-            let slices = std::array::from_fn(|t| &from[t][..len]);
-            let next = bind::<L>(&Tables(slices), len, x, to, &rest);
-            std::mem::swap(from, to);
-            next
+    let next = sums::<L>(&rounds.rest(1), |sums, weight, i| {
+        let at = |i: usize| [p0[i], q1[i], L::mul(&q1[i], &lambda) + p1[i], q0[i]];
+        accumulate::<L>(sums, weight, &at(i), &at(i + len / 2));
+    });
+    let x = rounds.send(next);
+    let next = bind::<L, _>(&rounds.rest(1), x, |chunk| {
+        let tables = [&mut *p0, &mut *q1, &mut *p1, &mut *q0];
+        let fresh = |tables| Fresh { tables, lambda };
+        pieces(tables, chunk).map(fresh).collect()
+    });
+    let tables = [p0, q1, p1, q0].map(|table| &mut table[..len / 2]);
+    run::<L, C>(tables, next, rounds)
+}
+
+/// Runs the rounds of the leaves; `spare` is memory for the numerators once they are bound.
+fn run_leaves<C: Channel>(
+    leaves: Leaves,
+    mut spare: Vec<PackedE>,
+    lambda: E,
+    rounds: &mut Rounds<'_, C>,
+) -> [PackedE; 4] {
+    let Leaves {
+        numerators: p,
+        denominators: mut q,
+    } = leaves;
+    let len = q.len() / 2;
+    if len <= 2 {
+        let mut p: Vec<PackedE> = p.into_iter().map(PackedE::from).collect();
+        return run_layer::<Register, C>(&mut p, &mut q, lambda, rounds);
+    }
+    let lambda = broadcast::<PackedE>(lambda);
+    let (p0, p1) = p.split_at(len);
+    let (q0, q1) = q.split_at_mut(len);
+    let next = sums::<Register>(&rounds.rest(1), |sums, weight, i| {
+        let h = i + len / 2;
+        let merged = Register::mul(&q1[i], &lambda) + p1[i];
+        let at_zero = Register::mul_add_base(p0[i], &q1[i], &merged, &q0[i]);
+        sums[0] += Register::mul(weight, &at_zero);
+        let (dp, dq) = (p0[h] - p0[i], q1[h] - q1[i]);
+        let merged = Register::mul(&dq, &lambda) + (p1[h] - p1[i]);
+        let leading = Register::mul_add_base(dp, &dq, &merged, &(q0[h] - q0[i]));
+        sums[1] += Register::mul(weight, &leading);
+    });
+    let x = rounds.send(next);
+    spare.resize(len, PackedE::ZERO);
+    let (p0_bound, p1_bound) = spare.split_at_mut(len / 2);
+    let next = bind::<Register, _>(&rounds.rest(1), x, |chunk| {
+        let parts = |p: &'_ [Packing], o: usize| -> [[&'_ [Packing]; 2]; 2] {
+            let at = |quarter: usize| &p[quarter * (len / 4) + o * chunk..][..chunk];
+            [[at(0), at(1)], [at(2), at(3)]]
         };
-        first = false;
-        len /= 2;
-    }
-    let x = broadcast::<L::T>(rounds.send(next));
-    let (low, high) = if first {
-        (source.at(0), source.at(1))
-    } else {
-        let tables = &buffers[0];
-        (
-            std::array::from_fn(|t| tables[t][0]),
-            std::array::from_fn(|t| tables[t][1]),
-        )
-    };
-    std::array::from_fn(|t| line(low[t], high[t], x))
+        let bound = |table: &'_ mut [PackedE]| {
+            let (low, high) = table.split_at_mut(len / 4);
+            let halves = low.chunks_mut(chunk).zip(high.chunks_mut(chunk));
+            halves.map(|(low, high)| [low, high]).collect::<Vec<_>>()
+        };
+        let p_bound = bound(&mut *p0_bound).into_iter().zip(bound(&mut *p1_bound));
+        let q = quarters(&mut *q0, chunk).zip(quarters(&mut *q1, chunk));
+        let pieces = p_bound.zip(q).enumerate();
+        let leaf = |(o, ((p0_bound, p1_bound), (q0, q1)))| Leaf {
+            p: [parts(p0, o), parts(p1, o)],
+            p_bound: [p0_bound, p1_bound],
+            q0,
+            q1,
+            lambda,
+        };
+        pieces.map(leaf).collect()
+    });
+    let (q0, q1) = (&mut q0[..len / 2], &mut q1[..len / 2]);
+    drop(p);
+    run::<Register, C>([p0_bound, q1, p1_bound, q0], next, rounds)
 }
 
 /// One layer above the leaves.
@@ -268,15 +345,15 @@ enum Layer {
     Scalar(Vec<E>, Vec<E>),
 }
 
-fn combine<L: Lane, P: Copy + Sync>(
-    p: &[P],
+/// The layer below denominators `q`; `numerator` gets the indices and denominators of both children.
+fn combine<L: Lane>(
     q: &[L::T],
-    lift: impl Fn(P) -> L::T + Sync,
+    numerator: impl Fn(usize, usize, &L::T, &L::T) -> L::T + Sync,
 ) -> (Vec<L::T>, Vec<L::T>) {
     let half = q.len() / 2;
-    let ((p0, p1), (q0, q1)) = (p.split_at(half), q.split_at(half));
+    let (q0, q1) = q.split_at(half);
     let fraction = |i: usize| {
-        let numerator = L::mul_add(&lift(p0[i]), &q1[i], &lift(p1[i]), &q0[i]);
+        let numerator = numerator(i, i + half, &q0[i], &q1[i]);
         (numerator, L::mul(&q0[i], &q1[i]))
     };
     let (mut p, mut q) = (Vec::new(), Vec::new());
@@ -288,22 +365,29 @@ fn combine<L: Lane, P: Copy + Sync>(
     (p, q)
 }
 
+fn combine_layer<L: Lane>(p: &[L::T], q: &[L::T]) -> (Vec<L::T>, Vec<L::T>) {
+    combine::<L>(q, |i, j, q0, q1| L::mul_add(&p[i], q1, &p[j], q0))
+}
+
 /// The layers below the leaves, layer 1 last.
 fn layers(leaves: &Leaves) -> Vec<Layer> {
-    let (p, q) = combine::<Register, _>(&leaves.numerators, &leaves.denominators, PackedE::from);
+    let numerators = &leaves.numerators;
+    let (p, q) = combine::<Register>(&leaves.denominators, |i, j, q0, q1| {
+        Register::mul_add_bases(numerators[i], q1, numerators[j], q0)
+    });
     let mut layers = vec![Layer::Packed(p, q)];
     loop {
         let next = match layers.last() {
             Some(Layer::Packed(p, q)) if q.len() >= 2 && q.len() * Packing::WIDTH > 8 => {
-                let (p, q) = combine::<Register, _>(p, q, |p| p);
+                let (p, q) = combine_layer::<Register>(p, q);
                 Layer::Packed(p, q)
             }
             Some(Layer::Packed(p, q)) => {
-                let (p, q) = combine::<Single, _>(&unpack(p), &unpack(q), |p| p);
+                let (p, q) = combine_layer::<Single>(&unpack(p), &unpack(q));
                 Layer::Scalar(p, q)
             }
             Some(Layer::Scalar(p, q)) if q.len() > 2 => {
-                let (p, q) = combine::<Single, _>(p, q, |p| p);
+                let (p, q) = combine_layer::<Single>(p, q);
                 Layer::Scalar(p, q)
             }
             _ => return layers,
@@ -322,14 +406,15 @@ fn send_values<C: Channel>(channel: &mut C, [p0, p1, q0, q1]: [E; 4]) -> (E, E, 
 }
 
 /// Proves that the fractions sum to zero; returns the point of the leaves. There are at least sixteen lanes of leaves.
-pub(super) fn prove<C: Channel>(leaves: &Leaves, channel: &mut C) -> Vec<E> {
-    let mut layers = layers(leaves);
+pub(super) fn prove<C: Channel>(leaves: Leaves, channel: &mut C) -> Vec<E> {
+    let mut layers = layers(&leaves);
     let Some(Layer::Scalar(p, q)) = layers.pop() else {
         unreachable!("layer 1 has two scalars")
     };
     let (mut p, mut q, merge) = send_values(channel, [p[0], p[1], q[0], q[1]]);
     let mut point = vec![merge];
-    let mut buffers = Buffers::default();
+    let mut leaves = Some(leaves);
+    let mut spare = Vec::new();
     loop {
         let lambda = channel.challenge(Labels::LOOKUP_LAMBDA);
         let mut rounds = Rounds {
@@ -338,44 +423,26 @@ pub(super) fn prove<C: Channel>(leaves: &Leaves, channel: &mut C) -> Vec<E> {
             claim: p + lambda * q,
             challenges: Vec::new(),
         };
-        let layer = layers.pop();
-        let last = layer.is_none();
-        let finals = match layer {
-            Some(Layer::Scalar(p, q)) => run::<Single, C>(
-                &Children::<Single, _, _>::new(&p, &q, lambda, |p| p),
-                q.len() / 2,
-                &mut rounds,
-                &mut buffers.scalar,
-            ),
-            Some(Layer::Packed(p, q)) if q.len() < 4 => {
-                let (p, q) = (unpack(&p), unpack(&q));
-                run::<Single, C>(
-                    &Children::<Single, _, _>::new(&p, &q, lambda, |p| p),
-                    q.len() / 2,
-                    &mut rounds,
-                    &mut buffers.scalar,
-                )
+        let finals = match layers.pop() {
+            Some(Layer::Scalar(mut p, mut q)) => {
+                run_layer::<Single, C>(&mut p, &mut q, lambda, &mut rounds)
             }
-            Some(Layer::Packed(p, q)) => {
-                let source = Children::<Register, _, _>::new(&p, &q, lambda, |p| p);
-                let lanes =
-                    run::<Register, C>(&source, q.len() / 2, &mut rounds, &mut buffers.packed);
-                run_lanes(lanes, &mut rounds, &mut buffers.scalar)
+            Some(Layer::Packed(p, q)) if q.len() < 4 => {
+                let (mut p, mut q) = (unpack(&p), unpack(&q));
+                run_layer::<Single, C>(&mut p, &mut q, lambda, &mut rounds)
+            }
+            Some(Layer::Packed(mut p, mut q)) => {
+                let lanes = run_layer::<Register, C>(&mut p, &mut q, lambda, &mut rounds);
+                spare = p;
+                run_lanes(lanes, &mut rounds)
             }
             None => {
-                let source = Children::<Register, _, _>::new(
-                    &leaves.numerators,
-                    &leaves.denominators,
-                    lambda,
-                    PackedE::from,
-                );
-                let lanes = run::<Register, C>(
-                    &source,
-                    leaves.denominators.len() / 2,
-                    &mut rounds,
-                    &mut buffers.packed,
-                );
-                run_lanes(lanes, &mut rounds, &mut buffers.scalar)
+                let Some(leaves) = leaves.take() else {
+                    return point;
+                };
+                let spare = std::mem::take(&mut spare);
+                let lanes = run_leaves(leaves, spare, lambda, &mut rounds);
+                run_lanes(lanes, &mut rounds)
             }
         };
         let [p0, q1, p1_lambda, q0] = finals;
@@ -384,27 +451,22 @@ pub(super) fn prove<C: Channel>(leaves: &Leaves, channel: &mut C) -> Vec<E> {
         (p, q, merge) = send_values(channel, [p0, p1_lambda - lambda * q1, q0, q1]);
         point = vec![merge];
         point.append(&mut challenges);
-        if last {
+        if leaves.is_none() {
             return point;
         }
     }
 }
 
 /// The rounds on the elements of the last lane.
-fn run_lanes<C: Channel>(
-    lanes: [PackedE; 4],
-    rounds: &mut Rounds<'_, C>,
-    buffers: &mut [[Vec<E>; 4]; 2],
-) -> [E; 4] {
-    let tables = lanes.map(|lane| {
-        (0..Packing::WIDTH)
-            .map(|i| lane.extract(i))
-            .collect::<Vec<E>>()
+fn run_lanes<C: Channel>(lanes: [PackedE; 4], rounds: &mut Rounds<'_, C>) -> [E; 4] {
+    let mut tables = lanes.map(|lane| unpack(&[lane]));
+    if Packing::WIDTH == 1 {
+        return tables.map(|table| table[0]);
+    }
+    let next = sums::<Single>(&rounds.rest(1), |sums, weight, i| {
+        let at = |i: usize| std::array::from_fn(|t| tables[t][i]);
+        accumulate::<Single>(sums, weight, &at(i), &at(i + Packing::WIDTH / 2));
     });
-    run::<Single, C>(
-        &Tables(std::array::from_fn(|t| tables[t].as_slice())),
-        Packing::WIDTH,
-        rounds,
-        buffers,
-    )
+    let tables = tables.each_mut().map(Vec::as_mut_slice);
+    run::<Single, C>(tables, next, rounds)
 }

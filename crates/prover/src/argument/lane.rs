@@ -96,6 +96,30 @@ impl Lane for Register {
     }
 }
 
+impl Register {
+    /// `a b + c d` with `a` in the base field, reduced once.
+    #[inline(always)]
+    pub(super) fn mul_add_base(a: Packing, b: &PackedE, c: &PackedE, d: &PackedE) -> PackedE {
+        let (&[c0, c1, c2], &[d0, d1, d2]) = (coefficients(c), coefficients(d));
+        let &[b0, b1, b2] = coefficients(b);
+        let (d02, d12) = (d0 + d2, d1 + d2);
+        let left = [a, c0, c1, c2];
+        element([
+            Packing::dot_product::<4>(&left, &[b0, d0, d2, d1]),
+            Packing::dot_product::<4>(&left, &[b1, d1, d02, d12]),
+            Packing::dot_product::<4>(&left, &[b2, d2, d1, d02]),
+        ])
+    }
+
+    /// `a b + c d` with `a` and `c` in the base field, reduced once.
+    #[inline(always)]
+    pub(super) fn mul_add_bases(a: Packing, b: &PackedE, c: Packing, d: &PackedE) -> PackedE {
+        let (b, d) = (coefficients(b), coefficients(d));
+        let coefficient = |i: usize| Packing::dot_product::<2>(&[a, c], &[b[i], d[i]]);
+        element([coefficient(0), coefficient(1), coefficient(2)])
+    }
+}
+
 /// The three coefficients of a register.
 #[inline(always)]
 fn coefficients(x: &PackedE) -> &[Packing; 3] {

@@ -65,8 +65,7 @@ pub fn prove_into<C: Channel>(
         tensors,
         witness,
     );
-    let point = fractions::prove(&leaves, channel);
-    drop(leaves);
+    let point = fractions::prove(leaves, channel);
     leaves::send_base_values(program, tensors, plan, &point, channel);
     equations::prove(program, plan, tensors, channel);
 }

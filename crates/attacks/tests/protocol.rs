@@ -1,0 +1,345 @@
+//! Attacks on the protocol: lookups, the order of messages, and the bytes of a proof.
+
+use std::sync::LazyLock;
+use veritune_argument::{Linear, count};
+use veritune_attacks::setting::Numbers;
+use veritune_attacks::{Deviation, Proved, Setting, prove, verify};
+use veritune_commit::Root;
+use veritune_executor::Tensors;
+use veritune_field::traits::{Field, PrimeCharacteristicRing};
+use veritune_field::{E, E_BYTES, F, P, e_from_bytes};
+use veritune_relations::layout::Layout;
+use veritune_relations::{Program, TensorId};
+
+struct Honest {
+    setting: Setting,
+    tensors: Tensors<i64>,
+    proved: Proved,
+    num_scalars: usize,
+}
+
+static HONEST: LazyLock<Honest> = LazyLock::new(|| {
+    let setting = Setting::odd();
+    let tensors = setting.execute(&setting.program).expect("the honest step");
+    let proved = prove(&setting.program, &tensors, &Deviation::default());
+    let layout = Layout::new(&setting.program);
+    let plan = veritune_argument::Plan::new(&setting.program, &layout).expect("a plan");
+    let num_scalars = count(&setting.program, &layout, &plan).expect("a count").num_scalars();
+    Honest { setting, tensors, proved, num_scalars }
+});
+
+fn verdict(deviation: Deviation) -> String {
+    let h = &*HONEST;
+    let proved = prove(&h.setting.program, &h.tensors, &deviation);
+    verify(&h.setting.program, &proved).map_or_else(|code| code, |_| "accepted".into())
+}
+
+fn verdict_of_bytes(bytes: Vec<u8>) -> String {
+    let h = &*HONEST;
+    let proved = Proved { bytes, ..h.proved.clone() };
+    verify(&h.setting.program, &proved).map_or_else(|code| code, |_| "accepted".into())
+}
+
+#[test]
+fn the_honest_proof_is_accepted() {
+    assert_eq!(verdict(Deviation::default()), "accepted");
+}
+
+/// Whether a slot belongs to an active value or to a multiplicity that has a weight.
+fn used_slots(program: &Program, layout: &Layout, place: usize, len: usize) -> Vec<bool> {
+    use veritune_relations::layout::{place_index, positions};
+    let mut used = vec![false; len];
+    for (i, slot) in layout.slots.iter().enumerate() {
+        let id = TensorId(i);
+        if place_index(program.tensor(id).place) != Some(place) {
+            continue;
+        }
+        for block in slot.iter().flat_map(|s| &s.blocks) {
+            positions(program, id).for_each(|p| used[block.offset + p] = true);
+        }
+    }
+    if place == 0 {
+        // Rows 0 and 1 of the range table are no rows.
+        let range = layout.range_multiplicities;
+        used[range + 2..range + (2 << program.range_bits)].fill(true);
+        for (table, &offset) in program.tables.iter().zip(&layout.table_multiplicities) {
+            used[offset..offset + table.columns[0].len()].fill(true);
+        }
+    }
+    used
+}
+
+#[test]
+fn garbage_in_unused_slots_has_no_effect() {
+    let fill = |layout: &Layout, vectors: &mut [Vec<F>; 5]| {
+        let program = &HONEST.setting.program;
+        let mut numbers = Numbers(3);
+        let mut filled = 0;
+        for (place, vector) in vectors.iter_mut().enumerate().take(4) {
+            let used = used_slots(program, layout, place, vector.len());
+            for (slot, _) in vector.iter_mut().zip(used).filter(|(_, used)| !used) {
+                *slot = F::from_u64(numbers.next() % P);
+                filled += 1;
+            }
+        }
+        assert!(filled > 1000, "the odd setting has padding");
+    };
+    assert_eq!(verdict(Deviation { committed: Box::new(fill), ..Deviation::default() }), "accepted");
+    assert_eq!(verdict(Deviation { vectors: Box::new(fill), ..Deviation::default() }), "accepted");
+}
+
+#[test]
+fn every_used_slot_is_bound() {
+    // One slot changed in what is committed only: the argument is about another vector.
+    let mut numbers = Numbers(5);
+    let layout = Layout::new(&HONEST.setting.program);
+    for place in 0..4 {
+        let used = used_slots(&HONEST.setting.program, &layout, place, layout.used[place]);
+        let used: Vec<usize> = used.iter().enumerate().filter(|(_, u)| **u).map(|(i, _)| i).collect();
+        for _ in 0..6 {
+            let slot = used[(numbers.next() % used.len() as u64) as usize];
+            let committed = move |_: &Layout, v: &mut [Vec<F>; 5]| v[place][slot] += F::ONE;
+            let verdict = verdict(Deviation { committed: Box::new(committed), ..Deviation::default() });
+            // The dataset has rows that no step of this program reads.
+            let unread = place == 3 && verdict == "accepted";
+            assert!(unread || verdict == "opening-sumcheck-claim", "place {place} slot {slot}: {verdict}");
+        }
+    }
+}
+
+#[test]
+fn forged_multiplicities_are_refused() {
+    let forge = |table: fn(&Layout) -> usize, delta: i64| {
+        let vectors = move |layout: &Layout, v: &mut [Vec<F>; 5]| v[0][table(layout)] += F::from_i64(delta);
+        verdict(Deviation { vectors: Box::new(vectors), ..Deviation::default() })
+    };
+    for delta in [1, -1] {
+        assert_eq!(forge(|l| l.range_multiplicities + 9, delta), "VT-ARG-001");
+        assert_eq!(forge(|l| l.table_multiplicities[0], delta), "VT-ARG-001");
+        assert_eq!(forge(|l| l.table_multiplicities[1] + 3, delta), "VT-ARG-001");
+    }
+    // Numerators that the commitment does not bind: the sum is right, the multiplicities are not the committed ones.
+    let vectors = |layout: &Layout, v: &mut [Vec<F>; 5]| {
+        let offset = layout.table_multiplicities[0];
+        v[0][offset..offset + 64].fill(F::ZERO);
+    };
+    assert_eq!(verdict(Deviation { committed: Box::new(vectors), ..Deviation::default() }), "opening-sumcheck-claim");
+}
+
+/// A prover whose table differs from the public one in a row, looked up by a forged value.
+fn with_table(change: impl Fn(&mut Program), forge: impl Fn(&Program, &mut Tensors<i64>)) -> String {
+    let h = &*HONEST;
+    let mut program = h.setting.program.clone();
+    change(&mut program);
+    let mut tensors = h.tensors.clone();
+    forge(&program, &mut tensors);
+    let proved = prove(&program, &tensors, &Deviation::default());
+    // To the prover's own verifier the table is the table.
+    assert_ne!(verify(&program, &proved).err().as_deref(), Some("VT-ARG-001"), "the forged row is found");
+    verify(&h.setting.program, &proved).map_or_else(|code| code, |_| "accepted".into())
+}
+
+#[test]
+fn a_table_with_one_more_row_is_refused() {
+    // The normalisation table is shorter than a power of two: one more row fits its padding and moves nothing.
+    let position = |p: &Program| p.tables.iter().position(|t| t.name.starts_with("normalise")).expect("the table");
+    let program = &HONEST.setting.program;
+    let table = position(program);
+    assert!(!program.tables[table].columns[0].len().is_power_of_two());
+    let row = [12345, 678, 910];
+    let verdict = with_table(
+        |p| p.tables[table].columns.iter_mut().zip(row).for_each(|(c, v)| c.push(v)),
+        |p, tensors| {
+            for (part, value) in ["power", "square", "ceiling"].into_iter().zip(row) {
+                let id = p.find(&format!("final.norm.normalise.{part}")).expect("a tensor");
+                tensors.get_mut(id)[0] = value;
+            }
+        },
+    );
+    assert_ne!(verdict, "accepted");
+    println!("one more row: {verdict}");
+    // A row changed in place.
+    let silu = program.tables.iter().position(|t| t.name == "silu").expect("the table");
+    let input = HONEST.tensors.get(program.find("gate").expect("a tensor"))[0];
+    let row = (input - program.tables[silu].columns[0][0]) as usize;
+    let honest = program.tables[silu].columns[1][row];
+    let verdict = with_table(
+        |p| p.tables[silu].columns[1][row] = honest + 1,
+        |p, tensors| {
+            let gates = tensors.get(p.find("gate").expect("a tensor")).to_vec();
+            let id = p.find("silu").expect("a tensor");
+            for (value, gate) in tensors.get_mut(id).iter_mut().zip(gates) {
+                *value += i64::from(gate == input);
+            }
+        },
+    );
+    assert_ne!(verdict, "accepted");
+    println!("another row: {verdict}");
+}
+
+#[test]
+fn challenges_come_after_the_witness_root() {
+    for root in [Root([0; 32]), Root(HONEST.proved.roots[0].0)] {
+        let verdict = verdict(Deviation { absorbed: Some(root), ..Deviation::default() });
+        assert_ne!(verdict, "accepted");
+        println!("another root absorbed: {verdict}");
+    }
+}
+
+/// The scalar of an argument's bytes.
+fn scalar(bytes: &[u8], index: usize) -> E {
+    let start = 32 + index * E_BYTES;
+    e_from_bytes(bytes[start..start + E_BYTES].try_into().expect("24 bytes")).expect("canonical")
+}
+
+#[test]
+fn a_false_lookup_cannot_be_balanced_by_the_values_of_the_root() {
+    // A forged multiplicity, and a first value that makes the sum of fractions zero all the same.
+    let forged = |_: &Layout, v: &mut [Vec<F>; 5]| v[0][HONEST_RANGE()] += F::ONE;
+    let first = prove(
+        &HONEST.setting.program,
+        &HONEST.tensors,
+        &Deviation { vectors: Box::new(forged), ..Deviation::default() },
+    );
+    let [_, p1, q0, q1] = [0, 1, 2, 3].map(|i| scalar(&first.bytes, i));
+    let p0 = E::known(E::ZERO) - p1 * q0 * q1.inverse();
+    let balanced = move |index: usize, value: E| if index == 0 { p0 } else { value };
+    let deviation =
+        Deviation { vectors: Box::new(forged), scalar: Box::new(balanced), ..Deviation::default() };
+    assert_eq!(verdict(deviation), "VT-ARG-002");
+    // All four values zero: then the next layer's claim is false.
+    let zeros = |index: usize, value: E| if index < 4 { E::ZERO } else { value };
+    let deviation = Deviation { vectors: Box::new(forged), scalar: Box::new(zeros), ..Deviation::default() };
+    assert_eq!(verdict(deviation), "VT-ARG-002");
+}
+
+#[expect(non_snake_case, reason = "a constant that a program computes")]
+fn HONEST_RANGE() -> usize {
+    Layout::new(&HONEST.setting.program).range_multiplicities + 9
+}
+
+#[test]
+fn every_sampled_scalar_is_bound_though_the_prover_goes_on_honestly() {
+    let mut numbers = Numbers(17);
+    for _ in 0..24 {
+        let lie = (numbers.next() % HONEST.num_scalars as u64) as usize;
+        let scalar = move |index: usize, value: E| if index == lie { value + E::ONE } else { value };
+        let verdict = verdict(Deviation { scalar: Box::new(scalar), ..Deviation::default() });
+        let expected = ["VT-ARG-001", "VT-ARG-002", "VT-ARG-003", "VT-ARG-004", "opening-sumcheck-claim"];
+        // A value of the base is sent in clear and settled later.
+        let is_base = verdict == "accepted";
+        assert!(is_base || expected.contains(&verdict.as_str()), "scalar {lie}: {verdict}");
+        if is_base {
+            let h = &*HONEST;
+            let deviation = Deviation { scalar: Box::new(scalar), ..Deviation::default() };
+            let proved = prove(&h.setting.program, &h.tensors, &deviation);
+            let claims = verify(&h.setting.program, &proved).expect("accepted");
+            assert!(!veritune_attacks::base_claims_hold(&h.setting.program, &h.tensors, &claims), "scalar {lie}");
+        }
+    }
+}
+
+#[test]
+fn mutated_bytes_are_refused() {
+    let bytes = &HONEST.proved.bytes;
+    let opening = 32 + HONEST.num_scalars * E_BYTES;
+    // The opening starts with two scalars per variable, of which there are at least the twelve of the rows.
+    let head = opening + 12 * 2 * E_BYTES;
+    let regions = [
+        ("root", 0, 32, 8),
+        ("scalars", 32, opening, 40),
+        ("sumcheck of the opening", opening, head, 24),
+        ("rest of the opening", head, bytes.len(), 100),
+        ("end of the opening", bytes.len() - 4096, bytes.len(), 16),
+    ];
+    let mut numbers = Numbers(23);
+    for (region, from, to, samples) in regions {
+        let mut codes = std::collections::BTreeMap::new();
+        for _ in 0..samples {
+            let position = from + (numbers.next() % (to - from) as u64) as usize;
+            let mut mutated = bytes.clone();
+            mutated[position] ^= 1 << (numbers.next() % 8);
+            let verdict = verdict_of_bytes(mutated);
+            assert_ne!(verdict, "accepted", "{region} byte {position}");
+            *codes.entry(verdict).or_insert(0) += 1;
+        }
+        println!("{region}: {codes:?}");
+    }
+}
+
+#[test]
+fn truncated_and_extended_proofs_are_refused() {
+    let bytes = &HONEST.proved.bytes;
+    let opening = 32 + HONEST.num_scalars * E_BYTES;
+    for len in [0, 1, 31, 32, 33, 32 + E_BYTES, opening - 1] {
+        assert_eq!(verdict_of_bytes(bytes[..len].to_vec()), "VT-PROOF-001", "{len}");
+    }
+    for len in [opening, opening + 1, opening + 1000, bytes.len() - 32, bytes.len() - 1] {
+        assert_eq!(verdict_of_bytes(bytes[..len].to_vec()), "opening-unexpected-end", "{len}");
+    }
+    for extra in [1, 8, 24, 32, 1 << 20] {
+        let mut extended = bytes.clone();
+        extended.resize(bytes.len() + extra, 0);
+        assert_eq!(verdict_of_bytes(extended), "opening-trailing-bytes");
+    }
+    // A scalar dropped, doubled, or two exchanged.
+    let scalars = |i: usize| 32 + i * E_BYTES..32 + (i + 1) * E_BYTES;
+    let mut dropped = bytes.clone();
+    dropped.drain(scalars(5));
+    let mut doubled = bytes.clone();
+    doubled.splice(scalars(5).start..scalars(5).start, bytes[scalars(5)].to_vec());
+    let mut exchanged = bytes.clone();
+    exchanged[scalars(4)].copy_from_slice(&bytes[scalars(5)]);
+    exchanged[scalars(5)].copy_from_slice(&bytes[scalars(4)]);
+    for mutated in [dropped, doubled, exchanged] {
+        assert_ne!(verdict_of_bytes(mutated), "accepted");
+    }
+}
+
+#[test]
+fn elements_at_or_above_the_order_are_refused() {
+    let bytes = &HONEST.proved.bytes;
+    let opening = 32 + HONEST.num_scalars * E_BYTES;
+    let put = |at: usize, value: u64| {
+        let mut mutated = bytes.clone();
+        mutated[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        verdict_of_bytes(mutated)
+    };
+    for value in [P, u64::MAX] {
+        for coefficient in 0..3 {
+            assert_eq!(put(32 + 7 * E_BYTES + 8 * coefficient, value), "VT-ARG-011");
+            assert_eq!(put(opening + 8 * coefficient, value), "opening-not-canonical");
+        }
+    }
+    // The same element with p added, where it fits 64 bits, is another encoding and refused.
+    let small = (0..HONEST.num_scalars * 3).find_map(|word| {
+        let at = 32 + 8 * word;
+        let value = u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+        value.checked_add(P).map(|sum| (at, sum))
+    });
+    if let Some((at, sum)) = small {
+        assert_eq!(put(at, sum), "VT-ARG-011");
+    }
+}
+
+#[test]
+fn a_proof_is_of_its_own_program() {
+    let h = &*HONEST;
+    let check = |program: Result<Program, veritune_relations::step::StepError>| {
+        verify(&program.expect("a program"), &h.proved).map_or_else(|code| code, |_| "accepted".into())
+    };
+    let cases = [
+        ("the next step", check(h.setting.rebuilt(|_, step, _| *step += 1))),
+        ("other rows", check(h.setting.rebuilt(|_, _, rows| rows[0] = 0))),
+        ("rows exchanged", check(h.setting.rebuilt(|_, _, rows| rows.swap(0, 1)))),
+        ("another decay", check(h.setting.rebuilt(|s, _, _| s.training.weight_decay.0 = "0.2".into()))),
+        ("another limit", check(h.setting.rebuilt(|s, _, _| s.training.max_grad_norm.0 = "0.5".into()))),
+        ("another rotation", check(h.setting.rebuilt(|s, _, _| s.model.rope_theta.0 = "20000".into()))),
+        ("another scaling", check(h.setting.rebuilt(|s, _, _| s.lora.scaling_65536 = 1 << 16))),
+        ("another vocabulary", check(h.setting.rebuilt(|s, _, _| s.model.vocab -= 1))),
+    ];
+    for (what, verdict) in cases {
+        println!("{what}: {verdict}");
+        assert_ne!(verdict, "accepted", "{what}");
+    }
+}
