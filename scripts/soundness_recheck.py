@@ -8,8 +8,8 @@ Exits with status 1 when a query count, a term or the total differs, or the tota
 
 import json
 import sys
-from pathlib import Path
 from fractions import Fraction
+from pathlib import Path
 
 GOLDILOCKS = 2**64 - 2**32 + 1
 CHALLENGE_FIELD = GOLDILOCKS**3

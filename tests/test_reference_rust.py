@@ -36,7 +36,17 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {
 @pytest.fixture(scope="session")
 def step_dump() -> Path:
     built = subprocess.run(
-        "cargo build --release --package veritune-run --example step_dump --message-format json".split(),
+        [
+            "cargo",
+            "build",
+            "--release",
+            "--package",
+            "veritune-run",
+            "--example",
+            "step_dump",
+            "--message-format",
+            "json",
+        ],
         cwd=ROOT,
         check=True,
         capture_output=True,

@@ -106,9 +106,9 @@ impl<'a> Cheat<'a> {
             Operation::Divide { numerator, .. } => numerator,
             Operation::SquareRoot { square, .. } => square,
             Operation::Look { input, .. } => input,
-            Operation::Normalise { value, .. }
-            | Operation::Sign { value, .. }
-            | Operation::Split { value, .. } => value,
+            Operation::Normalise { value, .. } | Operation::Sign { value, .. } | Operation::Split { value, .. } => {
+                value
+            }
             Operation::Maximum { .. } | Operation::Bits { .. } => panic!("{step} evaluates a view"),
         }
     }
@@ -195,9 +195,7 @@ impl<'a> Cheat<'a> {
     /// # Panics
     /// If the step does not rescale.
     pub fn bump(&mut self, step: &str, at: &[usize], delta: i64) {
-        let Operation::Rescale { axes, divisor, .. } = self.operation(step) else {
-            panic!("{step} does not rescale")
-        };
+        let Operation::Rescale { axes, divisor, .. } = self.operation(step) else { panic!("{step} does not rescale") };
         let (axes, divisor) = (axes.clone(), *divisor);
         let view = self.public(&axes, |index| if index == at { delta } else { 0 });
         self.expression(step).push(Term { coefficient: divisor, factors: vec![view] });
@@ -225,7 +223,8 @@ impl<'a> Cheat<'a> {
             .map(|&(name, value)| {
                 let accumulator = vec![Term { coefficient: value, factors: Vec::new() }];
                 let quotient = self.view(name);
-                let operation = Operation::Rescale { axes: Vec::new(), accumulator, divisor: 1, quotient, remainder: None };
+                let operation =
+                    Operation::Rescale { axes: Vec::new(), accumulator, divisor: 1, quotient, remainder: None };
                 Step { name: step.to_owned(), sweep, operation }
             })
             .collect();

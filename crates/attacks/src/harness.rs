@@ -5,9 +5,7 @@ use veritune_argument::{ArgumentError, BASE_PLACE, BaseClaim, Plan, verify_nativ
 use veritune_commit::{Profile, Root, TreeHash, TreeShape};
 use veritune_executor::{Tensors, check};
 use veritune_field::{E, F, P};
-use veritune_prover::argument::{
-    Channel, NativeChannel, dense_weights, multiplicities, place_vectors, prove_into,
-};
+use veritune_prover::argument::{Channel, NativeChannel, dense_weights, multiplicities, place_vectors, prove_into};
 use veritune_prover::commit::{CommittedTree, Randomness, commit, open};
 use veritune_relations::layout::Layout;
 use veritune_relations::{Program, TensorId};
@@ -45,8 +43,7 @@ pub fn profile() -> Profile {
 }
 
 fn shape(profile: &Profile, name: &'static str, slots: usize) -> TreeShape {
-    let (hash, masked) =
-        if name == "witness" { (TreeHash::Blake3, true) } else { (TreeHash::Poseidon2, false) };
+    let (hash, masked) = if name == "witness" { (TreeHash::Blake3, true) } else { (TreeHash::Poseidon2, false) };
     shape_for(profile, name, slots, hash, masked, 1).expect("a tiny vector fits")
 }
 
@@ -172,9 +169,7 @@ pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -
 pub fn verify(program: &Program, proved: &Proved) -> Result<Vec<BaseClaim>, Refusal> {
     let (profile, layout) = (profile(), Layout::new(program));
     let shapes = shapes(&profile, &layout);
-    let placed: Vec<Placed<'_>> = (0..3)
-        .map(|i| (TREES[i].0, Source::Tree(shapes[i + 1], proved.roots[i])))
-        .collect();
+    let placed: Vec<Placed<'_>> = (0..3).map(|i| (TREES[i].0, Source::Tree(shapes[i + 1], proved.roots[i]))).collect();
     let mut transcript = transcript(&proved.roots);
     proof::verify(program, &layout, &profile, shapes[0], &placed, &proved.bytes, &mut transcript)
         .map_err(|error| error.code().to_owned())
@@ -211,18 +206,14 @@ pub fn prove_and_verify(
 /// holds there.
 pub fn violated(program: &Program, tensors: &Tensors<i64>) -> BTreeSet<String> {
     let is_equation = |name: &str| program.equations.iter().any(|e| e.name == name);
-    let in_field = |v: &veritune_executor::Violation| {
-        !is_equation(&v.name) || v.value.rem_euclid(i128::from(P)) != 0
-    };
+    let in_field = |v: &veritune_executor::Violation| !is_equation(&v.name) || v.value.rem_euclid(i128::from(P)) != 0;
     check(program, tensors).into_iter().filter(in_field).map(|v| v.name).collect()
 }
 
 /// Whether a name matches a pattern with at most one `*`.
 pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
-        Some((head, tail)) => {
-            name.len() >= head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail)
-        }
+        Some((head, tail)) => name.len() >= head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail),
         None => pattern == name,
     }
 }

@@ -9,14 +9,14 @@
 pub mod catalogue;
 mod cheat;
 mod harness;
-pub mod setting;
 pub mod run;
+pub mod setting;
 pub mod table;
 
 pub use catalogue::{Attack, Caught, STEP_ATTACKS};
 pub use cheat::Cheat;
 pub use harness::{
-    Deviation, Proved, Refusal, SETTLEMENT, base_claims_hold, profile, prove, prove_and_verify, transcript,
-    verify, violated, without,
+    Deviation, Proved, Refusal, SETTLEMENT, base_claims_hold, profile, prove, prove_and_verify, transcript, verify,
+    violated, without,
 };
 pub use setting::Setting;

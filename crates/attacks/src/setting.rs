@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use veritune_executor::{ExecuteError, Executor, Tensors};
 use veritune_relations::scales::Scales;
-use veritune_relations::spec::{
-    Decimal, Lora, Model, Optimizer, Schedule, Spec, Target, Training,
-};
+use veritune_relations::spec::{Decimal, Lora, Model, Optimizer, Schedule, Spec, Target, Training};
 use veritune_relations::step::{self, StepError};
 use veritune_relations::{Place, Program, TensorId};
 
@@ -59,8 +57,7 @@ type Lengths = [usize; 11];
 
 /// The spec of a tiny model.
 pub fn tiny_spec(lengths: Lengths) -> Spec {
-    let [hidden, layers, heads, kv_heads, head_dim, ffn, vocab, r, tokens, rows, dataset_rows] =
-        lengths;
+    let [hidden, layers, heads, kv_heads, head_dim, ffn, vocab, r, tokens, rows, dataset_rows] = lengths;
     let weights = ["embedding", "query", "key", "value", "output", "gate", "up", "down"];
     let gains = ["gain_attention", "gain_mlp", "gain_final"];
     let names = weights.iter().chain(&gains);
@@ -111,8 +108,7 @@ impl Setting {
     /// # Panics
     /// Never: the spec is a constant.
     pub fn odd() -> Self {
-        Self::new(tiny_spec([12, 3, 3, 1, 4, 20, 30, 3, 6, 2, 5]), 3)
-            .expect("the tiny spec is valid")
+        Self::new(tiny_spec([12, 3, 3, 1, 4, 20, 30, 3, 6, 2, 5]), 3).expect("the tiny spec is valid")
     }
 
     /// Every length is a power of two.
@@ -120,8 +116,7 @@ impl Setting {
     /// # Panics
     /// Never: the spec is a constant.
     pub fn even() -> Self {
-        Self::new(tiny_spec([8, 2, 2, 1, 4, 16, 32, 2, 8, 2, 4]), 2)
-            .expect("the tiny spec is valid")
+        Self::new(tiny_spec([8, 2, 2, 1, 4, 16, 32, 2, 8, 2, 4]), 2).expect("the tiny spec is valid")
     }
 
     /// The setting of a spec at a step, with random base, state and rows.

@@ -17,7 +17,11 @@ pub const OTHERS: &[Other] = &[
     other("run", "states before and after are exchanged or another", CHALLENGES),
     other("run", "plan digest, seed, dataset root, base root, spec, number of steps or profile is another", CHALLENGES),
     other("run", "A starts poisoned under the right seed", OPENING),
-    other("run", "the state is reset between steps", "`VT-ARG-002` under the chain's root; under its own the chain's root differs"),
+    other(
+        "run",
+        "the state is reset between steps",
+        "`VT-ARG-002` under the chain's root; under its own the chain's root differs",
+    ),
     other("settlement", "another base, committed or not", OPENING),
     other("settlement", "two steps exchanged, one missing, doubled or renumbered, none at all", OPENING),
     other("settlement", "another proof, another value, a claim missing", OPENING),
@@ -27,14 +31,22 @@ pub const OTHERS: &[Other] = &[
     other("lookups", "multiplicities are forged and balanced by the values of the root", "`VT-ARG-002`"),
     other("lookups", "numerators are not the committed multiplicities", OPENING),
     other("transcript", "the witness is committed after its challenges", "`VT-ARG-002`"),
-    other("transcript", "a scalar is false, everything after honest", "`VT-ARG-001` to `004`, the opening, or the settlement"),
+    other(
+        "transcript",
+        "a scalar is false, everything after honest",
+        "`VT-ARG-001` to `004`, the opening, or the settlement",
+    ),
     other("commitment", "a used slot of any tree is another than the argument's", OPENING),
     other("commitment", "unused slots hold garbage", "nothing: it has no effect"),
     other("bytes", "a bit of root, scalars or opening is flipped", "a check of the region"),
     other("bytes", "truncated before the opening, within it", "`VT-PROOF-001`, `opening-unexpected-end`"),
     other("bytes", "extended", "`opening-trailing-bytes`"),
     other("bytes", "an element is at or above the order", "`VT-ARG-011`, `opening-not-canonical`"),
-    other("spec", "step, rows, their order, decay, limit, rotation, scaling or vocabulary is another", "the argument or the opening"),
+    other(
+        "spec",
+        "step, rows, their order, decay, limit, rotation, scaling or vocabulary is another",
+        "the argument or the opening",
+    ),
 ];
 
 /// An attack on a run or on the protocol, with the test that runs it.

@@ -10,9 +10,7 @@ fn ids_outside_the_vocabulary_are_refused() {
         let mut setting = Setting::odd();
         assert!(!setting.spec.model.vocab.is_power_of_two());
         let (row, tokens) = (setting.rows[0], setting.spec.training.tokens);
-        let labelled = (0..tokens)
-            .find(|t| setting.inputs["data.supervised"][row * tokens + t] == 1)
-            .expect("a label");
+        let labelled = (0..tokens).find(|t| setting.inputs["data.supervised"][row * tokens + t] == 1).expect("a label");
         let id = setting.spec.model.vocab as i64 + 1;
         setting.inputs.get_mut(name).expect("the dataset")[row * tokens + labelled] = id;
         // Whether no check or the executor refuses it, it must not be proved.

@@ -204,8 +204,7 @@ fn a_false_lookup_cannot_be_balanced_by_the_values_of_the_root() {
     let [_, p1, q0, q1] = [0, 1, 2, 3].map(|i| scalar(&first.bytes, i));
     let p0 = E::known(E::ZERO) - p1 * q0 * q1.inverse();
     let balanced = move |index: usize, value: E| if index == 0 { p0 } else { value };
-    let deviation =
-        Deviation { vectors: Box::new(forged), scalar: Box::new(balanced), ..Deviation::default() };
+    let deviation = Deviation { vectors: Box::new(forged), scalar: Box::new(balanced), ..Deviation::default() };
     assert_eq!(verdict(deviation), "VT-ARG-002");
     // All four values zero: then the next layer's claim is false.
     let zeros = |index: usize, value: E| if index < 4 { E::ZERO } else { value };

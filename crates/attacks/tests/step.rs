@@ -1,9 +1,7 @@
 //! Every attack of the catalogue: refused, named, and accepted without the checks that name it.
 
 use std::collections::BTreeSet;
-use veritune_attacks::{
-    Attack, Caught, Cheat, SETTLEMENT, STEP_ATTACKS, Setting, prove_and_verify, violated, without,
-};
+use veritune_attacks::{Attack, Caught, Cheat, SETTLEMENT, STEP_ATTACKS, Setting, prove_and_verify, violated, without};
 use veritune_executor::Tensors;
 
 fn matches(pattern: &str, name: &str) -> bool {
@@ -37,7 +35,11 @@ fn examine(setting: &Setting, honest: &Tensors<i64>, attack: &Attack) -> Result<
                 .map_err(|code| format!("refused without settlement: {code}"));
         }
         Caught::NoEffect => {
-            return if seen.is_empty() && verdict.is_ok() { Ok(()) } else { Err(format!("{verdict:?}, seen by {seen:?}")) };
+            return if seen.is_empty() && verdict.is_ok() {
+                Ok(())
+            } else {
+                Err(format!("{verdict:?}, seen by {seen:?}"))
+            };
         }
     };
     let unexpected: Vec<_> = seen.iter().filter(|n| !checks.iter().any(|c| matches(c, n))).collect();
@@ -49,7 +51,8 @@ fn examine(setting: &Setting, honest: &Tensors<i64>, attack: &Attack) -> Result<
         return Err("ACCEPTED by the honest verifier".into());
     }
     let blind = without(program, checks);
-    prove_and_verify(&blind, &blind, &tensors, Some(honest)).map_err(|code| format!("refused without its checks: {code}"))
+    prove_and_verify(&blind, &blind, &tensors, Some(honest))
+        .map_err(|code| format!("refused without its checks: {code}"))
 }
 
 fn examine_all(setting: &Setting) {

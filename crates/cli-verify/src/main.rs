@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         Err(_) => return ExitCode::from(4),
     }
     if report.exit != 0 {
-        eprintln!("{}: {} {}", report.verdict, report.code, report.message);
+        eprintln!("{}: {} at {}: {}", report.verdict, report.code, report.location, report.message);
     }
     ExitCode::from(report.exit)
 }

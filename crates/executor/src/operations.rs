@@ -138,13 +138,15 @@ impl<C: Carrier> Executor<'_, C> {
                 out,
                 functions,
                 input_fraction_bits,
-                output_fraction_bits,
+                ..
             } => {
                 let evaluator = on(&self.tensors);
                 let values = evaluator.expression(axes, input);
                 let mask = mask.as_ref().map(|mask| evaluator.view(axes, mask));
-                let scales = (*input_fraction_bits, *output_fraction_bits);
                 for (column, view) in out.iter().enumerate() {
+                    // Columns may have scales of their own: SiLU and its derivative do.
+                    let output_fraction_bits = self.program.tensor(view.tensor).fraction_bits;
+                    let scales = (*input_fraction_bits, output_fraction_bits);
                     let function = functions.get(column).copied();
                     let found = self.look(
                         name,

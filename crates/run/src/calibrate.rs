@@ -2,6 +2,7 @@
 
 use crate::RunError;
 use crate::inputs::{Inputs, name_before, tensors_of};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use veritune_executor::Executor;
@@ -22,6 +23,12 @@ pub fn maxima(
 ) -> Result<BTreeMap<String, f64>, RunError> {
     let mut maxima: BTreeMap<String, f64> = BTreeMap::new();
     let mut state: BTreeMap<String, Arc<Vec<f64>>> = BTreeMap::new();
+    // Base and dataset are the same buffers at every step: converted once, by address.
+    let converted: RefCell<BTreeMap<usize, Arc<Vec<f64>>>> = RefCell::default();
+    let convert = |values: &Arc<Vec<i64>>| {
+        let floats = || Arc::new(values.iter().map(|&x| x as f64).collect());
+        Arc::clone(converted.borrow_mut().entry(Arc::as_ptr(values) as usize).or_insert_with(floats))
+    };
     let tables = step::Tables::new(spec)?;
     for number in 1..=steps {
         let rows = sampler::step_rows(seed, number, spec.dataset_rows, spec.training.rows);
@@ -35,9 +42,7 @@ pub fn maxima(
         }
         let failed = |source| RunError::Execute { step: number, source: Box::new(source) };
         let mut executor = Executor::<f64>::new(program).map_err(failed)?;
-        inputs
-            .set_with(&mut executor, program, &state, |v| Arc::new(v.iter().map(|&x| x as f64).collect()))
-            .map_err(failed)?;
+        inputs.set_with(&mut executor, program, &state, convert).map_err(failed)?;
         executor.run(threads).map_err(failed)?;
         for (name, kind) in &built.kinds {
             let Some(id) = program.find(name) else { continue };

@@ -113,7 +113,7 @@ impl Report {
             verdict: verdict_word(refusal.verdict()),
             code: refusal.code().id().to_owned(),
             location: refusal.location().to_owned(),
-            message: refusal.to_string(),
+            message: format!("expected {}, got {}", refusal.expected(), refusal.got()),
             signer: String::new(),
             steps: 0,
             base_root: String::new(),

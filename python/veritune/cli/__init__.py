@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from veritune.cli import check, commit, job, keys, machine
+from veritune.cli.memory import keep_pages
 
 app = typer.Typer(
     name="veritune",
@@ -30,4 +31,5 @@ app.add_typer(keys.app, name="keys")
 
 def main() -> None:
     """Runs the command line and exits with its code."""
+    keep_pages()
     app()

@@ -9,7 +9,7 @@ import typer
 
 from veritune.cli.console import JsonOption, ThreadsOption, printable, reporting
 
-DEFAULT_STEPS = 24
+DEFAULT_STEPS = 20
 
 
 def demo(

@@ -82,9 +82,8 @@ pub(super) const ATTACKS: &[Attack] = &[
         let values = original.values.clone().expect("a public table");
         let shape = c.program.shape(c.tensor("rotation"));
         let (tokens, pairs) = (shape[2], shape[3]);
-        let shifted = c.public(&original.axes, |i| {
-            values[((i[0] * 2 + i[1]) * tokens + (i[2] + 1) % tokens) * pairs + i[3]]
-        });
+        let shifted =
+            c.public(&original.axes, |i| values[((i[0] * 2 + i[1]) * tokens + (i[2] + 1) % tokens) * pairs + i[3]]);
         c.replace("query", "rotation", |v| v.tensor = shifted.tensor);
     }),
     attack(FORWARD, "the causal mask lets one future position through", &["attention"], |c| {
@@ -215,10 +214,8 @@ fn neighbour(c: &mut crate::Cheat<'_>) {
     let mut second = c.operation("silu").clone();
     let scratch = c.program.tensor(out[0].tensor).clone();
     c.program.tensors.push(veritune_relations::Tensor { name: "cheat scratch".into(), ..scratch });
-    let scratch = View {
-        tensor: veritune_relations::TensorId(c.program.tensors.len() - 1),
-        index: out[0].index.clone(),
-    };
+    let scratch =
+        View { tensor: veritune_relations::TensorId(c.program.tensors.len() - 1), index: out[0].index.clone() };
     if let Operation::Look { out, input, .. } = &mut second {
         out[0] = scratch;
         input.push(Term { coefficient: 1, factors: Vec::new() });

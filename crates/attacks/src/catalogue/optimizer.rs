@@ -1,9 +1,9 @@
 //! Clipping, moments, update and the state after.
 
 use super::{Attack, attack};
+use veritune_relations::Operation;
 use veritune_relations::constants::{StepConstants, step_constants};
 use veritune_relations::spec::{Decimal, Training};
-use veritune_relations::Operation;
 
 const CLIP: &str = "clipping";
 const OPTIMIZER: &str = "optimiser";
@@ -37,7 +37,10 @@ pub(super) const ATTACKS: &[Attack] = &[
             let labels = c.honest_at("labels", &[]);
             c.pin("norm", &[("norm", -root), ("norm.remainder", rest), ("norm.slack", -2 * root - rest)]);
             let slack = labels - root - 1;
-            c.pin("clip.quotient", &[("clip.quotient", 0), ("clip.quotient.remainder", 0), ("clip.quotient.slack", slack)]);
+            c.pin(
+                "clip.quotient",
+                &[("clip.quotient", 0), ("clip.quotient.remainder", 0), ("clip.quotient.slack", slack)],
+            );
         },
     ),
     attack(CLIP, "nothing is clipped above the limit", &["clip.active"], |c| {

@@ -13,13 +13,18 @@ pub(super) const ATTACKS: &[Attack] = &[
         c.bump("value", &[0, 0, 1, 0, 2], 1);
         c.at_last_add("value.remainder", &[0, 0, 1, 0, 2], -divisor);
     }),
-    attack(ROUNDING, "a quotient is one unit smaller, its remainder uses a loose top limb", &["range.gate.remainder"], |c| {
-        let divisor = c.divisor("gate");
-        // The remainder has as many bits more than whole limbs hold: the top limb is narrower than the table.
-        assert!(!(divisor.ilog2()).is_multiple_of(c.setting.spec.range_bits), "choose another tensor");
-        c.bump("gate", &[0, 0, 1, 3], -1);
-        c.at_last_add("gate.remainder", &[0, 0, 1, 3], divisor);
-    }),
+    attack(
+        ROUNDING,
+        "a quotient is one unit smaller, its remainder uses a loose top limb",
+        &["range.gate.remainder"],
+        |c| {
+            let divisor = c.divisor("gate");
+            // The remainder has as many bits more than whole limbs hold: the top limb is narrower than the table.
+            assert!(!(divisor.ilog2()).is_multiple_of(c.setting.spec.range_bits), "choose another tensor");
+            c.bump("gate", &[0, 0, 1, 3], -1);
+            c.at_last_add("gate.remainder", &[0, 0, 1, 3], divisor);
+        },
+    ),
     attack(ROUNDING, "a remainder of a division by ten is ten", &["range.k_proj.a.first.remainder_slack"], |c| {
         let divisor = c.divisor("k_proj.a.first");
         // An entry whose remainder plus the divisor still fits the limbs.
@@ -82,7 +87,11 @@ fn field_quotient(c: &mut crate::Cheat<'_>) {
     let (rest, quotient, excess) = chosen.expect("a quarter of the remainders do");
     c.pin(
         "labels.inverse",
-        &[("labels.inverse", quotient), ("labels.inverse.remainder", rest), ("labels.inverse.slack", labels - 1 - rest)],
+        &[
+            ("labels.inverse", quotient),
+            ("labels.inverse.remainder", rest),
+            ("labels.inverse.slack", labels - 1 - rest),
+        ],
     );
     c.pin("clip.active", &[("clip.active", 1), ("clip.active.magnitude", excess)]);
     let factor = c.honest_at("clip.quotient", &[]);

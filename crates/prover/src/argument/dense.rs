@@ -1,103 +1,193 @@
 //! The joint functional as dense weights.
+//!
+//! A slot's weight is a product over axes, so every row of the innermost axis is one multiple of one table. Rows are
+//! added in registers, chunk by chunk.
 
+use super::lane::{Lane, PackedE, Packing, Register, broadcast};
 use rayon::prelude::*;
+use std::collections::HashMap;
 use std::sync::Arc;
 use veritune_argument::{AxisWeight, NUM_PLACES, Part, eq_table};
 use veritune_field::E;
-use veritune_field::traits::PrimeCharacteristicRing;
+use veritune_field::traits::{PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
 use veritune_relations::layout::Layout;
 
-/// A part with every axis as (first index, values).
+/// Weights of an axis, from the first index on.
+struct Axis {
+    log: usize,
+    start: usize,
+    values: Arc<Vec<E>>,
+}
+
+/// A part with its axes expanded; the innermost one in registers too, if it begins at a whole one.
 struct Expanded {
     offset: usize,
     scale: E,
-    axes: Vec<(usize, usize, Arc<Vec<E>>)>,
+    axes: Vec<Axis>,
+    lanes: Option<Arc<Vec<PackedE>>>,
 }
 
-fn expand(part: &Part) -> Expanded {
-    let axis = |weight: &AxisWeight| match weight {
-        AxisWeight::Dense { log, start, values } => (*log, *start, Arc::clone(values)),
-        AxisWeight::Eq(point) => (point.len(), 0, Arc::new(eq_table(point))),
-    };
-    let mut axes: Vec<_> = part.axes.iter().map(axis).collect();
-    if axes.is_empty() {
-        axes.push((0, 0, Arc::new(vec![E::ONE])));
+/// Tables in registers, by the address of the table that they are made of, which lives as long.
+type Packed = HashMap<*const Vec<E>, Arc<Vec<PackedE>>>;
+
+fn expand(part: &Part, packed: &mut Packed) -> Expanded {
+    let mut axes = Vec::new();
+    for weight in &part.axes {
+        match weight {
+            AxisWeight::Dense { log, start, values } => axes.push(Axis {
+                log: *log,
+                start: *start,
+                values: Arc::clone(values),
+            }),
+            // A product over the two halves of the point: neither table is long.
+            AxisWeight::Eq(point) => {
+                let (outer, inner) = point.split_at(point.len() / 2);
+                axes.extend([outer, inner].map(|half| Axis {
+                    log: half.len(),
+                    start: 0,
+                    values: Arc::new(eq_table(half)),
+                }));
+            }
+        }
     }
+    if axes.is_empty() {
+        axes.push(Axis {
+            log: 0,
+            start: 0,
+            values: Arc::new(vec![E::ONE]),
+        });
+    }
+    let inner = &axes[axes.len() - 1];
+    // A row is a slice of its chunk unless chunks cut it, and they cut at whole registers.
+    let aligned = |n: usize| n.is_multiple_of(Packing::WIDTH);
+    let rows_align = axes.len() == 1 || aligned(1 << inner.log);
+    let long = inner.values.len() >= Packing::WIDTH;
+    let lanes = (long && rows_align && aligned(part.offset + inner.start)).then(|| {
+        let make = || Arc::new(pack_padded(&inner.values));
+        Arc::clone(packed.entry(Arc::as_ptr(&inner.values)).or_insert_with(make))
+    });
     Expanded {
         offset: part.offset,
         scale: part.scale,
         axes,
+        lanes,
     }
+}
+
+/// The values in registers, the last one filled with zeros.
+fn pack_padded(values: &[E]) -> Vec<PackedE> {
+    let mut padded = values.to_vec();
+    padded.resize(values.len().next_multiple_of(Packing::WIDTH), E::ZERO);
+    Register::pack(&padded)
+}
+
+/// The weights of a chunk of slots: in registers, and those of rows that do not begin at a whole one.
+struct Chunk<'a> {
+    lanes: &'a mut [PackedE],
+    single: &'a mut [E],
 }
 
 impl Expanded {
     /// Slots from the first to after the last that may have a weight.
     fn len(&self) -> usize {
-        let inner: usize = self.axes[1..].iter().map(|a| a.0).sum();
-        (self.axes[0].1 + self.axes[0].2.len()) << inner
+        let inner: usize = self.axes[1..].iter().map(|a| a.log).sum();
+        (self.axes[0].start + self.axes[0].values.len()) << inner
     }
 
-    /// Adds the weights of the slots `from .. from + out.len()` of the block.
-    fn add(&self, from: usize, out: &mut [E]) {
-        add(&self.axes, self.scale, from, out);
+    /// Adds the weights of slots `from .. to` of the block, which begin at slot `at` of the chunk.
+    fn add(&self, from: usize, to: usize, at: usize, chunk: &mut Chunk<'_>) {
+        self.rows(&self.axes, self.scale, from, to, at, chunk);
     }
-}
 
-fn add(axes: &[(usize, usize, Arc<Vec<E>>)], scale: E, from: usize, out: &mut [E]) {
-    let Some(((_, start, values), inner)) = axes.split_first() else {
-        return;
-    };
-    let log: usize = inner.iter().map(|a| a.0).sum();
-    let size = 1usize << log;
-    if inner.is_empty() {
-        let skip = start.saturating_sub(from);
-        let first = (from + skip).saturating_sub(*start);
-        if skip < out.len() && first < values.len() {
-            for (out, &value) in out[skip..].iter_mut().zip(&values[first..]) {
-                *out += scale * value;
+    fn rows(
+        &self,
+        axes: &[Axis],
+        scale: E,
+        from: usize,
+        to: usize,
+        at: usize,
+        chunk: &mut Chunk<'_>,
+    ) {
+        let Some((axis, inner)) = axes.split_first() else {
+            return;
+        };
+        if inner.is_empty() {
+            let first = from.max(axis.start);
+            let last = to.min(axis.start + axis.values.len());
+            if first < last {
+                let at = at + first - from;
+                self.row(scale, first - axis.start, last - first, at, chunk);
             }
+            return;
         }
-        return;
+        let log: usize = inner.iter().map(|a| a.log).sum();
+        let first_row = (from >> log).max(axis.start);
+        let last_row = to
+            .div_ceil(1 << log)
+            .min(axis.start + axis.values.len());
+        for row in first_row..last_row {
+            let (low, high) = ((row << log).max(from), ((row + 1) << log).min(to));
+            let scale = scale * axis.values[row - axis.start];
+            let origin = row << log;
+            self.rows(inner, scale, low - origin, high - origin, at + low - from, chunk);
+        }
     }
-    let end = from + out.len();
-    let first_row = (from >> log).max(*start);
-    let last_row = end.div_ceil(size).min(start + values.len());
-    for row in first_row..last_row {
-        let (low, high) = ((row << log).max(from), ((row + 1) << log).min(end));
-        add(
-            inner,
-            scale * values[row - start],
-            low - (row << log),
-            &mut out[low - from..high - from],
-        );
+
+    /// Adds `scale` times values `first .. first + count` of the innermost axis from slot `at` on.
+    fn row(&self, scale: E, first: usize, count: usize, at: usize, chunk: &mut Chunk<'_>) {
+        if let Some(lanes) = &self.lanes
+            && first.is_multiple_of(Packing::WIDTH)
+        {
+            let scale = broadcast::<PackedE>(scale);
+            let count = count.div_ceil(Packing::WIDTH);
+            let values = &lanes[first / Packing::WIDTH..][..count];
+            for (out, value) in chunk.lanes[at / Packing::WIDTH..].iter_mut().zip(values) {
+                *out += Register::mul(&scale, value);
+            }
+            return;
+        }
+        let values = &self.axes[self.axes.len() - 1].values[first..first + count];
+        for (out, &value) in chunk.single[at..].iter_mut().zip(values) {
+            *out += scale * value;
+        }
     }
 }
 
 /// The weights of every place, over the slots in use.
 pub(super) fn weights(layout: &Layout, parts: &[Part]) -> [Vec<E>; NUM_PLACES] {
-    const CHUNK: usize = 1 << 13;
+    const CHUNK: usize = 1 << 11;
     std::array::from_fn(|place| {
         let mut weights = vec![E::ZERO; layout.used[place]];
+        let mut packed = Packed::new();
         let mut expanded: Vec<Expanded> = parts
             .iter()
             .filter(|p| p.place == place)
-            .map(expand)
+            .map(|part| expand(part, &mut packed))
             .collect();
         expanded.sort_by_key(|p| p.offset);
         let longest = expanded.iter().map(Expanded::len).max().unwrap_or(0);
+        let registers = || vec![PackedE::ZERO; CHUNK / Packing::WIDTH];
         weights
             .par_chunks_mut(CHUNK)
             .enumerate()
-            .for_each(|(i, out)| {
+            .for_each_init(registers, |lanes, (i, out)| {
                 let from = i * CHUNK;
                 let end = from + out.len();
+                lanes.fill(PackedE::ZERO);
+                let mut chunk = Chunk { lanes, single: out };
                 // Parts are sorted by offset; none is longer than the longest.
                 let first = expanded.partition_point(|p| p.offset + longest <= from);
                 for part in expanded[first..].iter().take_while(|p| p.offset < end) {
                     let stop = (part.offset + part.len()).min(end);
                     let start = part.offset.max(from);
                     if start < stop {
-                        part.add(start - part.offset, &mut out[start - from..stop - from]);
+                        let own = |slot: usize| slot - part.offset;
+                        part.add(own(start), own(stop), start - from, &mut chunk);
+                    }
+                }
+                for (out, lanes) in out.chunks_mut(Packing::WIDTH).zip(lanes.iter()) {
+                    for (i, out) in out.iter_mut().enumerate() {
+                        *out += lanes.extract(i);
                     }
                 }
             });

@@ -10,7 +10,7 @@ use super::lane::{Lane, PackedE, Packing, Register, Single, SplitEq, broadcast, 
 use rayon::prelude::*;
 use veritune_argument::Labels;
 use veritune_field::E;
-use veritune_field::traits::{Field, PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
+use veritune_field::traits::{Field, PackedValue, PrimeCharacteristicRing};
 
 /// Base-2 logarithm of the lanes that one task handles.
 const LOG_CHUNK: usize = 6;
@@ -125,6 +125,19 @@ impl Piece<Register> for Leaf<'_> {
     }
 }
 
+/// Piece `o` of a table in the base field, by first and second variable.
+fn base_quarters(table: &[Packing], o: usize, chunk: usize) -> [[&[Packing]; 2]; 2] {
+    let at = |quarter: usize| &table[quarter * (table.len() / 4) + o * chunk..][..chunk];
+    [[at(0), at(1)], [at(2), at(3)]]
+}
+
+/// The pieces of a table whose first variable is bound.
+fn halves<T>(table: &mut [T], chunk: usize) -> impl Iterator<Item = [&mut [T]; 2]> {
+    let (low, high) = table.split_at_mut(table.len() / 2);
+    let halves = low.chunks_mut(chunk).zip(high.chunks_mut(chunk));
+    halves.map(|(low, high)| [low, high])
+}
+
 /// Adds the summand at 0 and its leading coefficient.
 #[inline(always)]
 fn accumulate<L: Lane>(sums: &mut [L::T; 2], weight: &L::T, low: &[L::T; 4], high: &[L::T; 4]) {
@@ -143,7 +156,7 @@ fn add(a: [E; 2], b: [E; 2]) -> [E; 2] {
 }
 
 /// The sum of what every task gives, on all threads if there are enough tasks.
-fn total<T: Send>(tasks: Vec<T>, task: impl Fn((usize, T)) -> [E; 2] + Sync) -> [E; 2] {
+fn total<T: Send>(tasks: Vec<T>, task: impl Fn((usize, T)) -> [E; 2] + Send + Sync) -> [E; 2] {
     if tasks.len() < 8 {
         let sums = tasks.into_iter().enumerate().map(task);
         sums.fold([E::ZERO; 2], add)
@@ -154,7 +167,7 @@ fn total<T: Send>(tasks: Vec<T>, task: impl Fn((usize, T)) -> [E; 2] + Sync) -> 
 }
 
 /// The sums over all pairs; `pair` adds the summands of one index.
-fn sums<L: Lane>(rest: &[E], pair: impl Fn(&mut [L::T; 2], &L::T, usize) + Sync) -> [E; 2] {
+fn sums<L: Lane>(rest: &[E], pair: impl Fn(&mut [L::T; 2], &L::T, usize) + Sync + Send) -> [E; 2] {
     let eq = SplitEq::<L>::new(rest, LOG_CHUNK);
     let chunk = eq.inner.len();
     total(vec![(); eq.outer.len()], |(o, ())| {
@@ -313,20 +326,11 @@ fn run_leaves<C: Channel>(
     spare.resize(len, PackedE::ZERO);
     let (p0_bound, p1_bound) = spare.split_at_mut(len / 2);
     let next = bind::<Register, _>(&rounds.rest(1), x, |chunk| {
-        let parts = |p: &'_ [Packing], o: usize| -> [[&'_ [Packing]; 2]; 2] {
-            let at = |quarter: usize| &p[quarter * (len / 4) + o * chunk..][..chunk];
-            [[at(0), at(1)], [at(2), at(3)]]
-        };
-        let bound = |table: &'_ mut [PackedE]| {
-            let (low, high) = table.split_at_mut(len / 4);
-            let halves = low.chunks_mut(chunk).zip(high.chunks_mut(chunk));
-            halves.map(|(low, high)| [low, high]).collect::<Vec<_>>()
-        };
-        let p_bound = bound(&mut *p0_bound).into_iter().zip(bound(&mut *p1_bound));
+        let p_bound = halves(&mut *p0_bound, chunk).zip(halves(&mut *p1_bound, chunk));
         let q = quarters(&mut *q0, chunk).zip(quarters(&mut *q1, chunk));
         let pieces = p_bound.zip(q).enumerate();
         let leaf = |(o, ((p0_bound, p1_bound), (q0, q1)))| Leaf {
-            p: [parts(p0, o), parts(p1, o)],
+            p: [base_quarters(p0, o, chunk), base_quarters(p1, o, chunk)],
             p_bound: [p0_bound, p1_bound],
             q0,
             q1,

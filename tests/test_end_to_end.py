@@ -1,0 +1,96 @@
+"""The whole job on the small real model and real rows, by the real command and the real core."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+STEPS = 3
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo") / "out"
+    ran = veritune("demo", "--out", str(folder), "--steps", str(STEPS))
+    assert ran.returncode == 0, ran.stderr
+    assert "refused" in ran.stderr + ran.stdout
+    return folder
+
+
+def veritune(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "veritune", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def key(job: Path) -> str:
+    return str(job / "keys" / "demo.pub.pem")
+
+
+def verdict_of(ran: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    verdict: dict[str, Any] = json.loads(ran.stdout)
+    return verdict
+
+
+@pytest.fixture(scope="module")
+def static_verifier() -> Path:
+    subprocess.run(["cargo", "build", "--release", "--package", "veritune-cli-verify"], cwd=ROOT, check=True)
+    metadata = subprocess.run(
+        ["cargo", "metadata", "--no-deps", "--format-version", "1"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return Path(json.loads(metadata.stdout)["target_directory"]) / "release" / "veritune-verify"
+
+
+@pytest.mark.parametrize("spoil", [None, "adapter_model.safetensors", "veritune/proofs/step-000002.bin"])
+def test_both_verifiers_give_the_same_verdict(
+    spoil: str | None, job: Path, static_verifier: Path, tmp_path: Path
+) -> None:
+    adapter = tmp_path / "adapter"
+    shutil.copytree(job / "adapter", adapter)
+    if spoil:
+        path = adapter / spoil
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    mine = veritune("verify", str(adapter), "--key", key(job), "--json")
+    other = subprocess.run(
+        [str(static_verifier), str(adapter), "--key", key(job)], capture_output=True, text=True, check=False
+    )
+    assert mine.returncode == other.returncode == (1 if spoil else 0), mine.stderr
+    python, static = verdict_of(mine), verdict_of(other)
+    for field in ("exit", "verdict", "code", "location", "claims", "notClaimed", "ledger"):
+        assert python[field] == static[field], field
+    if not spoil:
+        assert {claim["word"] for claim in python["claims"]} == {"proof-not-hiding"}
+
+
+def test_without_a_key_nothing_is_verified(job: Path) -> None:
+    assert veritune("verify", str(job / "adapter"), "--json").returncode == 3
+
+
+def test_training_again_gives_the_same_states(job: Path, tmp_path: Path) -> None:
+    """A run that starts over, and one that is interrupted, have the same state roots."""
+    before = {p.name: p.read_bytes() for p in (job / "run" / "steps").glob("*.state")}
+    assert len(before) == STEPS + 1
+    copy = tmp_path / "job"
+    shutil.copytree(job, copy)
+    local = copy / "run" / "secret" / "local.json"
+    for step in range(2, STEPS + 1):
+        for ending in ("state", "root"):
+            (copy / "run" / "steps" / f"{step:06}.{ending}").unlink()
+    roots = {p.name: p.read_bytes() for p in (job / "run" / "steps").glob("*.root")}
+    assert local.exists()
+    ran = veritune("train", str(copy / "plan" / "plan.json"), "--run", str(copy / "run"))
+    assert ran.returncode == 0, ran.stderr
+    assert {p.name: p.read_bytes() for p in (copy / "run" / "steps").glob("*.state")} == before
+    assert {p.name: p.read_bytes() for p in (copy / "run" / "steps").glob("*.root")} == roots
