@@ -82,6 +82,8 @@ pub struct Prover<'a> {
     store: &'a Store,
     layout: Layout,
     dataset: CommittedTree,
+    /// The state after the step proved last: the state before the next one, not committed to again.
+    last: Option<(u64, CommittedTree)>,
     threads: usize,
 }
 
@@ -107,7 +109,7 @@ impl<'a> Prover<'a> {
         if dataset.root() != run.dataset {
             return Err(RunError::Rows("the rows and their salt do not give the plan's dataset root".into()));
         }
-        Ok(Self { context, committer, inputs, store, layout, dataset, threads })
+        Ok(Self { context, committer, inputs, store, layout, dataset, last: None, threads })
     }
 
     fn tree(
@@ -138,7 +140,14 @@ impl<'a> Prover<'a> {
             });
         }
         self.dataset.set_spent(openings.get("dataset").copied().unwrap_or(0));
-        let mut before_tree = if step == 1 { None } else { Some(self.tree(&executed, step - 1, &state, &openings)?) };
+        let mut before_tree = match self.last.take() {
+            _ if step == 1 => None,
+            Some((last, mut tree)) if last + 1 == step => {
+                tree.set_spent(openings.get(&state_name(last)).copied().unwrap_or(0));
+                Some(tree)
+            }
+            _ => Some(self.tree(&executed, step - 1, &state, &openings)?),
+        };
         let before = before_tree.as_ref().map_or_else(|| self.context.first_root(), CommittedTree::root);
         let mut transcript = run.step_transcript(step, &before, &stored);
         let mut trees: Vec<(usize, &mut CommittedTree)> = Vec::new();
@@ -168,6 +177,7 @@ impl<'a> Prover<'a> {
         bytes.extend_from_slice(&proof.bytes);
         self.store.spend(&names)?;
         write_whole(&self.store.path(&step_file(step)), &bytes, false)?;
+        self.last = Some((step, after_tree));
         Ok(proof)
     }
 

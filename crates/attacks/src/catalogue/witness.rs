@@ -71,9 +71,10 @@ fn shift_division(c: &mut crate::Cheat<'_>, delta: i64) {
     c.at_last_add("inverse_sum.slack", &at, delta * denominator);
 }
 
-/// `labels.inverse` becomes `(2^30 - r) / labels` in the field, where clipping cancels it; r is chosen so that the
-/// comparison still has a magnitude that executors hold.
+/// `labels.inverse` becomes `(2^30 - r) / labels` in the field, where active clipping cancels it; r is chosen so that
+/// the comparison still has a magnitude of 63 bits.
 fn field_quotient(c: &mut crate::Cheat<'_>) {
+    assert_eq!(c.honest_at("clip.active", &[]), 1, "clipping is active");
     let (labels, norm) = (c.honest_at("labels", &[]), c.honest_at("norm", &[]));
     let limit = -c.expression("clip.active")[2].coefficient - 1;
     let p = i128::from(P);
@@ -82,20 +83,18 @@ fn field_quotient(c: &mut crate::Cheat<'_>) {
     let chosen = (0..labels).find_map(|rest| {
         let quotient = (i128::from((1i64 << 30) - rest) * inverse).rem_euclid(p);
         let excess = (quotient * i128::from(norm + labels) - i128::from(limit) - 1).rem_euclid(p);
-        (quotient >= 1 << 31 && excess < 1 << 62).then_some((rest, signed(quotient), excess as i64))
+        (quotient >= 1 << 31 && excess < 1 << 63).then_some((rest, signed(quotient), excess as i64))
     });
-    let (rest, quotient, excess) = chosen.expect("a quarter of the remainders do");
-    c.pin(
-        "labels.inverse",
-        &[
-            ("labels.inverse", quotient),
-            ("labels.inverse.remainder", rest),
-            ("labels.inverse.slack", labels - 1 - rest),
-        ],
-    );
-    c.pin("clip.active", &[("clip.active", 1), ("clip.active.magnitude", excess)]);
-    let factor = c.honest_at("clip.quotient", &[]);
-    c.pin("clip.factor", &[("clip.factor", factor)]);
+    let (rest, quotient, excess) = chosen.expect("half of the remainders do");
+    let values = [
+        ("labels.inverse", quotient),
+        ("labels.inverse.remainder", rest),
+        ("labels.inverse.slack", labels - 1 - rest),
+        ("clip.active.magnitude", excess),
+    ];
+    for (tensor, value) in values {
+        c.at_last(tensor, move |v| v[0] = value);
+    }
 }
 
 /// `base^exponent` modulo p.

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;
 use veritune_argument::{AxisWeight, NUM_PLACES, Part, eq_table};
-use veritune_field::E;
+use veritune_field::{E, F};
 use veritune_field::traits::{PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
 use veritune_relations::layout::Layout;
 
@@ -187,7 +187,8 @@ pub(super) fn weights(layout: &Layout, parts: &[Part]) -> [Vec<E>; NUM_PLACES] {
                 }
                 for (out, lanes) in out.chunks_mut(Packing::WIDTH).zip(lanes.iter()) {
                     for (i, out) in out.iter_mut().enumerate() {
-                        *out += lanes.extract(i);
+                        let weight: E = PackedFieldExtension::<F, E>::extract(lanes, i);
+                        *out += weight;
                     }
                 }
             });
