@@ -7,9 +7,7 @@
 use std::time::Instant;
 use veritune_argument::{Plan, count, verify_native};
 use veritune_field::E;
-use veritune_prover::argument::{
-    Channel, NativeChannel, dense_weights, multiplicities, place_vectors, prove_into,
-};
+use veritune_prover::argument::{Channel, NativeChannel, dense_weights, multiplicities, place_vectors, prove_into};
 use veritune_relations::builder::{Builder, Make, Sum};
 use veritune_relations::layout::Layout;
 use veritune_relations::{AxisId, Place, Program, Range, TensorId};
@@ -56,12 +54,7 @@ impl Channel for Timed<'_> {
 }
 
 fn make<'a>(name: &'a str, axes: &'a [AxisId], range: Range, fraction_bits: i32) -> Make<'a> {
-    Make {
-        name,
-        axes,
-        range,
-        fraction_bits,
-    }
+    Make { name, axes, range, fraction_bits }
 }
 
 /// Layers of `y = (x W) * gate`, every value rescaled; about `tokens * 576 * 7` limbs a layer.
@@ -71,68 +64,30 @@ fn program(layers: usize, tokens: usize) -> (Program, Vec<Vec<i64>>) {
     let token = b.axis("token", tokens);
     let hidden = b.axis("hidden", 576);
     let inner = b.axis("inner", 576);
-    let x = b.tensor(
-        Place::Witness,
-        &make("x", &[layer, token, inner], Range::signed(16), 8),
-    );
-    let w = b.tensor(
-        Place::Base,
-        &make("w", &[layer, hidden, inner], Range::signed(16), 14),
-    );
-    let v = b.tensor(
-        Place::Base,
-        &make("v", &[layer, hidden, inner], Range::signed(16), 14),
-    );
+    let x = b.tensor(Place::Witness, &make("x", &[layer, token, inner], Range::signed(16), 8));
+    let w = b.tensor(Place::Base, &make("w", &[layer, hidden, inner], Range::signed(16), 14));
+    let v = b.tensor(Place::Base, &make("v", &[layer, hidden, inner], Range::signed(16), 14));
     let axes = [layer, token, hidden];
     let (x_on, w_on, v_on) = (b.on(x), b.on(w), b.on(v));
-    let y = b
-        .rescale(
-            &make("y", &axes, Range::signed(24), 8),
-            &axes,
-            Sum::product(1, &[&x_on, &w_on]),
-        )
-        .unwrap();
-    let gate = b
-        .rescale(
-            &make("gate", &axes, Range::signed(24), 8),
-            &axes,
-            Sum::product(1, &[&x_on, &v_on]),
-        )
-        .unwrap();
+    let y = b.rescale(&make("y", &axes, Range::signed(24), 8), &axes, Sum::product(1, &[&x_on, &w_on])).unwrap();
+    let gate = b.rescale(&make("gate", &axes, Range::signed(24), 8), &axes, Sum::product(1, &[&x_on, &v_on])).unwrap();
     let (y_on, gate_on) = (b.on(y), b.on(gate));
-    b.rescale(
-        &make("out", &axes, Range::signed(40), 8),
-        &axes,
-        Sum::product(1, &[&y_on, &gate_on]),
-    )
-    .unwrap();
+    b.rescale(&make("out", &axes, Range::signed(40), 8), &axes, Sum::product(1, &[&y_on, &gate_on])).unwrap();
     let p = b.program;
-    let mut tensors: Vec<Vec<i64>> = (0..p.tensors.len())
-        .map(|t| vec![0; p.shape(TensorId(t)).iter().product()])
-        .collect();
+    let mut tensors: Vec<Vec<i64>> =
+        (0..p.tensors.len()).map(|t| vec![0; p.shape(TensorId(t)).iter().product()]).collect();
     let mut state = 1u64;
     let mut next = move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 52) as i64 - 2048
     };
     for t in [x, w, v] {
         tensors[t.0].iter_mut().for_each(|slot| *slot = next());
     }
     let rescale = |tensors: &mut Vec<Vec<i64>>, name: &str, divisor: i64, sums: Vec<i64>| {
-        let (q, r) = (
-            p.find(name).unwrap(),
-            p.find(&format!("{name}.remainder")).unwrap(),
-        );
-        tensors[q.0] = sums
-            .iter()
-            .map(|s| (s + divisor / 2).div_euclid(divisor))
-            .collect();
-        tensors[r.0] = sums
-            .iter()
-            .map(|s| (s + divisor / 2).rem_euclid(divisor))
-            .collect();
+        let (q, r) = (p.find(name).unwrap(), p.find(&format!("{name}.remainder")).unwrap());
+        tensors[q.0] = sums.iter().map(|s| (s + divisor / 2).div_euclid(divisor)).collect();
+        tensors[r.0] = sums.iter().map(|s| (s + divisor / 2).rem_euclid(divisor)).collect();
     };
     for (name, weight) in [("y", w), ("gate", v)] {
         let mut sums = Vec::new();
@@ -147,21 +102,13 @@ fn program(layers: usize, tokens: usize) -> (Program, Vec<Vec<i64>>) {
         }
         rescale(&mut tensors, name, 1 << 14, sums);
     }
-    let products = tensors[y.0]
-        .iter()
-        .zip(&tensors[gate.0])
-        .map(|(a, b)| a * b)
-        .collect();
+    let products = tensors[y.0].iter().zip(&tensors[gate.0]).map(|(a, b)| a * b).collect();
     rescale(&mut tensors, "out", 1 << 8, products);
     (p, tensors)
 }
 
 fn main() {
-    let argument = |i: usize, default| {
-        std::env::args()
-            .nth(i)
-            .map_or(default, |s| s.parse().unwrap())
-    };
+    let argument = |i: usize, default| std::env::args().nth(i).map_or(default, |s| s.parse().unwrap());
     let (layers, tokens) = (argument(1, 4), argument(2, 128));
     let (program, tensors) = program(layers, tokens);
     let layout = Layout::new(&program);
@@ -183,26 +130,14 @@ fn main() {
         let mut transcript = Transcript::new(b"phases");
         let since = Instant::now();
         let inner = NativeChannel::new(&mut transcript);
-        let mut channel = Timed {
-            inner,
-            last: "",
-            since: Instant::now(),
-        };
-        prove_into(
-            &program,
-            &layout,
-            &plan,
-            &vectors[0],
-            &tensors,
-            &mut channel,
-        );
+        let mut channel = Timed { inner, last: "", since: Instant::now() };
+        prove_into(&program, &layout, &plan, &vectors[0], &tensors, &mut channel);
         channel.note("end");
         println!("{:8.4} s all scalars", since.elapsed().as_secs_f64());
         let scalars = channel.inner.scalars;
         let since = Instant::now();
         let mut transcript = Transcript::new(b"phases");
-        let (joint, _) =
-            verify_native(&program, &layout, &plan, &scalars, &mut transcript).unwrap();
+        let (joint, _) = verify_native(&program, &layout, &plan, &scalars, &mut transcript).unwrap();
         println!(
             "{:8.4} s verifier, {} parts, {} bytes",
             since.elapsed().as_secs_f64(),
@@ -210,25 +145,14 @@ fn main() {
             scalars.len()
         );
         let since = Instant::now();
-        let point: Vec<E> = joint
-            .parts
-            .iter()
-            .cycle()
-            .take(24)
-            .map(|p| p.scale)
-            .collect();
+        let point: Vec<E> = joint.parts.iter().cycle().take(24).map(|p| p.scale).collect();
         let at = joint.weights_at(&[&point; 5]);
         assert!(at.iter().any(|&w| w != E::default()));
         println!("{:8.4} s weights at a point", since.elapsed().as_secs_f64());
         let since = Instant::now();
         let weights = dense_weights(&layout, &joint.parts);
         println!("{:8.4} s dense weights", since.elapsed().as_secs_f64());
-        let dot: E = weights
-            .iter()
-            .flatten()
-            .zip(vectors.iter().flatten())
-            .map(|(&w, &v)| w * v)
-            .sum();
+        let dot: E = weights.iter().flatten().zip(vectors.iter().flatten()).map(|(&w, &v)| w * v).sum();
         assert!(dot == joint.target, "the joint claim holds");
     }
 }

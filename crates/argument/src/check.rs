@@ -17,12 +17,7 @@ pub enum CheckId {
 
 impl CheckId {
     /// All checks, in the order of their codes.
-    pub const ALL: [Self; 4] = [
-        Self::LookupSum,
-        Self::LookupLayer,
-        Self::Equations,
-        Self::OneHots,
-    ];
+    pub const ALL: [Self; 4] = [Self::LookupSum, Self::LookupLayer, Self::Equations, Self::OneHots];
 
     /// The stable code.
     pub const fn code(self) -> &'static str {

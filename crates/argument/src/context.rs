@@ -52,12 +52,7 @@ pub trait Context {
     /// The product of two scalars.
     fn mul(&mut self, a: &Self::Scalar, b: &Self::Scalar) -> Self::Scalar;
     /// Refuses unless the value is zero; `step` locates it.
-    fn assert_zero(
-        &mut self,
-        check: CheckId,
-        step: usize,
-        value: &Self::Scalar,
-    ) -> Result<(), ArgumentError>;
+    fn assert_zero(&mut self, check: CheckId, step: usize, value: &Self::Scalar) -> Result<(), ArgumentError>;
     /// Records that the functional of the committed vectors has this value.
     fn claim(&mut self, functional: Functional, value: Self::Scalar);
     /// Records a claim on the base model.

@@ -52,13 +52,7 @@ pub(crate) fn verify<C: Context>(
     let sum = ctx.read(Labels::EQUATION_SUM)?;
     ctx.claim(linear, C::Scalar::known(E::ZERO) - sum.clone());
     // 4.
-    let (claim, challenges) = sumcheck(
-        ctx,
-        sum,
-        plan.num_rounds,
-        plan.degree,
-        Labels::EQUATION_ROUND,
-    )?;
+    let (claim, challenges) = sumcheck(ctx, sum, plan.num_rounds, plan.degree, Labels::EQUATION_ROUND)?;
     // 5.
     let mut points = Points::new(program, &rho, &challenges);
     let mut needed = vec![false; plan.factors.len()];
@@ -77,13 +71,7 @@ pub(crate) fn verify<C: Context>(
         let weights = points.factor_weights(factor);
         values.push(if is_one_hot(program, factor.tensor) {
             let value = ctx.read(Labels::EQUATION_FACTOR)?;
-            one_hot_claims.extend(OneHotClaim::new(
-                program,
-                &points,
-                factor,
-                &weights,
-                value.clone(),
-            ));
+            one_hot_claims.extend(OneHotClaim::new(program, &points, factor, &weights, value.clone()));
             Value::Sent(value)
         } else {
             let labels = (Labels::EQUATION_FACTOR, Labels::EQUATION_BASE);
@@ -103,25 +91,13 @@ pub(crate) fn verify<C: Context>(
 
 /// A challenge point for every axis.
 fn axis_points<C: Context>(program: &Program, ctx: &mut C) -> Vec<Vec<E>> {
-    let point = |log: usize, ctx: &mut C| {
-        (0..log)
-            .map(|_| ctx.challenge(Labels::EQUATION_RHO))
-            .collect()
-    };
-    program
-        .axes
-        .iter()
-        .map(|axis| point(axis.log_len(), ctx))
-        .collect()
+    let point = |log: usize, ctx: &mut C| (0..log).map(|_| ctx.challenge(Labels::EQUATION_RHO)).collect();
+    program.axes.iter().map(|axis| point(axis.log_len(), ctx)).collect()
 }
 
 /// `delta^(e+1)` for every equation.
 pub fn equation_weights(program: &Program, delta: E) -> Vec<E> {
-    delta
-        .powers()
-        .skip(1)
-        .take(program.equations.len())
-        .collect()
+    delta.powers().skip(1).take(program.equations.len()).collect()
 }
 
 /// Reduces the claim of a batched sumcheck; returns the last claim and the challenges.
@@ -140,11 +116,7 @@ pub(crate) fn sumcheck<C: Context>(
             high.push(ctx.read(label)?);
         }
         let x = ctx.challenge(label);
-        let first = high
-            .iter()
-            .fold(claim - at_zero.clone().scaled(E::TWO), |sum, c| {
-                sum - c.clone()
-            });
+        let first = high.iter().fold(claim - at_zero.clone().scaled(E::TWO), |sum, c| sum - c.clone());
         claim = at_zero + first.scaled(x);
         let mut power = x;
         for coefficient in high {
@@ -170,11 +142,7 @@ fn linear_functional<C: Context>(
         let Some(factor) = plan.factors.get(id) else {
             continue;
         };
-        let parts = if C::NEEDS_VALUES {
-            factor_functional(program, layout, factor, points).parts
-        } else {
-            Vec::new()
-        };
+        let parts = if C::NEEDS_VALUES { factor_functional(program, layout, factor, points).parts } else { Vec::new() };
         let value = ctx.read_public(Labels::EQUATION_BASE)?;
         ctx.base_claim(BaseClaim { parts, value });
         base_values.insert(id, value);
@@ -195,22 +163,14 @@ fn linear_functional<C: Context>(
             },
         }
     }
-    let mut functional = Functional {
-        constant,
-        parts: Vec::new(),
-    };
+    let mut functional = Functional { constant, parts: Vec::new() };
     for (id, scale) in scales {
         let Some(factor) = plan.factors.get(id) else {
             continue;
         };
         let part = factor_functional(program, layout, factor, points);
         functional.constant += part.constant * scale;
-        functional
-            .parts
-            .extend(part.parts.into_iter().map(|p| Part {
-                scale: p.scale * scale,
-                ..p
-            }));
+        functional.parts.extend(part.parts.into_iter().map(|p| Part { scale: p.scale * scale, ..p }));
     }
     Ok(functional)
 }
@@ -219,10 +179,7 @@ fn linear_functional<C: Context>(
 pub fn base_factors(program: &Program, plan: &Plan) -> Vec<usize> {
     let mut ids = Vec::new();
     for id in plan.linear.iter().filter_map(|t| t.hidden) {
-        let base = plan
-            .factors
-            .get(id)
-            .is_some_and(|f| program.tensor(f.tensor).place == Place::Base);
+        let base = plan.factors.get(id).is_some_and(|f| program.tensor(f.tensor).place == Place::Base);
         if base && !ids.contains(&id) {
             ids.push(id);
         }
@@ -230,24 +187,13 @@ pub fn base_factors(program: &Program, plan: &Plan) -> Vec<usize> {
     ids
 }
 
-fn factor_functional(
-    program: &Program,
-    layout: &Layout,
-    factor: &Factor,
-    points: &mut Points<'_>,
-) -> Functional {
+fn factor_functional(program: &Program, layout: &Layout, factor: &Factor, points: &mut Points<'_>) -> Functional {
     let weights = points.factor_weights(factor);
     tensor_functional(program, layout, factor.tensor, &weights, E::ONE)
 }
 
 /// What a linear term multiplies its hidden factor with.
-fn linear_scale(
-    program: &Program,
-    plan: &Plan,
-    term: &LinearTerm,
-    powers: &[E],
-    points: &mut Points<'_>,
-) -> E {
+fn linear_scale(program: &Program, plan: &Plan, term: &LinearTerm, powers: &[E], points: &mut Points<'_>) -> E {
     let weight = powers.get(term.equation).copied().unwrap_or(E::ZERO);
     let mut scale = weight * f_from_i64(term.coefficient) * points.unused(&term.unused);
     for factor in term.public.iter().filter_map(|&id| plan.factors.get(id)) {
@@ -262,11 +208,7 @@ fn term_scale(plan: &Plan, term: &ProductTerm, powers: &[E], points: &mut Points
     let weight = powers.get(term.equation).copied().unwrap_or(E::ZERO);
     let mut scale = weight * f_from_i64(term.coefficient) * points.unused(&term.unused);
     let mut round = plan.num_rounds.saturating_sub(term.num_variables);
-    scale *= points
-        .rounds(0, round)
-        .iter()
-        .map(|&x| E::ONE - x)
-        .product::<E>();
+    scale *= points.rounds(0, round).iter().map(|&x| E::ONE - x).product::<E>();
     for sum_axis in &term.sum_axes {
         let rho = points.rho(sum_axis.axis);
         if sum_axis.output {

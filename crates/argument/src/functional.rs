@@ -7,9 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use veritune_field::traits::{
-    ExtensionField, Field, PackedFieldExtension, PackedValue, PrimeCharacteristicRing,
-};
+use veritune_field::traits::{ExtensionField, Field, PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
 use veritune_field::{E, F, f_from_i64};
 
 type Packing = <F as Field>::Packing;
@@ -47,11 +45,7 @@ impl AxisWeight {
     }
     /// Weight 1 at one index.
     pub fn single(log: usize, index: usize) -> Self {
-        Self::Dense {
-            log,
-            start: index,
-            values: Arc::new(vec![E::ONE]),
-        }
+        Self::Dense { log, start: index, values: Arc::new(vec![E::ONE]) }
     }
 }
 
@@ -108,23 +102,17 @@ pub fn eq_table(point: &[E]) -> Vec<E> {
 pub fn extension(column: &[i64], point: &[E]) -> E {
     let (outer, inner) = point.split_at(point.len() / 2);
     let inner = eq_table(inner);
-    let lanes: Vec<PackedE> = inner
-        .chunks_exact(Packing::WIDTH)
-        .map(PackedE::from_ext_slice)
-        .collect();
+    let lanes: Vec<PackedE> = inner.chunks_exact(Packing::WIDTH).map(PackedE::from_ext_slice).collect();
     let row = |row: &[i64]| -> E {
         if row.len() < inner.len() || lanes.is_empty() {
             let products = row.iter().zip(&inner);
             return products.map(|(&v, &w)| w * f_from_i64(v)).sum();
         }
         let values = row.chunks_exact(Packing::WIDTH);
-        let sum = lanes
-            .iter()
-            .zip(values)
-            .fold(PackedE::ZERO, |sum, (&w, v)| {
-                let value = |lane| v.get(lane).map_or(F::ZERO, |&v| f_from_i64(v));
-                sum + w * Packing::from_fn(value)
-            });
+        let sum = lanes.iter().zip(values).fold(PackedE::ZERO, |sum, (&w, v)| {
+            let value = |lane| v.get(lane).map_or(F::ZERO, |&v| f_from_i64(v));
+            sum + w * Packing::from_fn(value)
+        });
         let lane = |i| -> E { PackedFieldExtension::<F, E>::extract(&sum, i) };
         (0..Packing::WIDTH).map(lane).sum()
     };
@@ -144,10 +132,7 @@ pub fn eq_at(point: &[E], index: usize) -> E {
 
 /// `eq(a, b)` for two points.
 pub fn eq_points(a: &[E], b: &[E]) -> E {
-    a.iter()
-        .zip(b)
-        .map(|(&x, &y)| (x * y).double() + E::ONE - x - y)
-        .product()
+    a.iter().zip(b).map(|(&x, &y)| (x * y).double() + E::ONE - x - y).product()
 }
 
 /// A count of variables as a shift; far below `u32::MAX`.
@@ -169,27 +154,18 @@ pub struct Evaluator<'a> {
 impl<'a> Evaluator<'a> {
     /// An evaluator at `point`, most significant coordinate first.
     pub fn new(point: &'a [E]) -> Self {
-        Self {
-            point,
-            tables: BTreeMap::new(),
-        }
+        Self { point, tables: BTreeMap::new() }
     }
 
     /// The coordinates of the variables above the lowest `low`, `count` of them.
     fn coordinates(&self, low: usize, count: usize) -> &'a [E] {
         let end = self.point.len().saturating_sub(low);
-        self.point
-            .get(end.saturating_sub(count)..end)
-            .unwrap_or(&[])
+        self.point.get(end.saturating_sub(count)..end).unwrap_or(&[])
     }
 
     fn table(&mut self, low: usize, count: usize) -> Arc<Vec<E>> {
         let coordinates = self.coordinates(low, count);
-        Arc::clone(
-            self.tables
-                .entry((low, count))
-                .or_insert_with(|| Arc::new(eq_table(coordinates))),
-        )
+        Arc::clone(self.tables.entry((low, count)).or_insert_with(|| Arc::new(eq_table(coordinates))))
     }
 
     /// `sum over slots of weight(slot) * eq(point, slot)`.
@@ -204,12 +180,7 @@ impl<'a> Evaluator<'a> {
                 AxisWeight::Eq(point) => eq_points(point, self.coordinates(low, log)),
                 AxisWeight::Dense { start, values, .. } => {
                     let table = self.table(low, log);
-                    table
-                        .iter()
-                        .skip(*start)
-                        .zip(values.iter())
-                        .map(|(&a, &b)| a * b)
-                        .sum()
+                    table.iter().skip(*start).zip(values.iter()).map(|(&a, &b)| a * b).sum()
                 }
             };
             low = low.saturating_add(log);
@@ -236,10 +207,7 @@ impl<'a> Evaluator<'a> {
         let window_log = log_of(values.len()).min(high);
         let window = pow2(window_log);
         let table = self.table(low, window_log);
-        let above = self
-            .point
-            .get(..high.saturating_sub(window_log))
-            .unwrap_or(&[]);
+        let above = self.point.get(..high.saturating_sub(window_log)).unwrap_or(&[]);
         let mut sum = E::ZERO;
         let mut rest = values;
         let mut row = first;
@@ -247,12 +215,7 @@ impl<'a> Evaluator<'a> {
             let inside = row & window.saturating_sub(1);
             let (now, later) = rest.split_at(window.saturating_sub(inside).max(1).min(rest.len()));
             let block = row.checked_shr(log_u32(window_log)).unwrap_or(0);
-            let dot: E = table
-                .iter()
-                .skip(inside)
-                .zip(now)
-                .map(|(&a, &b)| a * b)
-                .sum();
+            let dot: E = table.iter().skip(inside).zip(now).map(|(&a, &b)| a * b).sum();
             sum += dot * eq_at(above, block);
             row = row.saturating_add(now.len());
             rest = later;
@@ -272,16 +235,10 @@ mod tests {
 
     #[test]
     fn the_extension_of_a_column_is_its_sum_over_eq() {
-        let point: Vec<E> = (0..9)
-            .map(|i| E::from_u64(1_000_003 * (i + 7)) * E::from_u64(0x1234_5678_9abc))
-            .collect();
+        let point: Vec<E> = (0..9).map(|i| E::from_u64(1_000_003 * (i + 7)) * E::from_u64(0x1234_5678_9abc)).collect();
         for len in [0, 1, 5, 16, 17, 300, 512] {
             let column: Vec<i64> = (0..len).map(|i| i * i * 77_777 - 40_000_000).collect();
-            let expected: E = column
-                .iter()
-                .zip(eq_table(&point))
-                .map(|(&v, w)| w * f_from_i64(v))
-                .sum();
+            let expected: E = column.iter().zip(eq_table(&point)).map(|(&v, w)| w * f_from_i64(v)).sum();
             assert_eq!(extension(&column, &point), expected);
         }
         assert_eq!(extension(&[5], &[]), E::from_u64(5));

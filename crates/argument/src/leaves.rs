@@ -2,9 +2,7 @@
 
 use crate::check::ArgumentError;
 use crate::context::{BaseClaim, Context, Labels};
-use crate::functional::{
-    AxisWeight, Functional, Part, eq_at, eq_table, extension, log_u32, pow2,
-};
+use crate::functional::{AxisWeight, Functional, Part, eq_at, eq_table, extension, log_u32, pow2};
 use crate::lookups::Fingerprint;
 use crate::plan::{BlockKind, LeafBlock, Plan};
 use crate::weights::{public_sum, tensor_functional};
@@ -22,11 +20,7 @@ pub struct BlockWeights {
 
 impl BlockWeights {
     fn of(&self, axis: AxisId) -> Arc<Vec<E>> {
-        self.axes
-            .iter()
-            .find(|(a, _)| *a == axis)
-            .map(|(_, w)| Arc::clone(w))
-            .unwrap_or_default()
+        self.axes.iter().find(|(a, _)| *a == axis).map(|(_, w)| Arc::clone(w)).unwrap_or_default()
     }
 
     /// The weights of a view, outermost axis of its tensor first.
@@ -36,16 +30,8 @@ impl BlockWeights {
             let log = program.axis(axis).log_len();
             match index {
                 Index::Fixed(at) => AxisWeight::single(log, at),
-                Index::Axis(a) => AxisWeight::Dense {
-                    log,
-                    start: 0,
-                    values: self.of(a),
-                },
-                Index::Shifted(a, start) => AxisWeight::Dense {
-                    log,
-                    start,
-                    values: self.of(a),
-                },
+                Index::Axis(a) => AxisWeight::Dense { log, start: 0, values: self.of(a) },
+                Index::Shifted(a, start) => AxisWeight::Dense { log, start, values: self.of(a) },
             }
         };
         own.iter().zip(&view.index).map(weight).collect()
@@ -59,9 +45,7 @@ impl BlockWeights {
         };
         let outside = self.axes.iter().filter(|(a, _)| !in_mask(*a));
         let rest: E = outside.map(|(_, w)| w.iter().copied().sum::<E>()).product();
-        rest * mask.map_or(E::ONE, |m| {
-            public_sum(program, m.tensor, &self.view(program, m))
-        })
+        rest * mask.map_or(E::ONE, |m| public_sum(program, m.tensor, &self.view(program, m)))
     }
 }
 
@@ -75,11 +59,7 @@ pub struct LeafPoint<'a> {
 impl<'a> LeafPoint<'a> {
     /// A point, most significant coordinate first.
     pub fn new(program: &'a Program, point: &'a [E]) -> Self {
-        Self {
-            program,
-            point,
-            tables: BTreeMap::new(),
-        }
+        Self { program, point, tables: BTreeMap::new() }
     }
 
     /// The sum of `eq(point, ·)` over a block.
@@ -90,9 +70,7 @@ impl<'a> LeafPoint<'a> {
     }
 
     fn inner(&self, block: &LeafBlock) -> &'a [E] {
-        self.point
-            .get(self.point.len().saturating_sub(block.log_len)..)
-            .unwrap_or(&[])
+        self.point.get(self.point.len().saturating_sub(block.log_len)..).unwrap_or(&[])
     }
 
     /// The weights of the axes of a block.
@@ -127,10 +105,7 @@ pub fn tag(program: &Program, table: TableId) -> u64 {
 /// Adds a scaled functional.
 fn add(to: &mut Functional, from: Functional, scale: E) {
     to.constant += from.constant * scale;
-    to.parts.extend(from.parts.into_iter().map(|part| Part {
-        scale: part.scale * scale,
-        ..part
-    }));
+    to.parts.extend(from.parts.into_iter().map(|part| Part { scale: part.scale * scale, ..part }));
 }
 
 /// The numerator and denominator at `point` as functionals.
@@ -147,18 +122,10 @@ pub(crate) fn functionals<C: Context>(
     let mut at = LeafPoint::new(program, point);
     let mut padding = E::ONE;
     for block in &plan.blocks {
-        let prefix = if C::NEEDS_VALUES {
-            at.prefix(block)
-        } else {
-            E::ZERO
-        };
+        let prefix = if C::NEEDS_VALUES { at.prefix(block) } else { E::ZERO };
         padding -= prefix;
         match block.kind {
-            BlockKind::Limb {
-                tensor,
-                limb,
-                width,
-            } if C::NEEDS_VALUES => {
+            BlockKind::Limb { tensor, limb, width } if C::NEEDS_VALUES => {
                 let weights = at.weights(&program.tensor(tensor).axes);
                 p.constant += prefix * weights.active(program, None);
                 q.constant += prefix * (alpha - E::from_u32(width));
@@ -173,12 +140,7 @@ pub(crate) fn functionals<C: Context>(
                             values: Arc::clone(values),
                         })
                         .collect();
-                    q.parts.push(Part {
-                        place: 0,
-                        offset: slot.offset,
-                        axes,
-                        scale: -(prefix * beta),
-                    });
+                    q.parts.push(Part { place: 0, offset: slot.offset, axes, scale: -(prefix * beta) });
                 }
             }
             BlockKind::Limb { .. } => {}
@@ -187,12 +149,9 @@ pub(crate) fn functionals<C: Context>(
                     continue;
                 };
                 if C::NEEDS_VALUES {
-                    p.constant += prefix
-                        * at.weights(&lookup.axes)
-                            .active(program, lookup.mask.as_ref());
+                    p.constant += prefix * at.weights(&lookup.axes).active(program, lookup.mask.as_ref());
                 }
-                let looked_up =
-                    lookup_functional(program, layout, lookup, fingerprint, &mut at, ctx)?;
+                let looked_up = lookup_functional(program, layout, lookup, fingerprint, &mut at, ctx)?;
                 add(&mut q, looked_up, prefix);
             }
             BlockKind::RangeTable if C::NEEDS_VALUES => {
@@ -202,30 +161,14 @@ pub(crate) fn functionals<C: Context>(
                 let offset = layout.range_multiplicities;
                 // Rows 0 and 1 are no rows of the table: their weight is taken away again.
                 let first = Arc::new(vec![eq_at(inner, 0), eq_at(inner, 1)]);
-                let first = AxisWeight::Dense {
-                    log: block.log_len,
-                    start: 0,
-                    values: first,
-                };
+                let first = AxisWeight::Dense { log: block.log_len, start: 0, values: first };
                 let all = AxisWeight::Eq(Arc::new(inner.to_vec()));
-                p.parts.push(Part {
-                    place: 0,
-                    offset,
-                    axes: vec![all],
-                    scale: -prefix,
-                });
-                p.parts.push(Part {
-                    place: 0,
-                    offset,
-                    axes: vec![first],
-                    scale: prefix,
-                });
+                p.parts.push(Part { place: 0, offset, axes: vec![all], scale: -prefix });
+                p.parts.push(Part { place: 0, offset, axes: vec![first], scale: prefix });
             }
             BlockKind::Table(index) if C::NEEDS_VALUES => {
-                let (Some(table), Some(&offset)) = (
-                    program.tables.get(index),
-                    layout.table_multiplicities.get(index),
-                ) else {
+                let (Some(table), Some(&offset)) = (program.tables.get(index), layout.table_multiplicities.get(index))
+                else {
                     continue;
                 };
                 let inner = at.inner(block);
@@ -271,15 +214,8 @@ fn lookup_functional<C: Context>(
     ctx: &mut C,
 ) -> Result<Functional, ArgumentError> {
     let constant = fingerprint.alpha - E::from_u64(tag(program, lookup.table));
-    let mut functional = Functional {
-        constant,
-        parts: Vec::new(),
-    };
-    let weights = if C::NEEDS_VALUES {
-        at.weights(&lookup.axes)
-    } else {
-        BlockWeights { axes: Vec::new() }
-    };
+    let mut functional = Functional { constant, parts: Vec::new() };
+    let weights = if C::NEEDS_VALUES { at.weights(&lookup.axes) } else { BlockWeights { axes: Vec::new() } };
     let mut power = E::ONE;
     for column in &lookup.columns {
         power *= fingerprint.beta;
@@ -291,22 +227,13 @@ fn lookup_functional<C: Context>(
             };
             let base = program.tensor(view.tensor).place == Place::Base;
             let evaluation = if C::NEEDS_VALUES {
-                tensor_functional(
-                    program,
-                    layout,
-                    view.tensor,
-                    &weights.view(program, view),
-                    E::ONE,
-                )
+                tensor_functional(program, layout, view.tensor, &weights.view(program, view), E::ONE)
             } else {
                 Functional::default()
             };
             if base {
                 let value = ctx.read_public(Labels::LOOKUP_BASE)?;
-                ctx.base_claim(BaseClaim {
-                    parts: evaluation.parts,
-                    value,
-                });
+                ctx.base_claim(BaseClaim { parts: evaluation.parts, value });
                 functional.constant += scale * value;
             } else {
                 add(&mut functional, evaluation, scale);
@@ -325,12 +252,7 @@ pub fn range_row(point: &[E]) -> (E, E) {
     let mut columns = Vec::with_capacity(point.len());
     for &bit in point.iter().rev() {
         columns.push((width, bit, low));
-        low += bit
-            * E::from_u64(
-                1_u64
-                    .checked_shl(u32::try_from(width).unwrap_or(u32::MAX))
-                    .unwrap_or(0),
-            );
+        low += bit * E::from_u64(1_u64.checked_shl(u32::try_from(width).unwrap_or(u32::MAX)).unwrap_or(0));
         width = width.saturating_add(1);
     }
     let mut above = E::ONE;

@@ -7,17 +7,9 @@
 //! The verifier is written once over [`Context`]; [`NativeCheck`] and [`PadCounter`] interpret it.
 //! [`lookups`] and [`equations`] have the messages, `docs/spec/argument.md` the bytes.
 
-#![deny(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::as_conversions
-)]
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::as_conversions)]
 #![deny(clippy::panic)]
-#![cfg_attr(
-    test,
-    allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::as_conversions)
-)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::as_conversions))]
 
 mod check;
 mod context;
@@ -38,8 +30,7 @@ pub use check::{ArgumentError, CheckId, PlanError};
 pub use context::{BaseClaim, Context, Labels, Linear};
 pub use counter::{Counted, PadCounter};
 pub use functional::{
-    AxisWeight, BASE_PLACE, Evaluator, Functional, NUM_PLACES, Part, eq_at, eq_points, eq_table,
-    extension,
+    AxisWeight, BASE_PLACE, Evaluator, Functional, NUM_PLACES, Part, eq_at, eq_points, eq_table, extension,
 };
 pub use native::{Joint, NativeCheck};
 pub use plan::{BlockKind, LeafBlock, Plan, is_one_hot};

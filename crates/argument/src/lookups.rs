@@ -49,12 +49,7 @@ struct Values<S> {
 impl<S: Linear> Values<S> {
     fn read<C: Context<Scalar = S>>(ctx: &mut C) -> Result<Self, ArgumentError> {
         let mut next = || ctx.read(Labels::LOOKUP_VALUES);
-        Ok(Self {
-            p0: next()?,
-            p1: next()?,
-            q0: next()?,
-            q1: next()?,
-        })
+        Ok(Self { p0: next()?, p1: next()?, q0: next()?, q1: next()? })
     }
     /// The claims after the merging challenge.
     fn merge(self, challenge: E) -> (S, S) {
@@ -104,14 +99,8 @@ pub(crate) fn verify<C: Context>(
         point.append(&mut challenges);
     }
     // 4.
-    let (numerator, denominator) = leaves::functionals(
-        program,
-        layout,
-        plan,
-        Fingerprint { alpha, beta },
-        &point,
-        ctx,
-    )?;
+    let (numerator, denominator) =
+        leaves::functionals(program, layout, plan, Fingerprint { alpha, beta }, &point, ctx)?;
     ctx.claim(numerator, p);
     ctx.claim(denominator, q);
     Ok(())

@@ -22,12 +22,7 @@ impl Joint {
         let mut values = [E::ZERO; NUM_PLACES];
         for (place, (value, point)) in values.iter_mut().zip(points).enumerate() {
             let mut evaluator = Evaluator::new(point);
-            *value = self
-                .parts
-                .iter()
-                .filter(|p| p.place == place)
-                .map(|p| evaluator.part(p))
-                .sum();
+            *value = self.parts.iter().filter(|p| p.place == place).map(|p| evaluator.part(p)).sum();
         }
         values
     }
@@ -49,17 +44,10 @@ impl<'a> NativeCheck<'a> {
     /// A check of `proof`, which must hold exactly `num_scalars` scalars.
     ///
     /// *Caller must* have absorbed the protocol, all public inputs and all roots.
-    pub fn new(
-        proof: &'a [u8],
-        num_scalars: usize,
-        transcript: &'a mut Transcript,
-    ) -> Result<Self, ArgumentError> {
+    pub fn new(proof: &'a [u8], num_scalars: usize, transcript: &'a mut Transcript) -> Result<Self, ArgumentError> {
         let expected = num_scalars.saturating_mul(E_BYTES);
         if proof.len() != expected {
-            return Err(ArgumentError::Length {
-                expected,
-                got: proof.len(),
-            });
+            return Err(ArgumentError::Length { expected, got: proof.len() });
         }
         Ok(Self {
             scalars: proof.as_chunks().0,
@@ -82,22 +70,14 @@ impl<'a> NativeCheck<'a> {
     pub fn finish(self) -> Result<(Joint, Vec<BaseClaim>), ArgumentError> {
         let expected = self.scalars.len().saturating_mul(E_BYTES);
         if self.next != self.scalars.len() {
-            return Err(ArgumentError::Length {
-                expected: self.next.saturating_mul(E_BYTES),
-                got: expected,
-            });
+            return Err(ArgumentError::Length { expected: self.next.saturating_mul(E_BYTES), got: expected });
         }
         let gamma = self.transcript.challenge_e(Labels::JOINT_GAMMA);
         let mut joint = Joint::default();
         let mut power = E::ONE;
         for (functional, value) in self.claims {
             joint.target += power * (value - functional.constant);
-            joint
-                .parts
-                .extend(functional.parts.into_iter().map(|p| Part {
-                    scale: p.scale * power,
-                    ..p
-                }));
+            joint.parts.extend(functional.parts.into_iter().map(|p| Part { scale: p.scale * power, ..p }));
             power *= gamma;
         }
         Ok((joint, self.base_claims))
@@ -105,10 +85,7 @@ impl<'a> NativeCheck<'a> {
 
     fn next(&mut self, label: &'static str) -> Result<E, ArgumentError> {
         let index = self.next;
-        let bytes = self
-            .scalars
-            .get(index)
-            .ok_or(ArgumentError::Missing { index })?;
+        let bytes = self.scalars.get(index).ok_or(ArgumentError::Missing { index })?;
         let value = e_from_bytes(*bytes).map_err(|_| ArgumentError::NotCanonical { index })?;
         self.transcript.absorb_e(label, &[value]);
         self.next = index.saturating_add(1);
@@ -136,15 +113,7 @@ impl Context for NativeCheck<'_> {
         if self.disabled.contains(&check) {
             return Ok(());
         }
-        if *value == E::ZERO {
-            Ok(())
-        } else {
-            Err(ArgumentError::Refused {
-                check,
-                step,
-                index: self.next,
-            })
-        }
+        if *value == E::ZERO { Ok(()) } else { Err(ArgumentError::Refused { check, step, index: self.next }) }
     }
     fn claim(&mut self, functional: Functional, value: E) {
         self.claims.push((functional, value));

@@ -47,24 +47,14 @@ impl<S> OneHotClaim<S> {
         weights: &[AxisWeight],
         value: S,
     ) -> Option<Self> {
-        let one_hot = program
-            .one_hots
-            .iter()
-            .position(|o| o.tensor == factor.tensor)?;
+        let one_hot = program.one_hots.iter().position(|o| o.tensor == factor.tensor)?;
         let (_, outer) = weights.split_last()?;
         let own = program.tensor(factor.tensor).axes.last()?;
         let log = program.axis(*own).log_len();
         let coordinates = match *factor.bindings.last()? {
             Binding::Fixed(at) => (0..log)
                 .rev()
-                .map(|bit| {
-                    E::from_bool(
-                        at.checked_shr(u32::try_from(bit).unwrap_or(u32::MAX))
-                            .unwrap_or(0)
-                            & 1
-                            == 1,
-                    )
-                })
+                .map(|bit| E::from_bool(at.checked_shr(u32::try_from(bit).unwrap_or(u32::MAX)).unwrap_or(0) & 1 == 1))
                 .collect(),
             Binding::Eq(axis, _) => points.rho(axis).to_vec(),
             Binding::Variables { first_round, .. } => points.rounds(first_round, log).to_vec(),
@@ -72,12 +62,7 @@ impl<S> OneHotClaim<S> {
         };
         // A value axis of one index has a bit that is zero.
         let point = if log == 0 { vec![E::ZERO] } else { coordinates };
-        Some(Self {
-            one_hot,
-            outer: outer.to_vec(),
-            point,
-            value,
-        })
+        Some(Self { one_hot, outer: outer.to_vec(), point, value })
     }
 }
 
@@ -92,18 +77,11 @@ fn shape(program: &Program, index: usize) -> Option<Shape<'_>> {
     let one_hot = program.one_hots.get(index)?;
     let (bit, outer) = program.tensor(one_hot.bits).axes.split_last()?;
     let outer = outer.iter().map(|&a| program.axis(a)).collect();
-    Some(Shape {
-        one_hot,
-        outer,
-        num_bits: program.axis(*bit).len,
-    })
+    Some(Shape { one_hot, outer, num_bits: program.axis(*bit).len })
 }
 
 /// Rounds and degree of the sumcheck for claims on these one-hots.
-pub fn rounds_and_degree(
-    program: &Program,
-    one_hots: impl Iterator<Item = usize>,
-) -> (usize, usize) {
+pub fn rounds_and_degree(program: &Program, one_hots: impl Iterator<Item = usize>) -> (usize, usize) {
     let (mut rounds, mut degree) = (0, 2);
     for shape in one_hots.filter_map(|index| shape(program, index)) {
         rounds = rounds.max(shape.outer.iter().map(|a| a.log_len()).sum());
@@ -127,10 +105,7 @@ pub(crate) fn verify<C: Context>(
     let eta = ctx.challenge(Labels::ONE_HOT_ETA);
     let powers: Vec<E> = eta.powers().skip(1).take(claims.len()).collect();
     let zero = C::Scalar::known(E::ZERO);
-    let sum = claims
-        .iter()
-        .zip(&powers)
-        .fold(zero.clone(), |sum, (c, &p)| sum + c.value.clone().scaled(p));
+    let sum = claims.iter().zip(&powers).fold(zero.clone(), |sum, (c, &p)| sum + c.value.clone().scaled(p));
     // 2.
     let (num_rounds, degree) = rounds_and_degree(program, claims.iter().map(|c| c.one_hot));
     let (claim, challenges) = sumcheck(ctx, sum, num_rounds, degree, Labels::ONE_HOT_ROUND)?;
@@ -143,19 +118,12 @@ pub(crate) fn verify<C: Context>(
         };
         let axes = axis_points(&shape.outer, &challenges);
         let num_variables = axes.iter().map(Vec::len).sum::<usize>();
-        let dummies = challenges
-            .iter()
-            .take(num_rounds.saturating_sub(num_variables));
+        let dummies = challenges.iter().take(num_rounds.saturating_sub(num_variables));
         let mut scale = power * dummies.map(|&x| E::ONE - x).product::<E>();
         for (weight, point) in claim.outer.iter().zip(&axes) {
             if let AxisWeight::Dense { start, values, .. } = weight {
                 let table = eq_table(point);
-                scale *= table
-                    .iter()
-                    .skip(*start)
-                    .zip(values.iter())
-                    .map(|(&a, &b)| a * b)
-                    .sum::<E>();
+                scale *= table.iter().skip(*start).zip(values.iter()).map(|(&a, &b)| a * b).sum::<E>();
             }
         }
         let (bits, flag) = match values.entry(claim.one_hot) {
@@ -204,11 +172,7 @@ fn read_bits<C: Context>(
     for (axis, point) in shape.outer.iter().zip(axes) {
         let mut table = eq_table(point);
         table.truncate(axis.len);
-        weights.push(AxisWeight::Dense {
-            log: axis.log_len(),
-            start: 0,
-            values: Arc::new(table),
-        });
+        weights.push(AxisWeight::Dense { log: axis.log_len(), start: 0, values: Arc::new(table) });
     }
     let flag = match shape.one_hot.flag {
         Some(flag) => Some(evaluate(ctx, program, layout, flag, &weights, labels)?),
@@ -219,14 +183,7 @@ fn read_bits<C: Context>(
     for bit in 0..shape.num_bits {
         let mut weights = weights.clone();
         weights.push(AxisWeight::single(log, bit));
-        bits.push(evaluate(
-            ctx,
-            program,
-            layout,
-            shape.one_hot.bits,
-            &weights,
-            labels,
-        )?);
+        bits.push(evaluate(ctx, program, layout, shape.one_hot.bits, &weights, labels)?);
     }
     Ok((bits, flag))
 }

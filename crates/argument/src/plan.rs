@@ -65,10 +65,7 @@ pub struct Plan {
 
 /// The error of a place in the program.
 pub(crate) fn refuse<T>(place: &str, reason: &'static str) -> Result<T, PlanError> {
-    Err(PlanError {
-        place: place.to_owned(),
-        reason,
-    })
+    Err(PlanError { place: place.to_owned(), reason })
 }
 
 /// Whether the tensor is virtual.
@@ -95,19 +92,8 @@ impl Plan {
             num_leaves,
             log_leaves: log_of(num_leaves).max(MIN_LOG_LEAVES),
             factors: sorted.factors,
-            num_rounds: sorted
-                .products
-                .iter()
-                .map(|t| t.num_variables)
-                .max()
-                .unwrap_or(0),
-            degree: sorted
-                .products
-                .iter()
-                .map(|t| t.factors.len())
-                .max()
-                .unwrap_or(0)
-                .saturating_add(1),
+            num_rounds: sorted.products.iter().map(|t| t.num_variables).max().unwrap_or(0),
+            degree: sorted.products.iter().map(|t| t.factors.len()).max().unwrap_or(0).saturating_add(1),
             products: sorted.products,
             linear: sorted.linear,
         })
@@ -116,58 +102,29 @@ impl Plan {
 
 fn leaf_blocks(program: &Program) -> Result<Vec<LeafBlock>, PlanError> {
     let mut blocks = Vec::new();
-    let logs = |axes: &[AxisId]| {
-        axes.iter()
-            .map(|&a| program.axis(a).log_len())
-            .sum::<usize>()
-    };
+    let logs = |axes: &[AxisId]| axes.iter().map(|&a| program.axis(a).log_len()).sum::<usize>();
     for (i, tensor) in program.tensors.iter().enumerate() {
         let id = TensorId(i);
         if tensor.place != Place::Witness || tensor.range_by_other || is_one_hot(program, id) {
             continue;
         }
-        for (limb, width) in limb_widths(tensor.range.bits, program.range_bits)
-            .into_iter()
-            .enumerate()
-        {
-            let kind = BlockKind::Limb {
-                tensor: id,
-                limb,
-                width,
-            };
-            blocks.push(LeafBlock {
-                kind,
-                log_len: logs(&tensor.axes),
-                offset: 0,
-            });
+        for (limb, width) in limb_widths(tensor.range.bits, program.range_bits).into_iter().enumerate() {
+            let kind = BlockKind::Limb { tensor: id, limb, width };
+            blocks.push(LeafBlock { kind, log_len: logs(&tensor.axes), offset: 0 });
         }
     }
     for (i, lookup) in program.lookups.iter().enumerate() {
         check_lookup(program, i)?;
-        blocks.push(LeafBlock {
-            kind: BlockKind::Lookup(i),
-            log_len: logs(&lookup.axes),
-            offset: 0,
-        });
+        blocks.push(LeafBlock { kind: BlockKind::Lookup(i), log_len: logs(&lookup.axes), offset: 0 });
     }
-    let range_log = usize::try_from(program.range_bits)
-        .unwrap_or(0)
-        .saturating_add(1);
-    blocks.push(LeafBlock {
-        kind: BlockKind::RangeTable,
-        log_len: range_log,
-        offset: 0,
-    });
+    let range_log = usize::try_from(program.range_bits).unwrap_or(0).saturating_add(1);
+    blocks.push(LeafBlock { kind: BlockKind::RangeTable, log_len: range_log, offset: 0 });
     for (i, table) in program.tables.iter().enumerate() {
         let rows = table.columns.first().map_or(0, Vec::len);
         if rows == 0 || table.columns.iter().any(|c| c.len() != rows) {
             return refuse(&table.name, "columns of unequal length, or none");
         }
-        blocks.push(LeafBlock {
-            kind: BlockKind::Table(i),
-            log_len: log_of(rows),
-            offset: 0,
-        });
+        blocks.push(LeafBlock { kind: BlockKind::Table(i), log_len: log_of(rows), offset: 0 });
     }
     Ok(blocks)
 }
@@ -199,9 +156,7 @@ fn check_tensors(program: &Program, layout: &Layout) -> Result<(), PlanError> {
     }
     let tags: Vec<u64> = program.tables.iter().map(|t| t.tag).collect();
     for (i, tag) in tags.iter().enumerate() {
-        if *tag <= u64::from(program.range_bits)
-            || tags.iter().skip(i.saturating_add(1)).any(|t| t == tag)
-        {
+        if *tag <= u64::from(program.range_bits) || tags.iter().skip(i.saturating_add(1)).any(|t| t == tag) {
             return refuse("tables", "a tag that is not unique");
         }
     }
@@ -214,9 +169,7 @@ fn check_one_hots(program: &Program) -> Result<(), PlanError> {
         let (Some(tensor), Some(bits)) = (known(one_hot.tensor), known(one_hot.bits)) else {
             return refuse("one-hot", "an unknown tensor");
         };
-        let (Some((value, outer)), Some((bit, bit_outer))) =
-            (tensor.axes.split_last(), bits.axes.split_last())
-        else {
+        let (Some((value, outer)), Some((bit, bit_outer))) = (tensor.axes.split_last(), bits.axes.split_last()) else {
             return refuse(&tensor.name, "a one-hot without a value axis");
         };
         if outer != bit_outer || program.axis(*bit).len != program.axis(*value).log_len().max(1) {
@@ -227,18 +180,10 @@ fn check_one_hots(program: &Program) -> Result<(), PlanError> {
         {
             return refuse(&tensor.name, "a flag of another shape");
         }
-        let hidden = |t: TensorId| {
-            program
-                .tensors
-                .get(t.0)
-                .is_some_and(|x| x.place != Place::Base)
-                && !is_one_hot(program, t)
-        };
+        let hidden =
+            |t: TensorId| program.tensors.get(t.0).is_some_and(|x| x.place != Place::Base) && !is_one_hot(program, t);
         if !hidden(one_hot.bits) || one_hot.flag.is_some_and(|f| !hidden(f)) {
-            return refuse(
-                &tensor.name,
-                "bits or flag that are virtual or of the base model",
-            );
+            return refuse(&tensor.name, "bits or flag that are virtual or of the base model");
         }
     }
     Ok(())
@@ -308,19 +253,13 @@ fn check_lookup(program: &Program, index: usize) -> Result<(), PlanError> {
         check_view(program, &lookup.name, view, Some(&lookup.axes))?;
         let tensor = program.tensor(view.tensor);
         if tensor.place == Place::Public || is_one_hot(program, view.tensor) {
-            return refuse(
-                &lookup.name,
-                "a public or virtual tensor in a looked-up column",
-            );
+            return refuse(&lookup.name, "a public or virtual tensor in a looked-up column");
         }
     }
     if let Some(mask) = &lookup.mask {
         check_view(program, &lookup.name, mask, Some(&lookup.axes))?;
         let tensor = program.tensor(mask.tensor);
-        let boolean = tensor
-            .values
-            .as_ref()
-            .is_some_and(|v| v.iter().all(|&x| x == 0 || x == 1));
+        let boolean = tensor.values.as_ref().is_some_and(|v| v.iter().all(|&x| x == 0 || x == 1));
         if tensor.place != Place::Public || !boolean {
             return refuse(&lookup.name, "a mask that is not a public 0/1 tensor");
         }

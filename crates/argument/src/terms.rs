@@ -114,39 +114,21 @@ pub(crate) fn sort_terms(program: &Program) -> Result<Sorted, PlanError> {
             }
             check_one_hot_pair(program, &e.name, term)?;
             let sum_axes = sum_axes(&e.axes, term);
-            let num_variables = sum_axes
-                .iter()
-                .map(|s| program.axis(s.axis).log_len())
-                .sum::<usize>();
+            let num_variables = sum_axes.iter().map(|s| program.axis(s.axis).log_len()).sum::<usize>();
             pending.push((equation, term, sum_axes, num_variables));
         }
     }
     let num_rounds = pending.iter().map(|(_, _, _, n)| *n).max().unwrap_or(0);
-    let mut sorted = Sorted {
-        factors: Vec::new(),
-        products: Vec::new(),
-        linear: Vec::new(),
-    };
+    let mut sorted = Sorted { factors: Vec::new(), products: Vec::new(), linear: Vec::new() };
     let mut ids = BTreeMap::new();
     for (equation, term, sum_axes, num_variables) in pending {
         let Some(e) = program.equations.get(equation) else {
             continue;
         };
-        let unused: Vec<AxisId> = e
-            .axes
-            .iter()
-            .copied()
-            .filter(|&a| !term.factors.iter().any(|v| has(v, a)))
-            .collect();
+        let unused: Vec<AxisId> = e.axes.iter().copied().filter(|&a| !term.factors.iter().any(|v| has(v, a))).collect();
         let mut ids_of_term = Vec::new();
         for view in &term.factors {
-            let factor = bind(
-                program,
-                &e.axes,
-                &sum_axes,
-                num_rounds.saturating_sub(num_variables),
-                view,
-            );
+            let factor = bind(program, &e.axes, &sum_axes, num_rounds.saturating_sub(num_variables), view);
             check_one_hot_factor(program, &e.name, &factor)?;
             let next = sorted.factors.len();
             let id = *ids.entry(factor.clone()).or_insert(next);
@@ -156,41 +138,15 @@ pub(crate) fn sort_terms(program: &Program) -> Result<Sorted, PlanError> {
             ids_of_term.push((id, program.tensor(view.tensor).place == Place::Public));
         }
         let coefficient = term.coefficient;
-        let hidden: Vec<usize> = ids_of_term
-            .iter()
-            .filter(|(_, p)| !p)
-            .map(|(id, _)| *id)
-            .collect();
-        let one_hot = |id: &usize| {
-            sorted
-                .factors
-                .get(*id)
-                .is_some_and(|f| is_one_hot(program, f.tensor))
-        };
+        let hidden: Vec<usize> = ids_of_term.iter().filter(|(_, p)| !p).map(|(id, _)| *id).collect();
+        let one_hot = |id: &usize| sorted.factors.get(*id).is_some_and(|f| is_one_hot(program, f.tensor));
         if sum_axes.is_empty() && hidden.len() <= 1 && !hidden.iter().any(one_hot) {
-            let public = ids_of_term
-                .iter()
-                .filter(|(_, p)| *p)
-                .map(|(id, _)| *id)
-                .collect();
+            let public = ids_of_term.iter().filter(|(_, p)| *p).map(|(id, _)| *id).collect();
             let hidden = hidden.first().copied();
-            sorted.linear.push(LinearTerm {
-                equation,
-                coefficient,
-                hidden,
-                public,
-                unused,
-            });
+            sorted.linear.push(LinearTerm { equation, coefficient, hidden, public, unused });
         } else {
             let factors = ids_of_term.iter().map(|(id, _)| *id).collect();
-            sorted.products.push(ProductTerm {
-                equation,
-                coefficient,
-                factors,
-                sum_axes,
-                unused,
-                num_variables,
-            });
+            sorted.products.push(ProductTerm { equation, coefficient, factors, sum_axes, unused, num_variables });
         }
     }
     Ok(sorted)
@@ -200,33 +156,20 @@ pub(crate) fn sort_terms(program: &Program) -> Result<Sorted, PlanError> {
 fn sum_axes(output: &[AxisId], term: &Term) -> Vec<SumAxis> {
     let count = |axis: AxisId| term.factors.iter().filter(|v| has(v, axis)).count();
     let of_view = |view: &View| -> Vec<AxisId> {
-        view.index
-            .iter()
-            .filter_map(|&i| axis_of(i))
-            .filter(|&a| count(a) >= 2)
-            .collect()
+        view.index.iter().filter_map(|&i| axis_of(i)).filter(|&a| count(a) >= 2).collect()
     };
     let mut lists: Vec<Vec<AxisId>> = term.factors.iter().map(of_view).collect();
     lists.sort_by_key(|list| std::cmp::Reverse(list.len()));
     let mut axes: Vec<SumAxis> = Vec::new();
     for axis in lists.into_iter().flatten() {
         if !axes.iter().any(|s| s.axis == axis) {
-            axes.push(SumAxis {
-                axis,
-                output: output.contains(&axis),
-            });
+            axes.push(SumAxis { axis, output: output.contains(&axis) });
         }
     }
     axes
 }
 
-fn bind(
-    program: &Program,
-    output: &[AxisId],
-    sum_axes: &[SumAxis],
-    first: usize,
-    view: &View,
-) -> Factor {
+fn bind(program: &Program, output: &[AxisId], sum_axes: &[SumAxis], first: usize, view: &View) -> Factor {
     let bind_one = |&index: &Index| {
         let (axis, shift) = match index {
             Index::Fixed(at) => return Binding::Fixed(at),
@@ -235,25 +178,15 @@ fn bind(
         };
         let before = sum_axes.iter().take_while(|s| s.axis != axis);
         if sum_axes.iter().any(|s| s.axis == axis) {
-            let first_round = before
-                .map(|s| program.axis(s.axis).log_len())
-                .sum::<usize>()
-                .saturating_add(first);
-            Binding::Variables {
-                axis,
-                shift,
-                first_round,
-            }
+            let first_round = before.map(|s| program.axis(s.axis).log_len()).sum::<usize>().saturating_add(first);
+            Binding::Variables { axis, shift, first_round }
         } else if output.contains(&axis) {
             Binding::Eq(axis, shift)
         } else {
             Binding::Ones(axis, shift)
         }
     };
-    Factor {
-        tensor: view.tensor,
-        bindings: view.index.iter().map(bind_one).collect(),
-    }
+    Factor { tensor: view.tensor, bindings: view.index.iter().map(bind_one).collect() }
 }
 
 /// The value axis of a one-hot must be bound to a full multilinear point.
@@ -261,46 +194,29 @@ fn check_one_hot_factor(program: &Program, place: &str, factor: &Factor) -> Resu
     if !is_one_hot(program, factor.tensor) {
         return Ok(());
     }
-    let own = program
-        .tensor(factor.tensor)
-        .axes
-        .last()
-        .map(|&a| program.axis(a));
+    let own = program.tensor(factor.tensor).axes.last().map(|&a| program.axis(a));
     let Some((binding, own)) = factor.bindings.last().zip(own) else {
         return Ok(());
     };
     let full = match *binding {
         Binding::Fixed(_) => true,
         Binding::Ones(..) => false,
-        Binding::Eq(axis, shift) => {
-            shift == 0 && program.axis(axis).len == own.len && own.len == pow2(own.log_len())
-        }
+        Binding::Eq(axis, shift) => shift == 0 && program.axis(axis).len == own.len && own.len == pow2(own.log_len()),
         Binding::Variables { axis, shift, .. } => shift == 0 && program.axis(axis).len == own.len,
     };
-    if full {
-        Ok(())
-    } else {
-        refuse(place, "a one-hot whose value axis is not bound to a point")
-    }
+    if full { Ok(()) } else { refuse(place, "a one-hot whose value axis is not bound to a point") }
 }
 
 /// A one-hot is not zero at inactive values, so another factor has to be.
 fn check_one_hot_pair(program: &Program, place: &str, term: &Term) -> Result<(), PlanError> {
-    for view in term
-        .factors
-        .iter()
-        .filter(|v| is_one_hot(program, v.tensor))
-    {
+    for view in term.factors.iter().filter(|v| is_one_hot(program, v.tensor)) {
         let Some(axis) = view.index.last().and_then(|&i| axis_of(i)) else {
             continue;
         };
         let axis_is_full = program.axis(axis).len == pow2(program.axis(axis).log_len());
         let stored = |v: &&View| !is_one_hot(program, v.tensor) && has(v, axis);
         if !axis_is_full && !term.factors.iter().any(|v| stored(&v)) {
-            return refuse(
-                place,
-                "a one-hot whose inactive values nothing else excludes",
-            );
+            return refuse(place, "a one-hot whose inactive values nothing else excludes");
         }
     }
     Ok(())

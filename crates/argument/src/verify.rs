@@ -13,12 +13,7 @@ use veritune_transcript::Transcript;
 /// Reduces the program to claims in `ctx`: lookups, then equations and one-hots.
 ///
 /// *Caller must* have bound the context's transcript to the protocol, the spec, all public inputs and all roots.
-pub fn verify<C: Context>(
-    program: &Program,
-    layout: &Layout,
-    plan: &Plan,
-    ctx: &mut C,
-) -> Result<(), ArgumentError> {
+pub fn verify<C: Context>(program: &Program, layout: &Layout, plan: &Plan, ctx: &mut C) -> Result<(), ArgumentError> {
     lookups::verify(program, layout, plan, ctx)?;
     equations::verify(program, layout, plan, ctx)
 }

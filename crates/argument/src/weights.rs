@@ -30,9 +30,7 @@ impl<S: Linear> Value<S> {
     pub(crate) fn times<C: Context<Scalar = S>>(&self, other: &Self, ctx: &mut C) -> Self {
         match (self, other) {
             (Self::Known(a), Self::Known(b)) => Self::Known(*a * *b),
-            (Self::Known(a), Self::Sent(b)) | (Self::Sent(b), Self::Known(a)) => {
-                Self::Sent(b.clone().scaled(*a))
-            }
+            (Self::Known(a), Self::Sent(b)) | (Self::Sent(b), Self::Known(a)) => Self::Sent(b.clone().scaled(*a)),
             (Self::Sent(a), Self::Sent(b)) => Self::Sent(ctx.mul(a, b)),
         }
     }
@@ -51,12 +49,7 @@ pub struct Points<'a> {
 impl<'a> Points<'a> {
     /// Points of `program`.
     pub fn new(program: &'a Program, rho: &'a [Vec<E>], challenges: &'a [E]) -> Self {
-        Self {
-            program,
-            rho,
-            challenges,
-            tables: BTreeMap::new(),
-        }
+        Self { program, rho, challenges, tables: BTreeMap::new() }
     }
 
     /// The point of an axis.
@@ -66,9 +59,7 @@ impl<'a> Points<'a> {
 
     /// `log` challenges from this round on.
     pub fn rounds(&self, first: usize, log: usize) -> &'a [E] {
-        self.challenges
-            .get(first..first.saturating_add(log))
-            .unwrap_or(&[])
+        self.challenges.get(first..first.saturating_add(log)).unwrap_or(&[])
     }
 
     /// The weights of a binding along the tensor's own axis.
@@ -78,19 +69,9 @@ impl<'a> Points<'a> {
             Binding::Fixed(at) => return AxisWeight::single(log, at),
             Binding::Eq(axis, shift) => (Binding::Eq(axis, 0), axis, shift),
             Binding::Ones(axis, shift) => (Binding::Ones(axis, 0), axis, shift),
-            Binding::Variables {
-                axis,
-                shift,
-                first_round,
-            } => (
-                Binding::Variables {
-                    axis,
-                    shift: 0,
-                    first_round,
-                },
-                axis,
-                shift,
-            ),
+            Binding::Variables { axis, shift, first_round } => {
+                (Binding::Variables { axis, shift: 0, first_round }, axis, shift)
+            }
         };
         let values = if let Some(table) = self.tables.get(&key) {
             Arc::clone(table)
@@ -98,9 +79,7 @@ impl<'a> Points<'a> {
             let axis_data = self.program.axis(axis);
             let mut table = match key {
                 Binding::Eq(..) => eq_table(self.rho(axis)),
-                Binding::Variables { first_round, .. } => {
-                    eq_table(self.rounds(first_round, axis_data.log_len()))
-                }
+                Binding::Variables { first_round, .. } => eq_table(self.rounds(first_round, axis_data.log_len())),
                 Binding::Ones(..) | Binding::Fixed(_) => vec![E::ONE; axis_data.len],
             };
             table.truncate(axis_data.len);
@@ -114,17 +93,12 @@ impl<'a> Points<'a> {
     /// The weights of a factor, outermost axis first.
     pub fn factor_weights(&mut self, factor: &Factor) -> Vec<AxisWeight> {
         let own = &self.program.tensor(factor.tensor).axes;
-        own.iter()
-            .zip(&factor.bindings)
-            .map(|(&axis, &binding)| self.axis_weight(axis, binding))
-            .collect()
+        own.iter().zip(&factor.bindings).map(|(&axis, &binding)| self.axis_weight(axis, binding)).collect()
     }
 
     /// `sum of eq(rho, i)` over active `i`, for each axis, multiplied.
     pub fn unused(&mut self, axes: &[AxisId]) -> E {
-        axes.iter()
-            .map(|&axis| weight_sum(&self.axis_weight(axis, Binding::Eq(axis, 0))))
-            .product()
+        axes.iter().map(|&axis| weight_sum(&self.axis_weight(axis, Binding::Eq(axis, 0)))).product()
     }
 }
 
@@ -145,10 +119,7 @@ pub fn tensor_functional(
     scale: E,
 ) -> Functional {
     let mut functional = Functional::default();
-    let place = program
-        .tensors
-        .get(tensor.0)
-        .and_then(|t| place_index(t.place));
+    let place = program.tensors.get(tensor.0).and_then(|t| place_index(t.place));
     let slot = layout.slots.get(tensor.0).and_then(Option::as_ref);
     let (Some(place), Some(slot)) = (place, slot) else {
         return functional;
@@ -160,12 +131,7 @@ pub fn tensor_functional(
     let base = F::TWO.exp_u64(u64::from(program.range_bits));
     let mut scale = scale;
     for block in &slot.blocks {
-        functional.parts.push(Part {
-            place,
-            offset: block.offset,
-            axes: axes.to_vec(),
-            scale,
-        });
+        functional.parts.push(Part { place, offset: block.offset, axes: axes.to_vec(), scale });
         scale *= base;
     }
     functional
@@ -195,18 +161,8 @@ pub fn public_sum(program: &Program, tensor: TensorId, axes: &[AxisWeight]) -> E
 }
 
 /// Every row's weighted sum; zero for weights that are not dense.
-fn fold_axis<T>(
-    values: &[T],
-    row_len: usize,
-    weight: &AxisWeight,
-    times: impl Fn(&T, E) -> E,
-) -> Vec<E> {
-    let AxisWeight::Dense {
-        start,
-        values: weights,
-        ..
-    } = weight
-    else {
+fn fold_axis<T>(values: &[T], row_len: usize, weight: &AxisWeight, times: impl Fn(&T, E) -> E) -> Vec<E> {
+    let AxisWeight::Dense { start, values: weights, .. } = weight else {
         return Vec::new();
     };
     let sum = |row: &[T]| -> E {
@@ -226,24 +182,13 @@ pub(crate) fn evaluate<C: Context>(
     labels: (&'static str, &'static str),
 ) -> Result<Value<C::Scalar>, ArgumentError> {
     let functional = |tensor| {
-        if C::NEEDS_VALUES {
-            tensor_functional(program, layout, tensor, axes, E::ONE)
-        } else {
-            Functional::default()
-        }
+        if C::NEEDS_VALUES { tensor_functional(program, layout, tensor, axes, E::ONE) } else { Functional::default() }
     };
     match program.tensor(tensor).place {
-        Place::Public => Ok(Value::Known(if C::NEEDS_VALUES {
-            public_sum(program, tensor, axes)
-        } else {
-            E::ZERO
-        })),
+        Place::Public => Ok(Value::Known(if C::NEEDS_VALUES { public_sum(program, tensor, axes) } else { E::ZERO })),
         Place::Base => {
             let value = ctx.read_public(labels.1)?;
-            ctx.base_claim(BaseClaim {
-                parts: functional(tensor).parts,
-                value,
-            });
+            ctx.base_claim(BaseClaim { parts: functional(tensor).parts, value });
             Ok(Value::Known(value))
         }
         _ => {

@@ -16,23 +16,13 @@ fn case() -> (Program, Vec<Vec<i64>>) {
     let mut b = Builder::new(4);
     let (token, value) = (b.axis("token", 3), b.axis("value", 4));
     fn make<'a>(name: &'a str, axes: &'a [veritune_relations::AxisId], bits: u32) -> Make<'a> {
-        Make {
-            name,
-            axes,
-            range: Range::unsigned(bits),
-            fraction_bits: 0,
-        }
+        Make { name, axes, range: Range::unsigned(bits), fraction_bits: 0 }
     }
     let table = b.tensor(Place::Dataset, &make("table", &[value], 6));
     let bits = b.index_bits("bits", &[token], value).unwrap();
     let one_hot = b.one_hot("one_hot", &[token], value, bits, None);
     let (one_hot, table) = (b.on(one_hot), b.on(table));
-    b.copy(
-        &make("gathered", &[token], 6),
-        &[token],
-        Sum::product(1, &[&one_hot, &table]),
-    )
-    .unwrap();
+    b.copy(&make("gathered", &[token], 6), &[token], Sum::product(1, &[&one_hot, &table])).unwrap();
     let program = b.program;
     let of = |name: &str| match name {
         "table" => vec![5, 17, 33, 60],
@@ -48,11 +38,7 @@ fn check(program: &Program, proof: &[u8], off: &[CheckId]) -> Result<(), Argumen
     let layout = Layout::new(program);
     let plan = Plan::new(program, &layout)?;
     let mut transcript = Transcript::new(b"checks");
-    let mut ctx = NativeCheck::new(
-        proof,
-        count(program, &layout, &plan)?.num_scalars(),
-        &mut transcript,
-    )?;
+    let mut ctx = NativeCheck::new(proof, count(program, &layout, &plan)?.num_scalars(), &mut transcript)?;
     off.iter().for_each(|&check| ctx.disable(check));
     verify(program, &layout, &plan, &mut ctx)?;
     ctx.finish().map(|_| ())
@@ -63,39 +49,22 @@ fn a_proof_that_a_check_refuses_passes_without_that_check_alone() {
     let (program, tensors) = case();
     let layout = Layout::new(&program);
     let plan = Plan::new(&program, &layout).unwrap();
-    let vectors = place_vectors(
-        &program,
-        &layout,
-        &tensors,
-        &multiplicities(&program, &tensors),
-    );
+    let vectors = place_vectors(&program, &layout, &tensors, &multiplicities(&program, &tensors));
     let mut transcript = Transcript::new(b"checks");
     let mut channel = NativeChannel::new(&mut transcript);
-    prove_into(
-        &program,
-        &layout,
-        &plan,
-        &vectors[0],
-        &tensors,
-        &mut channel,
-    );
+    prove_into(&program, &layout, &plan, &vectors[0], &tensors, &mut channel);
     let proof = channel.scalars;
     assert_eq!(check(&program, &proof, &[]), Ok(()));
     let mut refused_by = std::collections::BTreeSet::new();
     for index in 0..proof.len() / E_BYTES {
         let mut changed = proof.clone();
-        let word: &mut [u8; 8] = (&mut changed[E_BYTES * index..E_BYTES * index + 8])
-            .try_into()
-            .unwrap();
+        let word: &mut [u8; 8] = (&mut changed[E_BYTES * index..E_BYTES * index + 8]).try_into().unwrap();
         *word = ((u64::from_le_bytes(*word) + 1) % P).to_le_bytes();
         // A changed scalar moves all later challenges, so every later check refuses too: with all of them but one
         // off, that one alone refuses.
         assert_eq!(check(&program, &changed, &CheckId::ALL), Ok(()));
         for check_id in CheckId::ALL {
-            let others: Vec<CheckId> = CheckId::ALL
-                .into_iter()
-                .filter(|&c| c != check_id)
-                .collect();
+            let others: Vec<CheckId> = CheckId::ALL.into_iter().filter(|&c| c != check_id).collect();
             if let Err(ArgumentError::Refused { check, .. }) = check(&program, &changed, &others) {
                 assert_eq!(check, check_id);
                 refused_by.insert(check_id);

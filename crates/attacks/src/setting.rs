@@ -19,7 +19,7 @@ pub struct Numbers(pub u64);
 
 impl Numbers {
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -29,7 +29,7 @@ impl Numbers {
     /// Uniform in `low ..= high`.
     pub fn between(&mut self, low: i64, high: i64) -> i64 {
         let span = (i128::from(high) - i128::from(low) + 1) as u128;
-        (i128::from(low) + ((u128::from(self.next()) * span) >> 64) as i128) as i64
+        (i128::from(low) + ((u128::from(self.word()) * span) >> 64) as i128) as i64
     }
 }
 
@@ -111,7 +111,7 @@ impl Setting {
         Self::new(tiny_spec([12, 3, 3, 1, 4, 20, 30, 3, 6, 2, 5]), 3).expect("the tiny spec is valid")
     }
 
-    /// Every length is a power of two.
+    /// Every length is a power of two: nothing is padded.
     ///
     /// # Panics
     /// Never: the spec is a constant.

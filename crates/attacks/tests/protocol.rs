@@ -78,7 +78,7 @@ fn garbage_in_unused_slots_has_no_effect() {
         for (place, vector) in vectors.iter_mut().enumerate().take(4) {
             let used = used_slots(program, layout, place, vector.len());
             for (slot, _) in vector.iter_mut().zip(used).filter(|(_, used)| !used) {
-                *slot = F::from_u64(numbers.next() % P);
+                *slot = F::from_u64(numbers.word() % P);
                 filled += 1;
             }
         }
@@ -97,7 +97,7 @@ fn every_used_slot_is_bound() {
         let used = used_slots(&HONEST.setting.program, &layout, place, layout.used[place]);
         let used: Vec<usize> = used.iter().enumerate().filter(|(_, u)| **u).map(|(i, _)| i).collect();
         for _ in 0..6 {
-            let slot = used[(numbers.next() % used.len() as u64) as usize];
+            let slot = used[(numbers.word() % used.len() as u64) as usize];
             let committed = move |_: &Layout, v: &mut [Vec<F>; 5]| v[place][slot] += F::ONE;
             let verdict = verdict(Deviation { committed: Box::new(committed), ..Deviation::default() });
             // The dataset has rows that no step of this program reads.
@@ -221,7 +221,7 @@ fn HONEST_RANGE() -> usize {
 fn every_sampled_scalar_is_bound_though_the_prover_goes_on_honestly() {
     let mut numbers = Numbers(17);
     for _ in 0..24 {
-        let lie = (numbers.next() % HONEST.num_scalars as u64) as usize;
+        let lie = (numbers.word() % HONEST.num_scalars as u64) as usize;
         let scalar = move |index: usize, value: E| if index == lie { value + E::ONE } else { value };
         let verdict = verdict(Deviation { scalar: Box::new(scalar), ..Deviation::default() });
         let expected = ["VT-ARG-001", "VT-ARG-002", "VT-ARG-003", "VT-ARG-004", "opening-sumcheck-claim"];
@@ -255,9 +255,9 @@ fn mutated_bytes_are_refused() {
     for (region, from, to, samples) in regions {
         let mut codes = std::collections::BTreeMap::new();
         for _ in 0..samples {
-            let position = from + (numbers.next() % (to - from) as u64) as usize;
+            let position = from + (numbers.word() % (to - from) as u64) as usize;
             let mut mutated = bytes.clone();
-            mutated[position] ^= 1 << (numbers.next() % 8);
+            mutated[position] ^= 1 << (numbers.word() % 8);
             let verdict = verdict_of_bytes(mutated);
             assert_ne!(verdict, "accepted", "{region} byte {position}");
             *codes.entry(verdict).or_insert(0) += 1;

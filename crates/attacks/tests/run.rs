@@ -43,10 +43,12 @@ fn a_proof_belongs_to_one_step_between_two_states() {
     }
 }
 
+type Change = (&'static str, fn(&mut Run));
+
 #[test]
 fn every_public_input_is_bound() {
     let t = &*RUN;
-    let changes: [(&str, fn(&mut Run)); 11] = [
+    let changes: [Change; 11] = [
         ("plan digest", |r| r.plan_digest[0] ^= 1),
         ("seed", |r| r.seed[31] ^= 1),
         ("dataset root", |r| r.dataset.0[0] ^= 1),

@@ -81,11 +81,7 @@ impl TreeHasher {
             }
             Self::Poseidon2(permutation) => {
                 let elements = words(row)?;
-                Ok(to_digest(&sponge(
-                    permutation,
-                    POSEIDON_LEAF_TAG,
-                    &elements,
-                )))
+                Ok(to_digest(&sponge(permutation, POSEIDON_LEAF_TAG, &elements)))
             }
         }
     }
@@ -103,11 +99,7 @@ impl TreeHasher {
             Self::Poseidon2(permutation) => {
                 let mut elements = words(left)?;
                 elements.extend(words(right)?);
-                Ok(to_digest(&sponge(
-                    permutation,
-                    POSEIDON_NODE_TAG,
-                    &elements,
-                )))
+                Ok(to_digest(&sponge(permutation, POSEIDON_NODE_TAG, &elements)))
             }
         }
     }
@@ -142,18 +134,10 @@ impl TreeHasher {
 /// The sponge on as many inputs as there are digests, side by side in `elements`, one per lane.
 ///
 /// Lanes beyond the last input hash zeros, and nobody reads them.
-pub fn poseidon_digests(
-    permutation: &Poseidon,
-    tag: u64,
-    elements: &[F],
-    digests: &mut [Digest],
-) {
+pub fn poseidon_digests(permutation: &Poseidon, tag: u64, elements: &[F], digests: &mut [Digest]) {
     let length = elements.len().checked_div(digests.len()).unwrap_or(0);
     let per_pass = length.saturating_mul(Packing::WIDTH).max(1);
-    for (elements, digests) in elements
-        .chunks(per_pass)
-        .zip(digests.chunks_mut(Packing::WIDTH))
-    {
+    for (elements, digests) in elements.chunks(per_pass).zip(digests.chunks_mut(Packing::WIDTH)) {
         let mut state = [Packing::ZERO; POSEIDON_WIDTH];
         let capacity = [F::from_u64(tag), F::from_usize(length)];
         for (slot, value) in state.iter_mut().skip(POSEIDON_RATE).zip(capacity) {
@@ -178,12 +162,7 @@ pub fn poseidon_digests(
 }
 
 fn words(bytes: &[u8]) -> Result<Vec<F>, NotCanonical> {
-    bytes
-        .as_chunks::<F_BYTES>()
-        .0
-        .iter()
-        .map(|&word| f_from_bytes(word))
-        .collect()
+    bytes.as_chunks::<F_BYTES>().0.iter().map(|&word| f_from_bytes(word)).collect()
 }
 
 fn to_digest(state: &[F; POSEIDON_WIDTH]) -> Digest {
@@ -197,11 +176,7 @@ fn to_digest(state: &[F; POSEIDON_WIDTH]) -> Digest {
 fn sponge(permutation: &Poseidon, tag: u64, elements: &[F]) -> [F; POSEIDON_WIDTH] {
     let length = F::from_usize(elements.len());
     let mut state = [F::ZERO; POSEIDON_WIDTH];
-    for (slot, value) in state
-        .iter_mut()
-        .skip(POSEIDON_RATE)
-        .zip([F::from_u64(tag), length])
-    {
+    for (slot, value) in state.iter_mut().skip(POSEIDON_RATE).zip([F::from_u64(tag), length]) {
         *slot = value;
     }
     for block in elements.chunks(POSEIDON_RATE) {
@@ -245,18 +220,14 @@ mod tests {
         for hash in [TreeHash::Blake3, TreeHash::Poseidon2] {
             let hasher = TreeHasher::new(hash);
             for (row_bytes, num_rows) in [(40, 1), (64, 8), (104, 9), (160, 37)] {
-                let bytes: Vec<u8> = (0..row_bytes * num_rows)
-                    .map(|i| if i % 8 == 7 { 1 } else { (i * 7 % 251) as u8 })
-                    .collect();
+                let bytes: Vec<u8> =
+                    (0..row_bytes * num_rows).map(|i| if i % 8 == 7 { 1 } else { (i * 7 % 251) as u8 }).collect();
                 let rows: Vec<&[u8]> = bytes.chunks(row_bytes).collect();
                 let digests = hasher.leaves(&rows).unwrap();
                 let expected: Vec<Digest> = rows.iter().map(|r| hasher.leaf(r).unwrap()).collect();
                 assert_eq!(digests, expected);
                 let pairs: Vec<[Digest; 2]> = digests.iter().map(|&d| [d, digests[0]]).collect();
-                let expected: Vec<Digest> = pairs
-                    .iter()
-                    .map(|[l, r]| hasher.node(l, r).unwrap())
-                    .collect();
+                let expected: Vec<Digest> = pairs.iter().map(|[l, r]| hasher.node(l, r).unwrap()).collect();
                 assert_eq!(hasher.nodes(&pairs).unwrap(), expected);
             }
             assert_eq!(hasher.nodes(&[]).unwrap(), Vec::<Digest>::new());

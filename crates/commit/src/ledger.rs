@@ -33,18 +33,11 @@ impl Profile {
         let columns = u64::from(max_log_columns);
         let variables = u64::from(self.log_rows()).saturating_add(columns);
         let mut ledger = Ledger::new(self.max_proofs());
-        push(
-            &mut ledger,
-            "opening sumcheck",
-            variables.saturating_mul(2),
-            SCHWARTZ_ZIPPEL,
-        );
+        push(&mut ledger, "opening sumcheck", variables.saturating_mul(2), SCHWARTZ_ZIPPEL);
         push(
             &mut ledger,
             "level 0 proximity",
-            columns
-                .saturating_add(trees)
-                .saturating_mul(1 << self.log_domain()),
+            columns.saturating_add(trees).saturating_mul(1 << self.log_domain()),
             PROXIMITY,
         );
         push(&mut ledger, "combination of trees", trees, SCHWARTZ_ZIPPEL);
@@ -52,30 +45,15 @@ impl Profile {
         let mut claims = u64::from(self.queries());
         for (level, parameters) in (1_u32..).zip(self.levels()) {
             let folds = u64::from(parameters.log_columns);
-            push(
-                &mut ledger,
-                &format!("level {level} claims"),
-                claims,
-                SCHWARTZ_ZIPPEL,
-            );
-            push(
-                &mut ledger,
-                &format!("level {level} sumcheck"),
-                folds.saturating_mul(2),
-                SCHWARTZ_ZIPPEL,
-            );
+            push(&mut ledger, &format!("level {level} claims"), claims, SCHWARTZ_ZIPPEL);
+            push(&mut ledger, &format!("level {level} sumcheck"), folds.saturating_mul(2), SCHWARTZ_ZIPPEL);
             push(
                 &mut ledger,
                 &format!("level {level} proximity"),
                 folds.saturating_mul(1 << parameters.log_domain()),
                 PROXIMITY,
             );
-            push_queries(
-                &mut ledger,
-                level,
-                parameters.log_inverse_rate,
-                parameters.queries,
-            );
+            push_queries(&mut ledger, level, parameters.log_inverse_rate, parameters.queries);
             claims = u64::from(parameters.queries);
         }
         ledger
@@ -109,17 +87,10 @@ impl Profile {
 }
 
 fn push(ledger: &mut Ledger, source: &str, numerator: u64, assumption: Assumption) {
-    ledger.push(
-        source,
-        Derivation::OverChallengeField { numerator },
-        assumption,
-    );
+    ledger.push(source, Derivation::OverChallengeField { numerator }, assumption);
 }
 
 fn push_queries(ledger: &mut Ledger, level: u32, log_inverse_rate: u32, queries: u32) {
-    let derivation = Derivation::QueriesMiss {
-        log_inverse_rate,
-        queries,
-    };
+    let derivation = Derivation::QueriesMiss { log_inverse_rate, queries };
     ledger.push(format!("level {level} queries"), derivation, SAMPLING);
 }

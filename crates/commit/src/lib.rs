@@ -12,17 +12,9 @@
 //! WHIR (Arnon, Chiesa, Fenzi, Yogev 2024) for the recursion; Ben-Sasson, Carmon, Ishai, Kopparty and
 //! Saraf 2020 and Diamond and Gruen 2024 for the proximity gaps.
 
-#![deny(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::as_conversions
-)]
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::as_conversions)]
 #![deny(clippy::panic)]
-#![cfg_attr(
-    test,
-    allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::as_conversions)
-)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::as_conversions))]
 
 mod error;
 mod hash;
@@ -36,13 +28,11 @@ mod verify;
 
 pub use error::{Location, OpeningError};
 pub use hash::{
-    Digest, LEAF_KEY, NODE_KEY, POSEIDON_LEAF_TAG, POSEIDON_NODE_TAG, POSEIDON_RATE,
-    POSEIDON_WIDTH, Poseidon, TreeHasher, padded_leaf_bytes, poseidon_digests,
+    Digest, LEAF_KEY, NODE_KEY, POSEIDON_LEAF_TAG, POSEIDON_NODE_TAG, POSEIDON_RATE, POSEIDON_WIDTH, Poseidon,
+    TreeHasher, padded_leaf_bytes, poseidon_digests,
 };
 pub use merkle::{leaf_point, sibling_positions, sorted_unique};
-pub use profile::{
-    Level, MAX_LOG_COLUMNS, MAX_PROOFS, MAX_TREES, Profile, ProfileError, TARGET_BITS, TERM_BITS,
-};
+pub use profile::{Level, MAX_LOG_COLUMNS, MAX_PROOFS, MAX_TREES, Profile, ProfileError, TARGET_BITS, TERM_BITS};
 pub use shape::{Root, SALT_BYTES, ShapeError, TreeHash, TreeShape, capacity};
 pub use tensor::eq_table;
 pub use verify::{Labels, absorb_statement, tree_point, verify_opening};

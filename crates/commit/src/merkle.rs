@@ -67,20 +67,14 @@ pub(crate) fn root_of(
             parents.push(index >> 1);
         }
         let offset = reader.offset();
-        let digests = hasher
-            .nodes(&pairs)
-            .map_err(|_| OpeningError::NotCanonical { at, offset })?;
+        let digests = hasher.nodes(&pairs).map_err(|_| OpeningError::NotCanonical { at, offset })?;
         layer = parents.into_iter().zip(digests).collect();
     }
     Ok(layer.first().map(|&(_, digest)| digest))
 }
 
 /// The next sibling; for Poseidon2, four canonical elements.
-fn sibling(
-    hasher: &TreeHasher,
-    reader: &mut Reader<'_>,
-    at: Location,
-) -> Result<Digest, OpeningError> {
+fn sibling(hasher: &TreeHasher, reader: &mut Reader<'_>, at: Location) -> Result<Digest, OpeningError> {
     let digest = reader.array(at)?;
     if matches!(hasher, TreeHasher::Poseidon2(_)) {
         elements(&digest, at, reader.offset())?;

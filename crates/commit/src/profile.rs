@@ -122,9 +122,7 @@ impl Profile {
             levels,
             log_final: log_length,
         };
-        profile
-            .ledger(MAX_TREES, MAX_LOG_COLUMNS)
-            .require(TARGET_BITS)?;
+        profile.ledger(MAX_TREES, MAX_LOG_COLUMNS).require(TARGET_BITS)?;
         Ok(profile)
     }
 
@@ -187,33 +185,17 @@ mod tests {
         let profile = Profile::new(18).unwrap();
         assert_eq!(profile.queries(), 345);
         let rows: Vec<u32> = profile.levels().iter().map(|l| l.log_rows).collect();
-        let rates: Vec<u32> = profile
-            .levels()
-            .iter()
-            .map(|l| l.log_inverse_rate)
-            .collect();
-        assert_eq!(
-            (rows, rates, profile.log_final()),
-            (vec![14, 10], vec![3, 4], 10)
-        );
+        let rates: Vec<u32> = profile.levels().iter().map(|l| l.log_inverse_rate).collect();
+        assert_eq!((rows, rates, profile.log_final()), (vec![14, 10], vec![3, 4], 10));
     }
 
     #[test]
     fn a_profile_below_the_target_is_refused() {
-        assert!(matches!(
-            Profile::with_parameters(18, 1, 130, 1000),
-            Err(ProfileError::BelowTarget(_))
-        ));
-        assert!(matches!(
-            Profile::with_parameters(18, 1, 143, 1 << 20),
-            Err(ProfileError::BelowTarget(_))
-        ));
+        assert!(matches!(Profile::with_parameters(18, 1, 130, 1000), Err(ProfileError::BelowTarget(_))));
+        assert!(matches!(Profile::with_parameters(18, 1, 143, 1 << 20), Err(ProfileError::BelowTarget(_))));
         assert!(Profile::with_parameters(18, 1, 131, 1).is_ok());
         assert!(matches!(Profile::new(9), Err(ProfileError::LogRows(9))));
-        assert!(matches!(
-            Profile::with_parameters(18, 0, 143, 1000),
-            Err(ProfileError::LogInverseRate(0))
-        ));
+        assert!(matches!(Profile::with_parameters(18, 0, 143, 1000), Err(ProfileError::LogInverseRate(0))));
     }
 
     #[test]

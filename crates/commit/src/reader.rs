@@ -11,10 +11,7 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(proof: &'a [u8]) -> Self {
-        Self {
-            rest: proof,
-            total: proof.len(),
-        }
+        Self { rest: proof, total: proof.len() }
     }
 
     pub(crate) fn offset(&self) -> usize {
@@ -23,15 +20,12 @@ impl<'a> Reader<'a> {
 
     /// The next `count` bytes, borrowed: nothing is allocated for a length that is not there.
     pub(crate) fn bytes(&mut self, count: usize, at: Location) -> Result<&'a [u8], OpeningError> {
-        let (head, tail) =
-            self.rest
-                .split_at_checked(count)
-                .ok_or_else(|| OpeningError::UnexpectedEnd {
-                    at,
-                    offset: self.offset(),
-                    needed: count,
-                    left: self.rest.len(),
-                })?;
+        let (head, tail) = self.rest.split_at_checked(count).ok_or_else(|| OpeningError::UnexpectedEnd {
+            at,
+            offset: self.offset(),
+            needed: count,
+            left: self.rest.len(),
+        })?;
         self.rest = tail;
         Ok(head)
     }
@@ -45,10 +39,7 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn e(&mut self, at: Location) -> Result<E, OpeningError> {
         let bytes = self.array(at)?;
-        e_from_bytes(bytes).map_err(|_| OpeningError::NotCanonical {
-            at,
-            offset: self.offset(),
-        })
+        e_from_bytes(bytes).map_err(|_| OpeningError::NotCanonical { at, offset: self.offset() })
     }
 
     pub(crate) fn es(&mut self, count: usize, at: Location) -> Result<Vec<E>, OpeningError> {
@@ -58,21 +49,13 @@ impl<'a> Reader<'a> {
             .as_chunks::<E_BYTES>()
             .0
             .iter()
-            .map(|&chunk| {
-                e_from_bytes(chunk).map_err(|_| OpeningError::NotCanonical { at, offset })
-            })
+            .map(|&chunk| e_from_bytes(chunk).map_err(|_| OpeningError::NotCanonical { at, offset }))
             .collect()
     }
 
     /// Succeeds at the exact end.
     pub(crate) fn finish(self) -> Result<(), OpeningError> {
-        if self.rest.is_empty() {
-            Ok(())
-        } else {
-            Err(OpeningError::TrailingBytes {
-                extra: self.rest.len(),
-            })
-        }
+        if self.rest.is_empty() { Ok(()) } else { Err(OpeningError::TrailingBytes { extra: self.rest.len() }) }
     }
 }
 

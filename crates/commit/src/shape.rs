@@ -84,10 +84,7 @@ impl TreeShape {
         }
         let tail_rows = self.tail_rows(profile);
         if tail_rows >= 1_u64 << profile.log_rows() {
-            return Err(ShapeError::BudgetExceedsRows {
-                tail_rows,
-                log_rows: profile.log_rows(),
-            });
+            return Err(ShapeError::BudgetExceedsRows { tail_rows, log_rows: profile.log_rows() });
         }
         Ok(())
     }
@@ -100,10 +97,7 @@ impl TreeShape {
     /// Bytes of one row as it is hashed and sent: columns, mask, salt.
     pub fn row_bytes(&self) -> usize {
         let mask = if self.masked { E_BYTES } else { 0 };
-        self.num_columns()
-            .saturating_mul(F_BYTES)
-            .saturating_add(mask)
-            .saturating_add(SALT_BYTES)
+        self.num_columns().saturating_mul(F_BYTES).saturating_add(mask).saturating_add(SALT_BYTES)
     }
 
     /// The canonical bytes of the shape, absorbed with the root.

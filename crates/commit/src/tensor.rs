@@ -51,13 +51,7 @@ impl Weights {
             let both = coordinate * challenge;
             self.eq.coefficient *= E::ONE - coordinate - challenge + both + both;
         }
-        self.eq.point = self
-            .eq
-            .point
-            .iter()
-            .skip(challenges.len())
-            .copied()
-            .collect();
+        self.eq.point = self.eq.point.iter().skip(challenges.len()).copied().collect();
         for weight in &mut self.powers {
             for (bit, &challenge) in (0..self.log_length).rev().zip(challenges) {
                 let power = weight.x.exp_power_of_2(bit);
@@ -73,12 +67,7 @@ impl Weights {
         let eq: E = table.iter().zip(vector).map(|(&a, &b)| a * b).sum();
         let points: Vec<F> = self.powers.iter().map(|weight| weight.x).collect();
         let values = evaluate_at(vector, &points);
-        let powers: E = self
-            .powers
-            .iter()
-            .zip(values)
-            .map(|(w, value)| w.coefficient * value)
-            .sum();
+        let powers: E = self.powers.iter().zip(values).map(|(w, value)| w.coefficient * value).sum();
         self.eq.coefficient * eq + powers
     }
 }
@@ -106,20 +95,13 @@ mod tests {
 
     #[test]
     fn folding_a_weight_equals_folding_its_table() {
-        let e =
-            |n: u64| E::from(F::from_u64(n)) * E::from_u64(0x1234_5678_9abc) + E::from_u64(n * n);
+        let e = |n: u64| E::from(F::from_u64(n)) * E::from_u64(0x1234_5678_9abc) + E::from_u64(n * n);
         let point = [e(3), e(5), e(7)];
         let x = F::from_u64(11);
         let vector: Vec<E> = (0..8).map(|i| e(100 + i)).collect();
         let mut weights = Weights {
-            eq: EqWeight {
-                coefficient: e(2),
-                point: point.to_vec(),
-            },
-            powers: vec![PowerWeight {
-                coefficient: e(9),
-                x,
-            }],
+            eq: EqWeight { coefficient: e(2), point: point.to_vec() },
+            powers: vec![PowerWeight { coefficient: e(9), x }],
             log_length: 3,
         };
         let mut dense: Vec<E> = eq_table(&point).iter().map(|&v| v * e(2)).collect();
@@ -130,9 +112,7 @@ mod tests {
         assert_eq!(weights.inner_product(&vector), expected);
         let challenge = e(42);
         weights.fold(&[challenge]);
-        let folded: Vec<E> = (0..4)
-            .map(|i| dense[i] + challenge * (dense[i + 4] - dense[i]))
-            .collect();
+        let folded: Vec<E> = (0..4).map(|i| dense[i] + challenge * (dense[i + 4] - dense[i])).collect();
         let short = &vector[..4];
         let expected: E = folded.iter().zip(short).map(|(&a, &b)| a * b).sum();
         assert_eq!(weights.inner_product(short), expected);

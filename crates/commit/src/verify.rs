@@ -70,12 +70,7 @@ impl Labels {
 }
 
 /// Binds the transcript to the profile, the trees and the target.
-pub fn absorb_statement(
-    transcript: &mut Transcript,
-    profile: &Profile,
-    trees: &[(TreeShape, Root)],
-    target: E,
-) {
+pub fn absorb_statement(transcript: &mut Transcript, profile: &Profile, trees: &[(TreeShape, Root)], target: E) {
     transcript.absorb(Labels::PROFILE, profile.id().as_bytes());
     for (shape, root) in trees {
         let message: Vec<u8> = shape.to_bytes().into_iter().chain(root.0).collect();
@@ -88,15 +83,8 @@ pub fn absorb_statement(
 /// `2^log_columns` columns is evaluated: all row coordinates and the last `log_columns` others.
 pub fn tree_point(profile: &Profile, z: &[E], log_columns: u32) -> Vec<E> {
     let num_rows = size(profile.log_rows());
-    let dummies = z
-        .len()
-        .saturating_sub(num_rows)
-        .saturating_sub(size(log_columns));
-    z.iter()
-        .take(num_rows)
-        .chain(z.iter().skip(num_rows).skip(dummies))
-        .copied()
-        .collect()
+    let dummies = z.len().saturating_sub(num_rows).saturating_sub(size(log_columns));
+    z.iter().take(num_rows).chain(z.iter().skip(num_rows).skip(dummies)).copied().collect()
 }
 
 /// Succeeds only if the committer knows `f_o` behind every root with `sum_o <w_o, f_o> = target`.
@@ -122,14 +110,8 @@ pub fn verify_opening(
 
     // 1. Sumcheck over rows and columns.
     let num_rounds = profile.log_rows().saturating_add(log_columns_max);
-    let (claim, z) = sumcheck(
-        &mut reader,
-        transcript,
-        target,
-        num_rounds,
-        Labels::SUMCHECK,
-        |round| Location::Sumcheck { round },
-    )?;
+    let (claim, z) =
+        sumcheck(&mut reader, transcript, target, num_rounds, Labels::SUMCHECK, |round| Location::Sumcheck { round })?;
 
     // 2. Values at the final point.
     let values = reader.es(trees.len(), Location::Values)?;
@@ -138,21 +120,13 @@ pub fn verify_opening(
     transcript.absorb_e(Labels::VALUES, &[mask_value]);
     let weights = weights_at(&z);
     if weights.len() != trees.len() {
-        return Err(OpeningError::WeightCount {
-            expected: trees.len(),
-            got: weights.len(),
-        });
+        return Err(OpeningError::WeightCount { expected: trees.len(), got: weights.len() });
     }
     let num_rows = size(profile.log_rows());
     let mut combined = E::ZERO;
     for (((shape, _), &value), &weight) in trees.iter().zip(&values).zip(&weights) {
         let dummies = size(log_columns_max.saturating_sub(shape.log_columns));
-        let scale: E = z
-            .iter()
-            .skip(num_rows)
-            .take(dummies)
-            .map(|&r| E::ONE - r)
-            .product();
+        let scale: E = z.iter().skip(num_rows).take(dummies).map(|&r| E::ONE - r).product();
         combined += scale * weight * value;
     }
     if combined != claim {
@@ -169,23 +143,11 @@ pub fn verify_opening(
         claim += power * value;
         let point = tree_point(profile, &z, shape.log_columns);
         let columns: Vec<E> = point.into_iter().skip(num_rows).collect();
-        coefficients.push(
-            eq_table(&columns)
-                .into_iter()
-                .map(|v| v * power)
-                .collect::<Vec<E>>(),
-        );
+        coefficients.push(eq_table(&columns).into_iter().map(|v| v * power).collect::<Vec<E>>());
     }
     let point = z.iter().take(num_rows).copied().collect();
-    let eq = EqWeight {
-        coefficient: E::ONE,
-        point,
-    };
-    let mut all = Weights {
-        eq,
-        powers: Vec::new(),
-        log_length: num_rows,
-    };
+    let eq = EqWeight { coefficient: E::ONE, point };
+    let mut all = Weights { eq, powers: Vec::new(), log_length: num_rows };
 
     // 4. Levels.
     let mut previous: Option<Oracle> = None;
@@ -202,33 +164,19 @@ pub fn verify_opening(
         for row in &rows {
             power *= beta;
             claim += power * row.value;
-            all.powers.push(PowerWeight {
-                coefficient: power,
-                x: row.x,
-            });
+            all.powers.push(PowerWeight { coefficient: power, x: row.x });
         }
-        let (folded, challenges) = sumcheck(
-            &mut reader,
-            transcript,
-            claim,
-            parameters.log_columns,
-            Labels::FOLD,
-            |round| Location::LevelSumcheck { level, round },
-        )?;
+        let (folded, challenges) =
+            sumcheck(&mut reader, transcript, claim, parameters.log_columns, Labels::FOLD, |round| {
+                Location::LevelSumcheck { level, round }
+            })?;
         claim = folded;
         all.fold(&challenges);
-        previous = Some(Oracle {
-            level,
-            parameters: *parameters,
-            root,
-            fold: eq_table(&challenges),
-        });
+        previous = Some(Oracle { level, parameters: *parameters, root, fold: eq_table(&challenges) });
     }
 
     // 5. The last vector: every row of the last oracle, then the combined claim.
-    let length = 1_usize
-        .checked_shl(profile.log_final())
-        .ok_or(OpeningError::Profile)?;
+    let length = 1_usize.checked_shl(profile.log_final()).ok_or(OpeningError::Profile)?;
     let last = reader.es(length, Location::FinalVector)?;
     transcript.absorb_e(Labels::FINAL, &last);
     let oracle = previous.ok_or(OpeningError::Profile)?;
@@ -237,16 +185,10 @@ pub fn verify_opening(
     let points: Vec<F> = rows.iter().map(|row| row.x).collect();
     for (row, expected) in rows.iter().zip(evaluate_at(&last, &points)) {
         if row.value != expected {
-            return Err(OpeningError::FinalRow {
-                position: row.position,
-            });
+            return Err(OpeningError::FinalRow { position: row.position });
         }
     }
-    if all.inner_product(&last) == claim {
-        Ok(())
-    } else {
-        Err(OpeningError::FinalClaim)
-    }
+    if all.inner_product(&last) == claim { Ok(()) } else { Err(OpeningError::FinalClaim) }
 }
 
 /// What later queries need of the oracle of a level.
@@ -266,17 +208,12 @@ struct FoldedRow {
 
 fn check_statement(profile: &Profile, trees: &[(TreeShape, Root)]) -> Result<u32, OpeningError> {
     let count = trees.len();
-    let list = |problem| OpeningError::Statement {
-        tree: count,
-        problem,
-    };
+    let list = |problem| OpeningError::Statement { tree: count, problem };
     if count == 0 || count > MAX_TREES {
         return Err(list(ShapeError::TreeCount(count)));
     }
     for (tree, (shape, root)) in trees.iter().enumerate() {
-        shape
-            .check(profile)
-            .map_err(|problem| OpeningError::Statement { tree, problem })?;
+        shape.check(profile).map_err(|problem| OpeningError::Statement { tree, problem })?;
         if shape.hash == TreeHash::Poseidon2 {
             elements(&root.0, Location::TreeRoot { tree }, 0)?;
         }
@@ -285,11 +222,7 @@ fn check_statement(profile: &Profile, trees: &[(TreeShape, Root)]) -> Result<u32
     if masked != 1 {
         return Err(list(ShapeError::MaskedCount(masked)));
     }
-    Ok(trees
-        .iter()
-        .map(|(shape, _)| shape.log_columns)
-        .max()
-        .unwrap_or(0))
+    Ok(trees.iter().map(|(shape, _)| shape.log_columns).max().unwrap_or(0))
 }
 
 /// Reduces the claim `sum of h over {0, 1}` round by round; returns the last claim and the challenges.
@@ -329,11 +262,7 @@ fn tree_rows(
         let hasher = TreeHasher::new(shape.hash);
         let mut sent = Vec::with_capacity(rows.len());
         for row in &mut rows {
-            let at = Location::Row {
-                level: 0,
-                tree,
-                position: row.position,
-            };
+            let at = Location::Row { level: 0, tree, position: row.position };
             let bytes = reader.bytes(shape.row_bytes(), at)?;
             let offset = reader.offset();
             let (data, salt) = bytes.split_at(bytes.len().saturating_sub(SALT_BYTES));
@@ -343,11 +272,7 @@ fn tree_rows(
             }
             sent.push(bytes);
             let (columns, mask) = data.split_at(shape.num_columns().min(data.len()));
-            row.value += coefficients
-                .iter()
-                .zip(columns)
-                .map(|(&c, &f)| c * f)
-                .sum::<E>();
+            row.value += coefficients.iter().zip(columns).map(|(&c, &f)| c * f).sum::<E>();
             row.value += E::from_basis_coefficients_slice(mask).unwrap_or(E::ZERO);
         }
         let at = Location::Siblings { level: 0, tree };
@@ -372,20 +297,11 @@ fn oracle_rows(
     let hasher = TreeHasher::Blake3;
     let mut sent = Vec::with_capacity(rows.len());
     for row in &mut rows {
-        let at = Location::Row {
-            level,
-            tree: 0,
-            position: row.position,
-        };
+        let at = Location::Row { level, tree: 0, position: row.position };
         let bytes = reader.bytes(row_bytes, at)?;
         sent.push(bytes);
         let entries = Reader::new(bytes).es(oracle.fold.len(), at)?;
-        row.value = oracle
-            .fold
-            .iter()
-            .zip(entries)
-            .map(|(&c, entry)| c * entry)
-            .sum();
+        row.value = oracle.fold.iter().zip(entries).map(|(&c, entry)| c * entry).sum();
     }
     let at = Location::Siblings { level, tree: 0 };
     let leaves = leaves(&hasher, &rows, &sent, reader, at)?;
@@ -404,9 +320,7 @@ fn leaves(
     at: Location,
 ) -> Result<Vec<(u64, Digest)>, OpeningError> {
     let offset = reader.offset();
-    let digests = hasher
-        .leaves(sent)
-        .map_err(|_| OpeningError::NotCanonical { at, offset })?;
+    let digests = hasher.leaves(sent).map_err(|_| OpeningError::NotCanonical { at, offset })?;
     Ok(rows.iter().map(|row| row.position).zip(digests).collect())
 }
 
@@ -414,11 +328,7 @@ fn draw_rows(transcript: &mut Transcript, queries: u32, log_domain: u32) -> Vec<
     let drawn = transcript.challenge_indices(Labels::POSITIONS, size(queries), log_domain);
     sorted_unique(drawn)
         .into_iter()
-        .map(|position| FoldedRow {
-            position,
-            x: leaf_point(position, log_domain),
-            value: E::ZERO,
-        })
+        .map(|position| FoldedRow { position, x: leaf_point(position, log_domain), value: E::ZERO })
         .collect()
 }
 

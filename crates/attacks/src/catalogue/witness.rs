@@ -44,7 +44,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     attack(ROUNDING, "the remainder of a division is negative", &["range.inverse_sum.remainder"], |c| {
         shift_division(c, 1);
     }),
-    attack(ROUNDING, "a quotient is a field inverse", &["range.labels.inverse"], |c| field_quotient(c)),
+    attack(ROUNDING, "a quotient is a field inverse", &["range.labels.inverse"], field_quotient),
     attack(ROUNDING, "a limb of a norm's upper part is moved to the lower", &["range.norm.low.low"], |c| {
         c.nudge("norm.low", "norm.low.high", &[], -1);
         c.nudge("norm.low", "norm.low.low", &[], 1 << 32);

@@ -25,16 +25,9 @@ struct Dense<T> {
 /// What becomes of an axis.
 enum Role {
     /// Summed with weights from `start` on.
-    Bound {
-        start: usize,
-        weights: std::sync::Arc<Vec<E>>,
-    },
+    Bound { start: usize, weights: std::sync::Arc<Vec<E>> },
     /// A variable: indices `start .. start + len`, in the table at this round.
-    Variable {
-        start: usize,
-        axis: AxisId,
-        first_round: usize,
-    },
+    Variable { start: usize, axis: AxisId, first_round: usize },
 }
 
 /// The table of a factor.
@@ -52,20 +45,9 @@ pub(super) fn factor_table(
     let mut roles: Vec<Role> = Vec::new();
     for (&axis, &binding) in own.iter().zip(&factor.bindings) {
         roles.push(match binding {
-            Binding::Variables {
-                axis,
-                shift,
-                first_round,
-            } => Role::Variable {
-                start: shift,
-                axis,
-                first_round,
-            },
+            Binding::Variables { axis, shift, first_round } => Role::Variable { start: shift, axis, first_round },
             _ => match points.axis_weight(axis, binding) {
-                AxisWeight::Dense { start, values, .. } => Role::Bound {
-                    start,
-                    weights: values,
-                },
+                AxisWeight::Dense { start, values, .. } => Role::Bound { start, weights: values },
                 AxisWeight::Eq(_) => unreachable!("bindings have dense weights"),
             },
         });
@@ -73,32 +55,20 @@ pub(super) fn factor_table(
     // The longest bound axis first: what is left is short.
     let longest = |roles: &[Role]| {
         let length = |r: &Role| {
-            if let Role::Bound { weights, .. } = r {
-                weights.len()
-            } else {
-                0
-            }
+            if let Role::Bound { weights, .. } = r { weights.len() } else { 0 }
         };
-        let best = roles
-            .iter()
-            .enumerate()
-            .max_by_key(|(i, r)| (length(r), *i))
-            .map(|(i, _)| i);
+        let best = roles.iter().enumerate().max_by_key(|(i, r)| (length(r), *i)).map(|(i, _)| i);
         best.filter(|&i| matches!(roles[i], Role::Bound { .. }))
     };
     let Some(axis) = longest(&roles) else {
         let table = place(program, &roles, &lens, |i| f_from_i64(values[i]));
         return Table::Base(table);
     };
-    let Role::Bound { start, weights } = roles.remove(axis) else {
-        unreachable!("chosen above")
-    };
+    let Role::Bound { start, weights } = roles.remove(axis) else { unreachable!("chosen above") };
     let mut dense = contract_integers(values, &lens, axis, start, &weights, bits);
     lens = dense.lens.clone();
     while let Some(axis) = longest(&roles) {
-        let Role::Bound { start, weights } = roles.remove(axis) else {
-            unreachable!("chosen above")
-        };
+        let Role::Bound { start, weights } = roles.remove(axis) else { unreachable!("chosen above") };
         dense = contract(&dense, axis, start, &weights);
         lens = dense.lens.clone();
     }
@@ -116,12 +86,7 @@ fn place<T: PrimeCharacteristicRing + Copy + Send + Sync>(
     let mut axes = Vec::new();
     let (mut stride, mut base) = (1, 0);
     for (role, &len) in roles.iter().zip(lens).rev() {
-        if let Role::Variable {
-            start,
-            axis,
-            first_round,
-        } = role
-        {
+        if let Role::Variable { start, axis, first_round } = role {
             let a = program.axis(*axis);
             axes.push((*first_round, a.len, a.log_len(), stride));
             base += start * stride;
@@ -132,24 +97,20 @@ fn place<T: PrimeCharacteristicRing + Copy + Send + Sync>(
     let total: usize = axes.iter().map(|a| a.2).sum();
     let mut table = vec![T::ZERO; 1 << total];
     let (inner_len, inner_log, inner_stride) = axes.pop().map_or((1, 0, 0), |a| (a.1, a.2, a.3));
-    table
-        .par_chunks_mut(1 << inner_log)
-        .with_min_len(1 + 4096 / inner_len)
-        .enumerate()
-        .for_each(|(row, out)| {
-            let (mut rest, mut at) = (row, base);
-            for &(_, len, log, stride) in axes.iter().rev() {
-                let index = rest & ((1 << log) - 1);
-                if index >= len {
-                    return;
-                }
-                at += index * stride;
-                rest >>= log;
+    table.par_chunks_mut(1 << inner_log).with_min_len(1 + 4096 / inner_len).enumerate().for_each(|(row, out)| {
+        let (mut rest, mut at) = (row, base);
+        for &(_, len, log, stride) in axes.iter().rev() {
+            let index = rest & ((1 << log) - 1);
+            if index >= len {
+                return;
             }
-            for (i, out) in out[..inner_len].iter_mut().enumerate() {
-                *out = value(at + i * inner_stride);
-            }
-        });
+            at += index * stride;
+            rest >>= log;
+        }
+        for (i, out) in out[..inner_len].iter_mut().enumerate() {
+            *out = value(at + i * inner_stride);
+        }
+    });
     table
 }
 
@@ -171,14 +132,7 @@ fn integers(weights: &[E]) -> Vec<[i128; 3]> {
 }
 
 /// Sums `weights[i] * values[.., start + i, ..]` over one axis.
-fn contract_integers(
-    values: &[i64],
-    lens: &[usize],
-    axis: usize,
-    start: usize,
-    weights: &[E],
-    bits: u32,
-) -> Dense<E> {
+fn contract_integers(values: &[i64], lens: &[usize], axis: usize, start: usize, weights: &[E], bits: u32) -> Dense<E> {
     let (len, inner) = (lens[axis], lens[axis + 1..].iter().product::<usize>());
     let mut out_lens = lens.to_vec();
     out_lens.remove(axis);
@@ -187,38 +141,28 @@ fn contract_integers(
     let safe = 1usize << (62 - bits.min(62));
     let outer = values.len() / (len * inner).max(1);
     let mut out = vec![E::ZERO; outer * inner];
-    let block =
-        |o: usize| &values[(o * len + start) * inner..(o * len + start + weights.len()) * inner];
+    let block = |o: usize| &values[(o * len + start) * inner..(o * len + start + weights.len()) * inner];
     if inner == 1 {
-        out.par_iter_mut()
-            .with_min_len(1 + 4096 / len)
-            .enumerate()
-            .for_each(|(o, out)| {
-                for (values, weights) in block(o).chunks(safe).zip(weights.chunks(safe)) {
-                    let mut sum = [0i128; 3];
-                    for (&value, weight) in values.iter().zip(weights) {
-                        let value = i128::from(value);
-                        for c in 0..3 {
-                            sum[c] = sum[c].wrapping_add(value.wrapping_mul(weight[c]));
-                        }
+        out.par_iter_mut().with_min_len(1 + 4096 / len).enumerate().for_each(|(o, out)| {
+            for (values, weights) in block(o).chunks(safe).zip(weights.chunks(safe)) {
+                let mut sum = [0i128; 3];
+                for (&value, weight) in values.iter().zip(weights) {
+                    let value = i128::from(value);
+                    for c in 0..3 {
+                        sum[c] = sum[c].wrapping_add(value.wrapping_mul(weight[c]));
                     }
-                    *out += reduce(Wide(sum));
                 }
-            });
+                *out += reduce(Wide(sum));
+            }
+        });
     } else {
         let tile = TILE.min(inner);
         let per_row = inner.div_ceil(tile);
-        let mut tiles: Vec<&mut [E]> = out
-            .chunks_mut(inner)
-            .flat_map(|row| row.chunks_mut(tile))
-            .collect();
+        let mut tiles: Vec<&mut [E]> = out.chunks_mut(inner).flat_map(|row| row.chunks_mut(tile)).collect();
         tiles.par_iter_mut().enumerate().for_each(|(t, out)| {
             let (o, first) = (t / per_row, (t % per_row) * tile);
             let rows = block(o);
-            for (rows, weights) in rows
-                .chunks(safe.saturating_mul(inner))
-                .zip(weights.chunks(safe))
-            {
+            for (rows, weights) in rows.chunks(safe.saturating_mul(inner)).zip(weights.chunks(safe)) {
                 let mut sums = [[0i128; 3]; TILE];
                 for (row, weight) in rows.chunks_exact(inner).zip(weights) {
                     for (sum, &value) in sums.iter_mut().zip(&row[first..first + out.len()]) {
@@ -234,32 +178,23 @@ fn contract_integers(
             }
         });
     }
-    Dense {
-        values: out,
-        lens: out_lens,
-    }
+    Dense { values: out, lens: out_lens }
 }
 
 /// The same on elements.
 fn contract(dense: &Dense<E>, axis: usize, start: usize, weights: &[E]) -> Dense<E> {
-    let (len, inner) = (
-        dense.lens[axis],
-        dense.lens[axis + 1..].iter().product::<usize>(),
-    );
+    let (len, inner) = (dense.lens[axis], dense.lens[axis + 1..].iter().product::<usize>());
     let mut lens = dense.lens.clone();
     lens.remove(axis);
     let outer = dense.values.len() / (len * inner).max(1);
     let mut out = vec![E::ZERO; outer * inner];
-    out.par_chunks_mut(inner.max(1))
-        .with_min_len(1 + 4096 / (len * inner))
-        .enumerate()
-        .for_each(|(o, out)| {
-            let rows = dense.values[(o * len + start) * inner..].chunks_exact(inner);
-            for (row, &weight) in rows.zip(weights) {
-                for (out, &value) in out.iter_mut().zip(row) {
-                    *out += weight * value;
-                }
+    out.par_chunks_mut(inner.max(1)).with_min_len(1 + 4096 / (len * inner)).enumerate().for_each(|(o, out)| {
+        let rows = dense.values[(o * len + start) * inner..].chunks_exact(inner);
+        for (row, &weight) in rows.zip(weights) {
+            for (out, &value) in out.iter_mut().zip(row) {
+                *out += weight * value;
             }
-        });
+        }
+    });
     Dense { values: out, lens }
 }

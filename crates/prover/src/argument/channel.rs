@@ -25,10 +25,7 @@ pub struct NativeChannel<'a> {
 impl<'a> NativeChannel<'a> {
     /// A channel into `transcript`.
     pub fn new(transcript: &'a mut Transcript) -> Self {
-        Self {
-            transcript,
-            scalars: Vec::with_capacity(1024 * E_BYTES),
-        }
+        Self { transcript, scalars: Vec::with_capacity(1024 * E_BYTES) }
     }
 }
 

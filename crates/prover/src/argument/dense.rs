@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;
 use veritune_argument::{AxisWeight, NUM_PLACES, Part, eq_table};
-use veritune_field::{E, F};
 use veritune_field::traits::{PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
+use veritune_field::{E, F};
 use veritune_relations::layout::Layout;
 
 /// Weights of an axis, from the first index on.
@@ -34,11 +34,9 @@ fn expand(part: &Part, packed: &mut Packed) -> Expanded {
     let mut axes = Vec::new();
     for weight in &part.axes {
         match weight {
-            AxisWeight::Dense { log, start, values } => axes.push(Axis {
-                log: *log,
-                start: *start,
-                values: Arc::clone(values),
-            }),
+            AxisWeight::Dense { log, start, values } => {
+                axes.push(Axis { log: *log, start: *start, values: Arc::clone(values) })
+            }
             // A product over the two halves of the point: neither table is long.
             AxisWeight::Eq(point) => {
                 let (outer, inner) = point.split_at(point.len() / 2);
@@ -51,11 +49,7 @@ fn expand(part: &Part, packed: &mut Packed) -> Expanded {
         }
     }
     if axes.is_empty() {
-        axes.push(Axis {
-            log: 0,
-            start: 0,
-            values: Arc::new(vec![E::ONE]),
-        });
+        axes.push(Axis { log: 0, start: 0, values: Arc::new(vec![E::ONE]) });
     }
     let inner = &axes[axes.len() - 1];
     // A row is a slice of its chunk unless chunks cut it, and they cut at whole registers.
@@ -66,12 +60,7 @@ fn expand(part: &Part, packed: &mut Packed) -> Expanded {
         let make = || Arc::new(pack_padded(&inner.values));
         Arc::clone(packed.entry(Arc::as_ptr(&inner.values)).or_insert_with(make))
     });
-    Expanded {
-        offset: part.offset,
-        scale: part.scale,
-        axes,
-        lanes,
-    }
+    Expanded { offset: part.offset, scale: part.scale, axes, lanes }
 }
 
 /// The values in registers, the last one filled with zeros.
@@ -99,15 +88,7 @@ impl Expanded {
         self.rows(&self.axes, self.scale, from, to, at, chunk);
     }
 
-    fn rows(
-        &self,
-        axes: &[Axis],
-        scale: E,
-        from: usize,
-        to: usize,
-        at: usize,
-        chunk: &mut Chunk<'_>,
-    ) {
+    fn rows(&self, axes: &[Axis], scale: E, from: usize, to: usize, at: usize, chunk: &mut Chunk<'_>) {
         let Some((axis, inner)) = axes.split_first() else {
             return;
         };
@@ -122,9 +103,7 @@ impl Expanded {
         }
         let log: usize = inner.iter().map(|a| a.log).sum();
         let first_row = (from >> log).max(axis.start);
-        let last_row = to
-            .div_ceil(1 << log)
-            .min(axis.start + axis.values.len());
+        let last_row = to.div_ceil(1 << log).min(axis.start + axis.values.len());
         for row in first_row..last_row {
             let (low, high) = ((row << log).max(from), ((row + 1) << log).min(to));
             let scale = scale * axis.values[row - axis.start];
@@ -159,39 +138,33 @@ pub(super) fn weights(layout: &Layout, parts: &[Part]) -> [Vec<E>; NUM_PLACES] {
     std::array::from_fn(|place| {
         let mut weights = vec![E::ZERO; layout.used[place]];
         let mut packed = Packed::new();
-        let mut expanded: Vec<Expanded> = parts
-            .iter()
-            .filter(|p| p.place == place)
-            .map(|part| expand(part, &mut packed))
-            .collect();
+        let mut expanded: Vec<Expanded> =
+            parts.iter().filter(|p| p.place == place).map(|part| expand(part, &mut packed)).collect();
         expanded.sort_by_key(|p| p.offset);
         let longest = expanded.iter().map(Expanded::len).max().unwrap_or(0);
         let registers = || vec![PackedE::ZERO; CHUNK / Packing::WIDTH];
-        weights
-            .par_chunks_mut(CHUNK)
-            .enumerate()
-            .for_each_init(registers, |lanes, (i, out)| {
-                let from = i * CHUNK;
-                let end = from + out.len();
-                lanes.fill(PackedE::ZERO);
-                let mut chunk = Chunk { lanes, single: out };
-                // Parts are sorted by offset; none is longer than the longest.
-                let first = expanded.partition_point(|p| p.offset + longest <= from);
-                for part in expanded[first..].iter().take_while(|p| p.offset < end) {
-                    let stop = (part.offset + part.len()).min(end);
-                    let start = part.offset.max(from);
-                    if start < stop {
-                        let own = |slot: usize| slot - part.offset;
-                        part.add(own(start), own(stop), start - from, &mut chunk);
-                    }
+        weights.par_chunks_mut(CHUNK).enumerate().for_each_init(registers, |lanes, (i, out)| {
+            let from = i * CHUNK;
+            let end = from + out.len();
+            lanes.fill(PackedE::ZERO);
+            let mut chunk = Chunk { lanes, single: out };
+            // Parts are sorted by offset; none is longer than the longest.
+            let first = expanded.partition_point(|p| p.offset + longest <= from);
+            for part in expanded[first..].iter().take_while(|p| p.offset < end) {
+                let stop = (part.offset + part.len()).min(end);
+                let start = part.offset.max(from);
+                if start < stop {
+                    let own = |slot: usize| slot - part.offset;
+                    part.add(own(start), own(stop), start - from, &mut chunk);
                 }
-                for (out, lanes) in out.chunks_mut(Packing::WIDTH).zip(lanes.iter()) {
-                    for (i, out) in out.iter_mut().enumerate() {
-                        let weight: E = PackedFieldExtension::<F, E>::extract(lanes, i);
-                        *out += weight;
-                    }
+            }
+            for (out, lanes) in out.chunks_mut(Packing::WIDTH).zip(lanes.iter()) {
+                for (i, out) in out.iter_mut().enumerate() {
+                    let weight: E = PackedFieldExtension::<F, E>::extract(lanes, i);
+                    *out += weight;
                 }
-            });
+            }
+        });
         weights
     })
 }

@@ -13,42 +13,21 @@ use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{E, f_from_i64};
 use veritune_relations::{Place, Program, View};
 
-fn table(
-    program: &Program,
-    tensors: &[Vec<i64>],
-    factor: &Factor,
-    points: &mut Points<'_>,
-) -> Table {
+fn table(program: &Program, tensors: &[Vec<i64>], factor: &Factor, points: &mut Points<'_>) -> Table {
     if let Some(one_hot) = program.one_hot(factor.tensor) {
         return one_hots::factor_table(program, one_hot, factor, points, tensors);
     }
-    let view = View {
-        tensor: factor.tensor,
-        index: Vec::new(),
-    };
+    let view = View { tensor: factor.tensor, index: Vec::new() };
     let tensor = program.tensor(factor.tensor);
-    let bits = if tensor.values.is_some() {
-        62
-    } else {
-        tensor.range.bits + 1
-    };
-    factor_table(
-        program,
-        factor,
-        points,
-        expression::values(program, tensors, &view),
-        bits,
-    )
+    let bits = if tensor.values.is_some() { 62 } else { tensor.range.bits + 1 };
+    factor_table(program, factor, points, expression::values(program, tensors, &view), bits)
 }
 
 /// Per round, whether its variable is one of the factor's.
 fn rounds(program: &Program, factor: &Factor, num_rounds: usize) -> Vec<bool> {
     let mut rounds = vec![false; num_rounds];
     for binding in &factor.bindings {
-        if let Binding::Variables {
-            axis, first_round, ..
-        } = *binding
-        {
+        if let Binding::Variables { axis, first_round, .. } = *binding {
             rounds[first_round..first_round + program.axis(axis).log_len()].fill(true);
         }
     }
@@ -56,19 +35,10 @@ fn rounds(program: &Program, factor: &Factor, num_rounds: usize) -> Vec<bool> {
 }
 
 /// Proves all equations of the program.
-pub(super) fn prove<C: Channel>(
-    program: &Program,
-    plan: &Plan,
-    tensors: &[Vec<i64>],
-    channel: &mut C,
-) {
+pub(super) fn prove<C: Channel>(program: &Program, plan: &Plan, tensors: &[Vec<i64>], channel: &mut C) {
     let mut rho: Vec<Vec<E>> = Vec::new();
     for axis in &program.axes {
-        rho.push(
-            (0..axis.log_len())
-                .map(|_| channel.challenge(Labels::EQUATION_RHO))
-                .collect(),
-        );
+        rho.push((0..axis.log_len()).map(|_| channel.challenge(Labels::EQUATION_RHO)).collect());
     }
     let delta = channel.challenge(Labels::EQUATION_DELTA);
     let powers = equation_weights(program, delta);
@@ -84,33 +54,22 @@ pub(super) fn prove<C: Channel>(
         return;
     }
     let mut needed = vec![false; plan.factors.len()];
-    plan.products
-        .iter()
-        .flat_map(|t| &t.factors)
-        .for_each(|&f| needed[f] = true);
+    plan.products.iter().flat_map(|t| &t.factors).for_each(|&f| needed[f] = true);
     let mut factors: Vec<FactorState> = plan
         .factors
         .par_iter()
         .zip(&needed)
         .map(|(factor, &needed)| {
             let mut points = Points::new(program, &rho, &[]);
-            let table = if needed {
-                table(program, tensors, factor, &mut points)
-            } else {
-                Table::Base(Vec::new())
-            };
-            FactorState {
-                table,
-                rounds: rounds(program, factor, plan.num_rounds),
-            }
+            let table = if needed { table(program, tensors, factor, &mut points) } else { Table::Base(Vec::new()) };
+            FactorState { table, rounds: rounds(program, factor, plan.num_rounds) }
         })
         .collect();
     let mut terms: Vec<TermState> = plan
         .products
         .iter()
         .map(|term| {
-            let scale =
-                powers[term.equation] * f_from_i64(term.coefficient) * points.unused(&term.unused);
+            let scale = powers[term.equation] * f_from_i64(term.coefficient) * points.unused(&term.unused);
             let mut coordinates = Vec::new();
             for sum_axis in &term.sum_axes {
                 let rho = &rho[sum_axis.axis.0];
@@ -151,10 +110,7 @@ pub(super) fn prove<C: Channel>(
             term.add_to(round - term.first_round, &mut polynomial);
         }
         channel.send(Labels::EQUATION_ROUND, polynomial[0]);
-        polynomial
-            .iter()
-            .skip(2)
-            .for_each(|&c| channel.send(Labels::EQUATION_ROUND, c));
+        polynomial.iter().skip(2).for_each(|&c| channel.send(Labels::EQUATION_ROUND, c));
         let x = channel.challenge(Labels::EQUATION_ROUND);
         for term in &mut terms {
             if round < term.first_round {
@@ -163,20 +119,12 @@ pub(super) fn prove<C: Channel>(
                 term.bind(round - term.first_round, x);
             }
         }
-        factors
-            .iter_mut()
-            .filter(|f| f.rounds[round])
-            .for_each(|f| f.bind(x));
+        factors.iter_mut().filter(|f| f.rounds[round]).for_each(|f| f.bind(x));
         challenges.push(x);
     }
     let mut points = Points::new(program, &rho, &challenges);
     let mut claims = Vec::new();
-    for (id, factor) in plan
-        .factors
-        .iter()
-        .enumerate()
-        .filter(|&(id, _)| needed[id])
-    {
+    for (id, factor) in plan.factors.iter().enumerate().filter(|&(id, _)| needed[id]) {
         let place = program.tensor(factor.tensor).place;
         let value = factors[id].value();
         if is_one_hot(program, factor.tensor) {

@@ -41,65 +41,40 @@ fn reader<'a>(
         }
         stride *= program.axis(axis).len;
     }
-    Reader {
-        values: values(program, tensors, view),
-        coefficient,
-        base,
-        strides,
-    }
+    Reader { values: values(program, tensors, view), coefficient, base, strides }
 }
 
 /// The values of `expression` at all active indices of `axes`, row-major. Sums wrap: a value that does not fit
 /// is in no table.
-pub(super) fn evaluate(
-    program: &Program,
-    tensors: &[Vec<i64>],
-    axes: &[AxisId],
-    expression: &Expression,
-) -> Vec<i64> {
+pub(super) fn evaluate(program: &Program, tensors: &[Vec<i64>], axes: &[AxisId], expression: &Expression) -> Vec<i64> {
     let lens: Vec<usize> = axes.iter().map(|&a| program.axis(a).len).collect();
-    let constant = expression
-        .iter()
-        .filter(|t| t.factors.is_empty())
-        .map(|t| t.coefficient)
-        .sum::<i64>();
-    let linear = expression
-        .iter()
-        .filter_map(|t| t.factors.first().map(|view| (t.coefficient, view)));
-    let readers: Vec<Reader<'_>> = linear
-        .map(|(coefficient, view)| reader(program, tensors, axes, coefficient, view))
-        .collect();
+    let constant = expression.iter().filter(|t| t.factors.is_empty()).map(|t| t.coefficient).sum::<i64>();
+    let linear = expression.iter().filter_map(|t| t.factors.first().map(|view| (t.coefficient, view)));
+    let readers: Vec<Reader<'_>> =
+        linear.map(|(coefficient, view)| reader(program, tensors, axes, coefficient, view)).collect();
     let inner = lens.last().copied().unwrap_or(1);
     let mut out = vec![constant; lens.iter().product()];
-    out.par_chunks_mut(inner)
-        .with_min_len(1 + 4096 / inner)
-        .enumerate()
-        .for_each(|(row, out)| {
-            for reader in &readers {
-                let (mut rest, mut at) = (row, reader.base);
-                let outer = lens.len().saturating_sub(1);
-                for axis in (0..outer).rev() {
-                    at += (rest % lens[axis]) * reader.strides[axis];
-                    rest /= lens[axis];
-                }
-                let stride = reader.strides.last().copied().unwrap_or(0);
-                for (i, out) in out.iter_mut().enumerate() {
-                    let term = reader
-                        .coefficient
-                        .wrapping_mul(reader.values[at + i * stride]);
-                    *out = out.wrapping_add(term);
-                }
+    out.par_chunks_mut(inner).with_min_len(1 + 4096 / inner).enumerate().for_each(|(row, out)| {
+        for reader in &readers {
+            let (mut rest, mut at) = (row, reader.base);
+            let outer = lens.len().saturating_sub(1);
+            for axis in (0..outer).rev() {
+                at += (rest % lens[axis]) * reader.strides[axis];
+                rest /= lens[axis];
             }
-        });
+            let stride = reader.strides.last().copied().unwrap_or(0);
+            for (i, out) in out.iter_mut().enumerate() {
+                let term = reader.coefficient.wrapping_mul(reader.values[at + i * stride]);
+                *out = out.wrapping_add(term);
+            }
+        }
+    });
     out
 }
 
 /// Whether each active index of `axes` is looked up.
 pub(super) fn mask(program: &Program, axes: &[AxisId], mask: Option<&View>) -> Option<Vec<i64>> {
     let view = mask?;
-    let term = veritune_relations::Term {
-        coefficient: 1,
-        factors: vec![view.clone()],
-    };
+    let term = veritune_relations::Term { coefficient: 1, factors: vec![view.clone()] };
     Some(evaluate(program, &[], axes, &vec![term]))
 }

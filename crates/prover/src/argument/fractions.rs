@@ -49,10 +49,7 @@ fn quarters<T>(table: &mut [T], chunk: usize) -> impl Iterator<Item = Quarters<'
     let (low, high) = (low.split_at_mut(quarter), high.split_at(quarter));
     let low = low.0.chunks_mut(chunk).zip(low.1.chunks_mut(chunk));
     let high = high.0.chunks(chunk).zip(high.1.chunks(chunk));
-    low.zip(high).map(|(low, high)| Quarters {
-        low: low.into(),
-        high: high.into(),
-    })
+    low.zip(high).map(|(low, high)| Quarters { low: low.into(), high: high.into() })
 }
 
 /// Tables `p0, q1, p1 + lambda q1, q0`.
@@ -142,12 +139,7 @@ fn halves<T>(table: &mut [T], chunk: usize) -> impl Iterator<Item = [&mut [T]; 2
 #[inline(always)]
 fn accumulate<L: Lane>(sums: &mut [L::T; 2], weight: &L::T, low: &[L::T; 4], high: &[L::T; 4]) {
     sums[0] += L::mul(weight, &L::mul_add(&low[0], &low[1], &low[2], &low[3]));
-    let d = [
-        high[0] - low[0],
-        high[1] - low[1],
-        high[2] - low[2],
-        high[3] - low[3],
-    ];
+    let d = [high[0] - low[0], high[1] - low[1], high[2] - low[2], high[3] - low[3]];
     sums[1] += L::mul(weight, &L::mul_add(&d[0], &d[1], &d[2], &d[3]));
 }
 
@@ -180,11 +172,7 @@ fn sums<L: Lane>(rest: &[E], pair: impl Fn(&mut [L::T; 2], &L::T, usize) + Sync 
 }
 
 /// Binds the first variable of all pieces to `x` and sums over the pairs of the result.
-fn bind<L: Lane, P: Piece<L>>(
-    rest: &[E],
-    x: E,
-    pieces: impl FnOnce(usize) -> Vec<P>,
-) -> [E; 2] {
+fn bind<L: Lane, P: Piece<L>>(rest: &[E], x: E, pieces: impl FnOnce(usize) -> Vec<P>) -> [E; 2] {
     let x = broadcast::<L::T>(x);
     let eq = SplitEq::<L>::new(rest, LOG_CHUNK);
     total(pieces(eq.inner.len()), |(o, mut piece)| {
@@ -218,9 +206,7 @@ impl<C: Channel> Rounds<'_, C> {
     fn send(&mut self, sums: [E; 2]) -> E {
         let [at_zero, leading] = sums;
         let coordinate = self.point[self.challenges.len()];
-        let inverse = coordinate
-            .try_inverse()
-            .expect("a challenge is not zero, except with probability 2^-191");
+        let inverse = coordinate.try_inverse().expect("a challenge is not zero, except with probability 2^-191");
         let difference = (self.claim - at_zero) * inverse;
         self.channel.send(Labels::LOOKUP_ROUND, difference);
         self.channel.send(Labels::LOOKUP_ROUND, leading);
@@ -236,11 +222,7 @@ impl<C: Channel> Rounds<'_, C> {
 }
 
 /// Runs rounds on tables until one lane is left in each; returns it. `next` are the sums of the next round.
-fn run<L: Lane, C: Channel>(
-    mut tables: [&mut [L::T]; 4],
-    mut next: [E; 2],
-    rounds: &mut Rounds<'_, C>,
-) -> [L::T; 4] {
+fn run<L: Lane, C: Channel>(mut tables: [&mut [L::T]; 4], mut next: [E; 2], rounds: &mut Rounds<'_, C>) -> [L::T; 4] {
     loop {
         let x = rounds.send(next);
         let len = tables[0].len();
@@ -257,12 +239,7 @@ fn run<L: Lane, C: Channel>(
 }
 
 /// Runs the rounds of a layer of fractions, whose halves are the children, in its own memory.
-fn run_layer<L: Lane, C: Channel>(
-    p: &mut [L::T],
-    q: &mut [L::T],
-    lambda: E,
-    rounds: &mut Rounds<'_, C>,
-) -> [L::T; 4] {
+fn run_layer<L: Lane, C: Channel>(p: &mut [L::T], q: &mut [L::T], lambda: E, rounds: &mut Rounds<'_, C>) -> [L::T; 4] {
     let len = q.len() / 2;
     let lambda = broadcast::<L::T>(lambda);
     let ((p0, p1), (q0, q1)) = (p.split_at_mut(len), q.split_at_mut(len));
@@ -300,10 +277,7 @@ fn run_leaves<C: Channel>(
     lambda: E,
     rounds: &mut Rounds<'_, C>,
 ) -> [PackedE; 4] {
-    let Leaves {
-        numerators: p,
-        denominators: mut q,
-    } = leaves;
+    let Leaves { numerators: p, denominators: mut q } = leaves;
     let len = q.len() / 2;
     if len <= 2 {
         let mut p: Vec<PackedE> = p.into_iter().map(PackedE::from).collect();
@@ -361,11 +335,7 @@ fn combine<L: Lane>(
         (numerator, L::mul(&q0[i], &q1[i]))
     };
     let (mut p, mut q) = (Vec::new(), Vec::new());
-    (0..half)
-        .into_par_iter()
-        .with_min_len(1 << 10)
-        .map(fraction)
-        .unzip_into_vecs(&mut p, &mut q);
+    (0..half).into_par_iter().with_min_len(1 << 10).map(fraction).unzip_into_vecs(&mut p, &mut q);
     (p, q)
 }
 
@@ -412,25 +382,17 @@ fn send_values<C: Channel>(channel: &mut C, [p0, p1, q0, q1]: [E; 4]) -> (E, E, 
 /// Proves that the fractions sum to zero; returns the point of the leaves. There are at least sixteen lanes of leaves.
 pub(super) fn prove<C: Channel>(leaves: Leaves, channel: &mut C) -> Vec<E> {
     let mut layers = layers(&leaves);
-    let Some(Layer::Scalar(p, q)) = layers.pop() else {
-        unreachable!("layer 1 has two scalars")
-    };
+    let Some(Layer::Scalar(p, q)) = layers.pop() else { unreachable!("layer 1 has two scalars") };
     let (mut p, mut q, merge) = send_values(channel, [p[0], p[1], q[0], q[1]]);
     let mut point = vec![merge];
     let mut leaves = Some(leaves);
     let mut spare = Vec::new();
     loop {
         let lambda = channel.challenge(Labels::LOOKUP_LAMBDA);
-        let mut rounds = Rounds {
-            channel: &mut *channel,
-            point: &point,
-            claim: p + lambda * q,
-            challenges: Vec::new(),
-        };
+        let mut rounds =
+            Rounds { channel: &mut *channel, point: &point, claim: p + lambda * q, challenges: Vec::new() };
         let finals = match layers.pop() {
-            Some(Layer::Scalar(mut p, mut q)) => {
-                run_layer::<Single, C>(&mut p, &mut q, lambda, &mut rounds)
-            }
+            Some(Layer::Scalar(mut p, mut q)) => run_layer::<Single, C>(&mut p, &mut q, lambda, &mut rounds),
             Some(Layer::Packed(p, q)) if q.len() < 4 => {
                 let (mut p, mut q) = (unpack(&p), unpack(&q));
                 run_layer::<Single, C>(&mut p, &mut q, lambda, &mut rounds)

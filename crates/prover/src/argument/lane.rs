@@ -1,8 +1,7 @@
 //! One element, or a vector register of elements, behind one interface.
 
 use veritune_field::traits::{
-    Algebra, BasedVectorSpace, ExtensionField, Field, PackedFieldExtension, PackedValue,
-    PrimeCharacteristicRing,
+    Algebra, BasedVectorSpace, ExtensionField, Field, PackedFieldExtension, PackedValue, PrimeCharacteristicRing,
 };
 use veritune_field::{E, F};
 
@@ -65,10 +64,7 @@ impl Lane for Register {
         E::from_basis_coefficients_fn(|i| lanes[i].as_slice().iter().copied().sum::<F>())
     }
     fn pack(elements: &[E]) -> Vec<PackedE> {
-        elements
-            .chunks_exact(Packing::WIDTH)
-            .map(PackedE::from_ext_slice)
-            .collect()
+        elements.chunks_exact(Packing::WIDTH).map(PackedE::from_ext_slice).collect()
     }
     // Products by coefficients, so that they are inlined: x^3 = x + 1, as in the field's own product.
     #[inline(always)]
@@ -138,10 +134,7 @@ fn element(coefficients: [Packing; 3]) -> PackedE {
 
 /// The elements of registers, in order.
 pub(super) fn unpack(packed: &[PackedE]) -> Vec<E> {
-    packed
-        .iter()
-        .flat_map(|x| (0..Packing::WIDTH).map(|lane| x.extract(lane)))
-        .collect()
+    packed.iter().flat_map(|x| (0..Packing::WIDTH).map(|lane| x.extract(lane))).collect()
 }
 
 /// All `eq` of the point as (outer scalars) x (inner lanes), most significant coordinates outside.
@@ -154,10 +147,7 @@ impl<L: Lane> SplitEq<L> {
     /// `log_chunk` bounds the length of `inner`; the point has at least `L::LOG_WIDTH` coordinates.
     pub(super) fn new(point: &[E], log_chunk: usize) -> Self {
         let (outer, inner) = point.split_at(point.len().saturating_sub(log_chunk + L::LOG_WIDTH));
-        Self {
-            outer: veritune_argument::eq_table(outer),
-            inner: L::pack(&veritune_argument::eq_table(inner)),
-        }
+        Self { outer: veritune_argument::eq_table(outer), inner: L::pack(&veritune_argument::eq_table(inner)) }
     }
 }
 

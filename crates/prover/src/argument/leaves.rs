@@ -25,12 +25,7 @@ struct Block {
 
 /// The first padded index of every row of the innermost axis, in row-major order of active indices.
 fn row_starts(program: &Program, axes: &[AxisId]) -> Vec<usize> {
-    let rows: usize = axes
-        .iter()
-        .rev()
-        .skip(1)
-        .map(|&a| program.axis(a).len)
-        .product();
+    let rows: usize = axes.iter().rev().skip(1).map(|&a| program.axis(a).len).product();
     let mut starts = vec![0; rows];
     for (row, start) in starts.iter_mut().enumerate() {
         let (mut rest, mut shift) = (row, 0);
@@ -47,13 +42,7 @@ fn row_starts(program: &Program, axes: &[AxisId]) -> Vec<usize> {
 }
 
 /// Writes `f(i)` for every active index to its padded slot.
-fn scatter(
-    program: &Program,
-    axes: &[AxisId],
-    starts: &[usize],
-    len: usize,
-    f: impl Fn(usize) -> F,
-) -> Vec<F> {
+fn scatter(program: &Program, axes: &[AxisId], starts: &[usize], len: usize, f: impl Fn(usize) -> F) -> Vec<F> {
     let inner = axes.last().map_or(1, |&a| program.axis(a).len);
     let mut out = vec![F::ZERO; len];
     for (row, &start) in starts.iter().enumerate() {
@@ -74,18 +63,13 @@ fn block(
 ) -> Block {
     let len = 1usize << block.log_len;
     match block.kind {
-        BlockKind::Limb {
-            tensor,
-            limb: index,
-            width,
-        } => {
+        BlockKind::Limb { tensor, limb: index, width } => {
             let axes = &program.tensor(tensor).axes;
             let values = &tensors[tensor.0];
             let starts = for_rows(program, tensor, values.len());
             let count = limbs_of(program, tensor).map_or(1, |w| w.len());
             let minimum = program.tensor(tensor).range.min();
-            let value =
-                |i: usize| f_from_i64(limb(values[i], minimum, index, count, program.range_bits));
+            let value = |i: usize| f_from_i64(limb(values[i], minimum, index, count, program.range_bits));
             Block {
                 constant: alpha - E::from_u32(width),
                 columns: vec![scatter(program, axes, &starts, len, value)],
@@ -100,31 +84,21 @@ fn block(
             let numerator = |i: usize| F::from_bool(mask.as_ref().is_none_or(|m| m[i] != 0));
             Block {
                 constant: alpha - E::from_u64(tag(program, lookup.table)),
-                columns: lookup
-                    .columns
-                    .iter()
-                    .map(|c| padded_column(program, tensors, &lookup.axes, c, len))
-                    .collect(),
+                columns: lookup.columns.iter().map(|c| padded_column(program, tensors, &lookup.axes, c, len)).collect(),
                 tags: None,
                 numerators: scatter(program, &lookup.axes, &starts, len, numerator),
             }
         }
         BlockKind::RangeTable => {
             let row = |i: usize| {
-                if i < 2 {
-                    (0, 0)
-                } else {
-                    (i.ilog2() as usize, i - (1 << i.ilog2()))
-                }
+                if i < 2 { (0, 0) } else { (i.ilog2() as usize, i - (1 << i.ilog2())) }
             };
             let counts = &witness[layout.range_multiplicities..][..len];
             Block {
                 constant: alpha,
                 columns: vec![(0..len).map(|i| F::from_usize(row(i).1)).collect()],
                 tags: Some((0..len).map(|i| F::from_usize(row(i).0)).collect()),
-                numerators: (0..len)
-                    .map(|i| if i < 2 { F::ZERO } else { -counts[i] })
-                    .collect(),
+                numerators: (0..len).map(|i| if i < 2 { F::ZERO } else { -counts[i] }).collect(),
             }
         }
         BlockKind::Table(index) => {
@@ -137,11 +111,7 @@ fn block(
             };
             Block {
                 constant: alpha - E::from_u64(table.tag),
-                columns: table
-                    .columns
-                    .iter()
-                    .map(|c| pad(c.iter().map(|&v| f_from_i64(v)).collect()))
-                    .collect(),
+                columns: table.columns.iter().map(|c| pad(c.iter().map(|&v| f_from_i64(v)).collect())).collect(),
                 tags: None,
                 numerators: pad(counts.iter().map(|&c| -c).collect()),
             }
@@ -161,15 +131,12 @@ fn padded_column(
     let mut out = vec![F::ZERO; len];
     for term in column {
         let Some(view) = term.factors.first() else {
-            out.iter_mut()
-                .for_each(|x| *x += f_from_i64(term.coefficient));
+            out.iter_mut().for_each(|x| *x += f_from_i64(term.coefficient));
             continue;
         };
         let has = |axis: AxisId| {
             use veritune_relations::Index::{Axis, Shifted};
-            view.index
-                .iter()
-                .any(|&i| matches!(i, Axis(a) | Shifted(a, _) if a == axis))
+            view.index.iter().any(|&i| matches!(i, Axis(a) | Shifted(a, _) if a == axis))
         };
         let own: Vec<AxisId> = axes.iter().copied().filter(|&a| has(a)).collect();
         let values = expression::evaluate(program, tensors, &own, &vec![term.clone()]);
@@ -223,11 +190,7 @@ pub(super) fn leaves(
     }
     let small_lanes = (p_rest, q_rest);
     tasks.into_par_iter().for_each(|(b, p, q)| {
-        if let BlockKind::Limb {
-            tensor,
-            limb,
-            width,
-        } = b.kind
+        if let BlockKind::Limb { tensor, limb, width } = b.kind
             && let Some(rows) = LimbRows::new(program, tensor, limb, &tensors[tensor.0])
         {
             rows.write(alpha - E::from_u32(width), beta, p, q);
@@ -236,11 +199,7 @@ pub(super) fn leaves(
         let block = block(program, layout, b, alpha, tensors, witness);
         p.copy_from_slice(Packing::pack_slice(&block.numerators));
         let powers: Vec<E> = beta.powers().skip(1).take(block.columns.len()).collect();
-        let columns: Vec<&[Packing]> = block
-            .columns
-            .iter()
-            .map(|c| Packing::pack_slice(c))
-            .collect();
+        let columns: Vec<&[Packing]> = block.columns.iter().map(|c| Packing::pack_slice(c)).collect();
         let tags = block.tags.as_ref().map(|t| Packing::pack_slice(t));
         let constant = PackedE::ZERO + block.constant;
         let powers: Vec<PackedE> = powers.iter().map(|&b| PackedE::ZERO + b).collect();
@@ -278,10 +237,7 @@ pub(super) fn leaves(
     let (p, q) = small_lanes;
     p[..padded / Packing::WIDTH].copy_from_slice(Packing::pack_slice(&p_tail));
     q[..padded / Packing::WIDTH].copy_from_slice(&Register::pack(&q_tail));
-    Leaves {
-        numerators,
-        denominators,
-    }
+    Leaves { numerators, denominators }
 }
 
 /// Sends the values of base tensors in looked-up columns at the point of the leaves.
@@ -299,12 +255,7 @@ pub(super) fn send_base_values<C: Channel>(
         };
         let lookup = &program.lookups[index];
         let weights = at.weights(&lookup.axes);
-        for view in lookup
-            .columns
-            .iter()
-            .flatten()
-            .filter_map(|t| t.factors.first())
-        {
+        for view in lookup.columns.iter().flatten().filter_map(|t| t.factors.first()) {
             if program.tensor(view.tensor).place == Place::Base {
                 let mut known = program.clone();
                 known.tensors[view.tensor.0].values = Some(tensors[view.tensor.0].clone());
@@ -364,28 +315,20 @@ impl<'a> LimbRows<'a> {
         let lanes = (1 << inner_log) / Packing::WIDTH;
         let (constant, beta) = (PackedE::ZERO + constant, PackedE::ZERO + beta);
         let rows = p.par_chunks_mut(lanes).zip(q.par_chunks_mut(lanes));
-        rows.with_min_len(1 + 512 / lanes)
-            .enumerate()
-            .for_each(|(padded, (p, q))| {
-                let row = self.row(padded).unwrap_or(&[]);
-                for (i, (p, q)) in p.iter_mut().zip(q).enumerate() {
-                    let values = row.get(i * Packing::WIDTH..).unwrap_or(&[]);
-                    *p = Packing::from_fn(|k| F::from_bool(k < values.len()));
-                    let limbs = Packing::from_fn(|k| match values.get(k) {
-                        Some(&value) => {
-                            let (limb, count) = (self.limb, self.num_limbs);
-                            f_from_i64(super::witness::limb(
-                                value,
-                                self.minimum,
-                                limb,
-                                count,
-                                self.range_bits,
-                            ))
-                        }
-                        None => F::ZERO,
-                    });
-                    *q = constant - beta * limbs;
-                }
-            });
+        rows.with_min_len(1 + 512 / lanes).enumerate().for_each(|(padded, (p, q))| {
+            let row = self.row(padded).unwrap_or(&[]);
+            for (i, (p, q)) in p.iter_mut().zip(q).enumerate() {
+                let values = row.get(i * Packing::WIDTH..).unwrap_or(&[]);
+                *p = Packing::from_fn(|k| F::from_bool(k < values.len()));
+                let limbs = Packing::from_fn(|k| match values.get(k) {
+                    Some(&value) => {
+                        let (limb, count) = (self.limb, self.num_limbs);
+                        f_from_i64(super::witness::limb(value, self.minimum, limb, count, self.range_bits))
+                    }
+                    None => F::ZERO,
+                });
+                *q = constant - beta * limbs;
+            }
+        });
     }
 }

@@ -57,14 +57,7 @@ pub fn prove_into<C: Channel>(
 ) {
     let alpha = channel.challenge(Labels::LOOKUP_ALPHA);
     let beta = channel.challenge(Labels::LOOKUP_BETA);
-    let leaves = leaves::leaves(
-        program,
-        layout,
-        plan,
-        Fingerprint { alpha, beta },
-        tensors,
-        witness,
-    );
+    let leaves = leaves::leaves(program, layout, plan, Fingerprint { alpha, beta }, tensors, witness);
     let point = fractions::prove(leaves, channel);
     leaves::send_base_values(program, tensors, plan, &point, channel);
     equations::prove(program, plan, tensors, channel);
@@ -89,13 +82,7 @@ pub fn prove(
     let (joint, base_claims) = verify_native(program, layout, &plan, &scalars, &mut replay)?;
     *transcript = replay;
     let weights = dense::weights(layout, &joint.parts);
-    Ok(ArgumentProof {
-        scalars,
-        weights,
-        parts: joint.parts,
-        target: joint.target,
-        base_claims,
-    })
+    Ok(ArgumentProof { scalars, weights, parts: joint.parts, target: joint.target, base_claims })
 }
 
 /// Dense weights of parts, per place.

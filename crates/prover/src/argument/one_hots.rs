@@ -13,14 +13,7 @@ use veritune_relations::{OneHot, Place, Program, TensorId, View};
 
 /// Dense values of a tensor over its own axes.
 fn dense<'a>(program: &'a Program, tensors: &'a [Vec<i64>], tensor: TensorId) -> &'a [i64] {
-    expression::values(
-        program,
-        tensors,
-        &View {
-            tensor,
-            index: Vec::new(),
-        },
-    )
+    expression::values(program, tensors, &View { tensor, index: Vec::new() })
 }
 
 /// The indices of a row-major position.
@@ -43,19 +36,13 @@ pub(super) fn factor_table(
 ) -> Table {
     let own = &program.tensor(factor.tensor).axes;
     let lens: Vec<usize> = own.iter().map(|&a| program.axis(a).len).collect();
-    let (bits, outer) = (
-        dense(program, tensors, one_hot.bits),
-        &lens[..lens.len() - 1],
-    );
+    let (bits, outer) = (dense(program, tensors, one_hot.bits), &lens[..lens.len() - 1]);
     let num_bits = program.shape(one_hot.bits).last().copied().unwrap_or(1);
     let flags = one_hot.flag.map(|flag| dense(program, tensors, flag));
     // Variables by round; each gets a shift in the table's index.
     let mut variables: Vec<(usize, usize, usize)> = Vec::new();
     for (i, binding) in factor.bindings.iter().enumerate() {
-        if let Binding::Variables {
-            axis, first_round, ..
-        } = *binding
-        {
+        if let Binding::Variables { axis, first_round, .. } = *binding {
             variables.push((first_round, i, program.axis(axis).log_len()));
         }
     }
@@ -67,26 +54,17 @@ pub(super) fn factor_table(
         total += log;
     }
     let weights: Vec<AxisWeight> = points.factor_weights(factor);
-    let bound = factor
-        .bindings
-        .iter()
-        .any(|b| matches!(b, Binding::Eq(..) | Binding::Ones(..)));
+    let bound = factor.bindings.iter().any(|b| matches!(b, Binding::Eq(..) | Binding::Ones(..)));
     let mut table = vec![E::ZERO; if bound { 1 << total } else { 0 }];
     let mut base = vec![F::ZERO; if bound { 0 } else { 1 << total }];
     'rows: for (row, bits) in bits.chunks(num_bits).enumerate() {
         let flag = flags.map_or(1, |f| f[row]);
-        let value: usize = bits
-            .iter()
-            .enumerate()
-            .map(|(j, &b)| usize::from(b & 1 == 1) << j)
-            .sum();
+        let value: usize = bits.iter().enumerate().map(|(j, &b)| usize::from(b & 1 == 1) << j).sum();
         let mut at = indices(row, outer);
         at.push(value);
         let (mut slot, mut weight) = (0, E::ONE);
         for (i, binding) in factor.bindings.iter().enumerate() {
-            let AxisWeight::Dense { start, values, .. } = &weights[i] else {
-                unreachable!("bindings are dense")
-            };
+            let AxisWeight::Dense { start, values, .. } = &weights[i] else { unreachable!("bindings are dense") };
             let active = match *binding {
                 Binding::Variables { axis, .. } => program.axis(axis).len,
                 _ => values.len(),
@@ -109,11 +87,7 @@ pub(super) fn factor_table(
             base[slot] += f_from_i64(flag);
         }
     }
-    if bound {
-        Table::Extension(table)
-    } else {
-        Table::Base(base)
-    }
+    if bound { Table::Extension(table) } else { Table::Base(base) }
 }
 
 /// A claim while its sumcheck runs: tables over the outer variables.
@@ -127,12 +101,7 @@ struct State {
 }
 
 /// Proves claims on one-hots and sends the evaluations of bits and flags.
-pub(super) fn prove<C: Channel>(
-    program: &Program,
-    tensors: &[Vec<i64>],
-    claims: &[OneHotClaim<E>],
-    channel: &mut C,
-) {
+pub(super) fn prove<C: Channel>(program: &Program, tensors: &[Vec<i64>], claims: &[OneHotClaim<E>], channel: &mut C) {
     if claims.is_empty() {
         return;
     }
@@ -153,17 +122,11 @@ pub(super) fn prove<C: Channel>(
             } else {
                 let values = round_values(state, degree);
                 let coefficients = interpolation.coefficients(&values);
-                polynomial
-                    .iter_mut()
-                    .zip(coefficients)
-                    .for_each(|(p, c)| *p += c * state.weight);
+                polynomial.iter_mut().zip(coefficients).for_each(|(p, c)| *p += c * state.weight);
             }
         }
         channel.send(Labels::ONE_HOT_ROUND, polynomial[0]);
-        polynomial
-            .iter()
-            .skip(2)
-            .for_each(|&c| channel.send(Labels::ONE_HOT_ROUND, c));
+        polynomial.iter().skip(2).for_each(|&c| channel.send(Labels::ONE_HOT_ROUND, c));
         let x = channel.challenge(Labels::ONE_HOT_ROUND);
         for state in &mut states {
             if round < state.first_round {
@@ -172,9 +135,7 @@ pub(super) fn prove<C: Channel>(
             }
             for table in &mut state.tables {
                 let half = table.len() / 2;
-                *table = (0..half)
-                    .map(|i| table[i] + x * (table[i + half] - table[i]))
-                    .collect();
+                *table = (0..half).map(|i| table[i] + x * (table[i + half] - table[i])).collect();
             }
         }
     }
@@ -194,50 +155,27 @@ pub(super) fn prove<C: Channel>(
             next += 1;
         }
         if program.tensor(one_hot.bits).place != Place::Public {
-            state.tables[next..]
-                .iter()
-                .for_each(|t| channel.send(Labels::ONE_HOT_VALUE, t[0]));
+            state.tables[next..].iter().for_each(|t| channel.send(Labels::ONE_HOT_VALUE, t[0]));
         }
     }
 }
 
 /// Tables of a claim: the weight, the flag if there is one, the bits.
-fn state(
-    program: &Program,
-    tensors: &[Vec<i64>],
-    claim: &OneHotClaim<E>,
-    weight: E,
-    num_rounds: usize,
-) -> State {
+fn state(program: &Program, tensors: &[Vec<i64>], claim: &OneHotClaim<E>, weight: E, num_rounds: usize) -> State {
     let one_hot = &program.one_hots[claim.one_hot];
-    let (lens, axes) = (
-        program.shape(one_hot.bits),
-        &program.tensor(one_hot.bits).axes,
-    );
+    let (lens, axes) = (program.shape(one_hot.bits), &program.tensor(one_hot.bits).axes);
     let (num_bits, outer) = (lens[lens.len() - 1], &lens[..lens.len() - 1]);
-    let logs: Vec<usize> = axes[..outer.len()]
-        .iter()
-        .map(|&a| program.axis(a).log_len())
-        .collect();
+    let logs: Vec<usize> = axes[..outer.len()].iter().map(|&a| program.axis(a).log_len()).collect();
     let log_size: usize = logs.iter().sum();
     let flag = one_hot.flag.map(|flag| dense(program, tensors, flag));
     let mut tables = vec![vec![E::ZERO; 1 << log_size]; 1 + usize::from(flag.is_some()) + num_bits];
-    for (row, bits) in dense(program, tensors, one_hot.bits)
-        .chunks(num_bits)
-        .enumerate()
-    {
+    for (row, bits) in dense(program, tensors, one_hot.bits).chunks(num_bits).enumerate() {
         let at = indices(row, outer);
         let (mut slot, mut value) = (0, E::ONE);
         for ((&index, &log), axis) in at.iter().zip(&logs).zip(&claim.outer) {
             slot = (slot << log) | index;
-            let AxisWeight::Dense { start, values, .. } = axis else {
-                unreachable!("bindings are dense")
-            };
-            value *= index
-                .checked_sub(*start)
-                .and_then(|i| values.get(i))
-                .copied()
-                .unwrap_or(E::ZERO);
+            let AxisWeight::Dense { start, values, .. } = axis else { unreachable!("bindings are dense") };
+            value *= index.checked_sub(*start).and_then(|i| values.get(i)).copied().unwrap_or(E::ZERO);
         }
         tables[0][slot] = value;
         if let Some(flag) = flag {
@@ -249,20 +187,8 @@ fn state(
         }
     }
     let mut lines = vec![(E::ONE, E::ZERO); tables.len() - num_bits];
-    lines.extend(
-        claim
-            .point
-            .iter()
-            .rev()
-            .map(|&p| (p.double() - E::ONE, E::ONE - p)),
-    );
-    State {
-        tables,
-        lines,
-        weight,
-        first_round: num_rounds - log_size,
-        claim: claim.value,
-    }
+    lines.extend(claim.point.iter().rev().map(|&p| (p.double() - E::ONE, E::ONE - p)));
+    State { tables, lines, weight, first_round: num_rounds - log_size, claim: claim.value }
 }
 
 /// The round polynomial at `0 ..= degree`.
@@ -290,10 +216,7 @@ fn round_values(state: &State, degree: usize) -> Vec<E> {
                 sums
             },
         )
-        .reduce(
-            || vec![E::ZERO; degree + 1],
-            |a, b| a.into_iter().zip(b).map(|(a, b)| a + b).collect(),
-        )
+        .reduce(|| vec![E::ZERO; degree + 1], |a, b| a.into_iter().zip(b).map(|(a, b)| a + b).collect())
 }
 
 /// Turns values at `0 ..= degree` into coefficients.
@@ -320,16 +243,12 @@ impl Interpolation {
             let inverse = denominator.inverse();
             polynomial.into_iter().map(|c| c * inverse).collect()
         });
-        Self {
-            basis: basis.collect(),
-        }
+        Self { basis: basis.collect() }
     }
     fn coefficients(&self, values: &[E]) -> Vec<E> {
         let mut out = vec![E::ZERO; values.len()];
         for (&value, basis) in values.iter().zip(&self.basis) {
-            out.iter_mut()
-                .zip(basis)
-                .for_each(|(o, &c)| *o += value * c);
+            out.iter_mut().zip(basis).for_each(|(o, &c)| *o += value * c);
         }
         out
     }

@@ -94,19 +94,10 @@ impl TermState {
         let position = round - self.first_round;
         let num_rounds = self.first_round + self.coordinates.len();
         let rest = &self.coordinates[position + 1..];
-        let presence = |v: usize| {
-            self.factors
-                .iter()
-                .map(|&f| factors[f].rounds[v])
-                .collect::<Vec<bool>>()
-        };
+        let presence = |v: usize| self.factors.iter().map(|&f| factors[f].rounds[v]).collect::<Vec<bool>>();
         // The longest run of last variables on which all factors agree.
         let last = presence(num_rounds - 1);
-        let run = (round + 1..num_rounds)
-            .rev()
-            .take_while(|&v| presence(v) == last)
-            .count()
-            .min(LOG_INNER);
+        let run = (round + 1..num_rounds).rev().take_while(|&v| presence(v) == last).count().min(LOG_INNER);
         let (outer_coordinates, inner_coordinates) = rest.split_at(rest.len() - run);
         let (outer, inner) = (weights(outer_coordinates), weights(inner_coordinates));
         let accesses: Vec<Access<'_>> = self
@@ -115,23 +106,10 @@ impl TermState {
             .map(|&f| {
                 let factor = &factors[f];
                 let outer = &factor.rounds[round + 1..num_rounds - run];
-                let inner = if run > 0 && factor.rounds[num_rounds - 1] {
-                    inner.len()
-                } else {
-                    1
-                };
+                let inner = if run > 0 && factor.rounds[num_rounds - 1] { inner.len() } else { 1 };
                 let num_outer = outer.iter().filter(|&&p| p).count();
-                let half = if factor.rounds[round] {
-                    inner << num_outer
-                } else {
-                    0
-                };
-                Access {
-                    table: &factor.table,
-                    offsets: offsets(outer),
-                    inner,
-                    half,
-                }
+                let half = if factor.rounds[round] { inner << num_outer } else { 0 };
+                Access { table: &factor.table, offsets: offsets(outer), inner, half }
             })
             .collect();
         let task = |o: usize| {
@@ -142,22 +120,13 @@ impl TermState {
             (0..outer.len()).map(task).fold([E::ZERO; 4], add)
         } else {
             let least = 1 + (1 << 11) / inner.len();
-            (0..outer.len())
-                .into_par_iter()
-                .with_min_len(least)
-                .map(task)
-                .reduce(|| [E::ZERO; 4], add)
+            (0..outer.len()).into_par_iter().with_min_len(least).map(task).reduce(|| [E::ZERO; 4], add)
         };
         self.set_round(position, sums, full);
     }
 
     /// Turns sums into the coefficients of `s`; `s(1)` follows from the claim unless it was summed.
-    fn set_round(
-        &mut self,
-        position: usize,
-        [at_zero, at_one, at_minus_one, leading]: Sums,
-        full: bool,
-    ) {
+    fn set_round(&mut self, position: usize, [at_zero, at_one, at_minus_one, leading]: Sums, full: bool) {
         let coordinate = self.coordinates[position];
         let at_one = if full {
             at_one
@@ -165,9 +134,7 @@ impl TermState {
             match coordinate {
                 None => self.claim - at_zero,
                 Some(c) => {
-                    let inverse = c
-                        .try_inverse()
-                        .expect("a challenge is not zero, except with probability 2^-191");
+                    let inverse = c.try_inverse().expect("a challenge is not zero, except with probability 2^-191");
                     (self.claim - at_zero) * inverse + at_zero
                 }
             }
@@ -182,12 +149,7 @@ impl TermState {
         self.round = match self.factors.len() {
             3 => {
                 let square = (at_one + at_minus_one) * half - at_zero;
-                [
-                    at_zero,
-                    (at_one - at_minus_one) * half - leading,
-                    square,
-                    leading,
-                ]
+                [at_zero, (at_one - at_minus_one) * half - leading, square, leading]
             }
             2 => [at_zero, at_one - at_zero - leading, leading, E::ZERO],
             _ => [at_zero, at_one - at_zero, E::ZERO, E::ZERO],
@@ -217,11 +179,7 @@ impl TermState {
         if let Some(c) = self.coordinates[position] {
             self.scale *= (c * x).double() + E::ONE - c - x;
         }
-        self.claim = self
-            .round
-            .iter()
-            .rev()
-            .fold(E::ZERO, |value, &c| value * x + c);
+        self.claim = self.round.iter().rev().fold(E::ZERO, |value, &c| value * x + c);
     }
 }
 
@@ -261,10 +219,7 @@ fn chunk(accesses: &[Access<'_>], o: usize, weights: &[E], full: bool) -> Sums {
 
 fn slices<'a, T>(access: &Access<'_>, table: &'a [T], o: usize) -> (&'a [T], &'a [T]) {
     let start = access.offsets[o] as usize * access.inner;
-    (
-        &table[start..start + access.inner],
-        &table[start + access.half..start + access.half + access.inner],
-    )
+    (&table[start..start + access.inner], &table[start + access.half..start + access.half + access.inner])
 }
 
 fn products<T: PrimeCharacteristicRing + Copy>(
@@ -309,20 +264,12 @@ impl FactorState {
             Table::Base(table) => {
                 let (low, high) = table.split_at(table.len() / 2);
                 let line = |(&low, &high): (&F, &F)| x * (high - low) + low;
-                low.par_iter()
-                    .zip(high)
-                    .with_min_len(1 << 12)
-                    .map(line)
-                    .collect()
+                low.par_iter().zip(high).with_min_len(1 << 12).map(line).collect()
             }
             Table::Extension(table) => {
                 let (low, high) = table.split_at(table.len() / 2);
                 let line = |(&low, &high): (&E, &E)| low + x * (high - low);
-                low.par_iter()
-                    .zip(high)
-                    .with_min_len(1 << 12)
-                    .map(line)
-                    .collect()
+                low.par_iter().zip(high).with_min_len(1 << 12).map(line).collect()
             }
         });
     }

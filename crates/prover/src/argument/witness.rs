@@ -21,11 +21,7 @@ pub struct Multiplicities {
 /// The limb of `value - minimum`; the top limb keeps whatever is left, so that limbs always recombine.
 pub(super) fn limb(value: i64, minimum: i64, index: usize, count: usize, range_bits: u32) -> i64 {
     let shifted = value.wrapping_sub(minimum) >> (range_bits as usize * index).min(63);
-    if index + 1 == count {
-        shifted
-    } else {
-        shifted & ((1 << range_bits) - 1)
-    }
+    if index + 1 == count { shifted } else { shifted & ((1 << range_bits) - 1) }
 }
 
 /// Whether a tensor is stored as range-checked limbs, and then the widths of its limbs.
@@ -47,11 +43,7 @@ impl RowIndex {
     fn new(table: &Table) -> Self {
         let first = &table.columns[0];
         let start = first.first().copied().unwrap_or(0);
-        if first
-            .iter()
-            .enumerate()
-            .all(|(i, &v)| v == start.wrapping_add(i as i64))
-        {
+        if first.iter().enumerate().all(|(i, &v)| v == start.wrapping_add(i as i64)) {
             return Self::Counting(start);
         }
         let row = |i: usize| table.columns.iter().map(|c| c[i]).collect();
@@ -84,10 +76,8 @@ fn range_row(value: i64, width: u32) -> Option<usize> {
 pub fn multiplicities(program: &Program, tensors: &[Vec<i64>]) -> Multiplicities {
     let num_range_rows = 2usize << program.range_bits;
     let mut range = vec![0u32; num_range_rows];
-    let limbed: Vec<(TensorId, Vec<u32>)> = (0..program.tensors.len())
-        .map(TensorId)
-        .filter_map(|t| limbs_of(program, t).map(|w| (t, w)))
-        .collect();
+    let limbed: Vec<(TensorId, Vec<u32>)> =
+        (0..program.tensors.len()).map(TensorId).filter_map(|t| limbs_of(program, t).map(|w| (t, w))).collect();
     let count_tensor = |mut counts: Vec<u32>, (tensor, widths): &(TensorId, Vec<u32>)| {
         let minimum = program.tensor(*tensor).range.min();
         for (index, &width) in widths.iter().enumerate() {
@@ -106,23 +96,14 @@ pub fn multiplicities(program: &Program, tensors: &[Vec<i64>]) -> Multiplicities
     };
     // One histogram per thread at most: tensors are split into as many groups.
     let group = limbed.len().div_ceil(rayon::current_num_threads()).max(1);
-    let histograms: Vec<Vec<u32>> = limbed
-        .par_chunks(group)
-        .map(|tensors| tensors.iter().fold(vec![0; num_range_rows], count_tensor))
-        .collect();
+    let histograms: Vec<Vec<u32>> =
+        limbed.par_chunks(group).map(|tensors| tensors.iter().fold(vec![0; num_range_rows], count_tensor)).collect();
     range = histograms.into_iter().fold(range, merge);
-    let mut tables: Vec<Vec<u32>> = program
-        .tables
-        .iter()
-        .map(|t| vec![0; t.columns[0].len()])
-        .collect();
+    let mut tables: Vec<Vec<u32>> = program.tables.iter().map(|t| vec![0; t.columns[0].len()]).collect();
     let indices: Vec<RowIndex> = program.tables.iter().map(RowIndex::new).collect();
     for lookup in &program.lookups {
-        let columns: Vec<Vec<i64>> = lookup
-            .columns
-            .iter()
-            .map(|c| expression::evaluate(program, tensors, &lookup.axes, c))
-            .collect();
+        let columns: Vec<Vec<i64>> =
+            lookup.columns.iter().map(|c| expression::evaluate(program, tensors, &lookup.axes, c)).collect();
         let mask = expression::mask(program, &lookup.axes, lookup.mask.as_ref());
         for at in (0..columns[0].len()).filter(|&at| mask.as_ref().is_none_or(|m| m[at] != 0)) {
             match lookup.table {
@@ -168,12 +149,7 @@ fn place_vector(program: &Program, layout: &Layout, tensors: &[Vec<i64>], place:
         if let Some(slot) = slot
             && place_index(program.tensors[i].place) == Some(place)
         {
-            blocks.extend(
-                slot.blocks
-                    .iter()
-                    .enumerate()
-                    .map(|(limb, b)| (b.offset, TensorId(i), limb)),
-            );
+            blocks.extend(slot.blocks.iter().enumerate().map(|(limb, b)| (b.offset, TensorId(i), limb)));
         }
     }
     blocks.sort_by_key(|(offset, _, _)| *offset);
@@ -181,10 +157,8 @@ fn place_vector(program: &Program, layout: &Layout, tensors: &[Vec<i64>], place:
     let mut position = 0;
     let mut pieces = Vec::with_capacity(blocks.len());
     for (offset, tensor, limb) in blocks {
-        let (piece, after) = rest
-            .split_at_mut(offset - position)
-            .1
-            .split_at_mut(veritune_relations::layout::block_len(program, tensor));
+        let (piece, after) =
+            rest.split_at_mut(offset - position).1.split_at_mut(veritune_relations::layout::block_len(program, tensor));
         position = offset + piece.len();
         rest = after;
         pieces.push((tensor, limb, piece));
@@ -197,13 +171,7 @@ fn place_vector(program: &Program, layout: &Layout, tensors: &[Vec<i64>], place:
         for (row, start) in data.chunks(data.len() / starts.len().max(1)).zip(starts) {
             for (slot, &value) in piece[start..].iter_mut().zip(row) {
                 *slot = match &widths {
-                    Some(widths) => f_from_i64(limb(
-                        value,
-                        minimum,
-                        index,
-                        widths.len(),
-                        program.range_bits,
-                    )),
+                    Some(widths) => f_from_i64(limb(value, minimum, index, widths.len(), program.range_bits)),
                     None => f_from_i64(value),
                 };
             }
@@ -226,11 +194,7 @@ pub fn witness_vector(
         }
     };
     write(layout.range_multiplicities, &multiplicities.range);
-    for (counts, &offset) in multiplicities
-        .tables
-        .iter()
-        .zip(&layout.table_multiplicities)
-    {
+    for (counts, &offset) in multiplicities.tables.iter().zip(&layout.table_multiplicities) {
         write(offset, counts);
     }
     vector

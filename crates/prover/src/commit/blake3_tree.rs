@@ -39,12 +39,9 @@ pub(super) fn leaf_digests(bytes: &[u8], leaf_bytes: usize, digests: &mut [Diges
 /// The digests of the parents of `layer`.
 pub(super) fn parent_layer(layer: &[Digest]) -> Vec<Digest> {
     let mut parents = vec![[0; 32]; layer.len() / 2];
-    parents
-        .par_chunks_mut(NODES_PER_TASK)
-        .zip(layer.par_chunks(2 * NODES_PER_TASK))
-        .for_each(|(parents, children)| {
-            hash_many::<64>(children.as_flattened(), NODE_KEY, parents);
-        });
+    parents.par_chunks_mut(NODES_PER_TASK).zip(layer.par_chunks(2 * NODES_PER_TASK)).for_each(|(parents, children)| {
+        hash_many::<64>(children.as_flattened(), NODE_KEY, parents);
+    });
     parents
 }
 

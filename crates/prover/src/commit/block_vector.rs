@@ -4,9 +4,7 @@
 //! those of x^2. The blocks lie in one vector of base-field elements, so no conversion copies.
 
 use rayon::prelude::*;
-use veritune_field::traits::{
-    BasedVectorSpace, ExtensionField, Field, PackedValue, PrimeCharacteristicRing,
-};
+use veritune_field::traits::{BasedVectorSpace, ExtensionField, Field, PackedValue, PrimeCharacteristicRing};
 use veritune_field::{E, F};
 
 /// Base-field elements side by side.
@@ -25,18 +23,16 @@ const BLOCKS_PER_TASK: usize = 512;
 pub(super) fn to_blocks(elements: Vec<E>) -> Vec<F> {
     assert!(elements.len().is_multiple_of(LANES));
     let mut values = E::flatten_to_base(elements);
-    values
-        .par_chunks_mut(BLOCK * BLOCKS_PER_TASK)
-        .for_each(|task| {
-            for block in task.as_chunks_mut::<BLOCK>().0 {
-                let source = *block;
-                for (lane, coefficients) in source.as_chunks::<3>().0.iter().enumerate() {
-                    for (degree, &coefficient) in coefficients.iter().enumerate() {
-                        block[degree * LANES + lane] = coefficient;
-                    }
+    values.par_chunks_mut(BLOCK * BLOCKS_PER_TASK).for_each(|task| {
+        for block in task.as_chunks_mut::<BLOCK>().0 {
+            let source = *block;
+            for (lane, coefficients) in source.as_chunks::<3>().0.iter().enumerate() {
+                for (degree, &coefficient) in coefficients.iter().enumerate() {
+                    block[degree * LANES + lane] = coefficient;
                 }
             }
-        });
+        }
+    });
     values
 }
 
@@ -47,9 +43,7 @@ pub(super) fn from_blocks(blocks: &[F]) -> Vec<E> {
         .0
         .iter()
         .flat_map(|block| {
-            (0..LANES).map(move |lane| {
-                E::from_basis_coefficients_fn(|degree| block[degree * LANES + lane])
-            })
+            (0..LANES).map(move |lane| E::from_basis_coefficients_fn(|degree| block[degree * LANES + lane]))
         })
         .collect()
 }
@@ -57,21 +51,14 @@ pub(super) fn from_blocks(blocks: &[F]) -> Vec<E> {
 /// The block as one packed element.
 #[inline(always)]
 pub(super) fn load(block: &[F; BLOCK]) -> PackedE {
-    PackedE::from_basis_coefficients_fn(|degree| {
-        *Packing::from_slice(&block[degree * LANES..][..LANES])
-    })
+    PackedE::from_basis_coefficients_fn(|degree| *Packing::from_slice(&block[degree * LANES..][..LANES]))
 }
 
 /// Writes a packed element to a block.
 #[inline(always)]
 pub(super) fn store(block: &mut [F; BLOCK], value: PackedE) {
     let coefficients: &[Packing] = value.as_basis_coefficients_slice();
-    for (slots, coefficient) in block
-        .as_chunks_mut::<LANES>()
-        .0
-        .iter_mut()
-        .zip(coefficients)
-    {
+    for (slots, coefficient) in block.as_chunks_mut::<LANES>().0.iter_mut().zip(coefficients) {
         slots.copy_from_slice(coefficient.as_slice());
     }
 }
@@ -80,9 +67,7 @@ pub(super) fn store(block: &mut [F; BLOCK], value: PackedE) {
 #[inline]
 pub(super) fn sum_lanes(value: PackedE) -> E {
     let coefficients: &[Packing] = value.as_basis_coefficients_slice();
-    E::from_basis_coefficients_fn(|degree| {
-        coefficients[degree].as_slice().iter().copied().sum::<F>()
-    })
+    E::from_basis_coefficients_fn(|degree| coefficients[degree].as_slice().iter().copied().sum::<F>())
 }
 
 /// A constant in every lane.

@@ -7,9 +7,7 @@ use super::sumcheck::ProductSumcheck;
 use super::tree::CommittedTree;
 use rayon::prelude::*;
 use veritune_commit::{Labels, MAX_TREES, Profile, absorb_statement, eq_table, tree_point};
-use veritune_field::traits::{
-    BasedVectorSpace, PackedFieldExtension, PackedValue, PrimeCharacteristicRing,
-};
+use veritune_field::traits::{BasedVectorSpace, PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
 use veritune_field::{E, F};
 use veritune_transcript::Transcript;
 
@@ -90,11 +88,7 @@ pub(super) struct Deviation {
 }
 
 /// No deviation.
-pub(super) const HONEST: Deviation = Deviation {
-    values: |_, _| (),
-    vector: |_, _| (),
-    honest: true,
-};
+pub(super) const HONEST: Deviation = Deviation { values: |_, _| (), vector: |_, _| (), honest: true };
 
 pub(super) fn prove(
     profile: &Profile,
@@ -108,22 +102,15 @@ pub(super) fn prove(
     for tree in trees.iter_mut() {
         tree.spend();
     }
-    let mask = trees
-        .iter_mut()
-        .find_map(|tree| tree.mask.take())
-        .expect("checked: one mask");
+    let mask = trees.iter_mut().find_map(|tree| tree.mask.take()).expect("checked: one mask");
     let trees: Vec<&CommittedTree> = trees.iter().map(|tree| &**tree).collect();
     let statement: Vec<_> = trees.iter().map(|tree| (tree.shape, tree.root())).collect();
     absorb_statement(transcript, profile, &statement, target);
     let mut proof = Proof::default();
 
     // 1. Sumcheck over rows and columns.
-    let (z, mut values, consistent) =
-        sumcheck(profile, &trees, weights, target, transcript, &mut proof);
-    debug_assert!(
-        consistent || !deviation.honest,
-        "the target is not the sum of the inner products"
-    );
+    let (z, mut values, consistent) = sumcheck(profile, &trees, weights, target, transcript, &mut proof);
+    debug_assert!(consistent || !deviation.honest, "the target is not the sum of the inner products");
     proof.mark("sumcheck");
 
     // 2. Values at the final point.
@@ -146,10 +133,7 @@ pub(super) fn prove(
         power *= gamma;
         claim += power * value;
         let point = tree_point(profile, &z, tree.shape.log_columns);
-        let columns: Vec<E> = eq_table(&point[num_rows..])
-            .into_iter()
-            .map(|v| v * power)
-            .collect();
+        let columns: Vec<E> = eq_table(&point[num_rows..]).into_iter().map(|v| v * power).collect();
         add_combined_columns(&mut vector, &tree.vector, &columns);
     }
 
@@ -171,22 +155,13 @@ pub(super) fn prove(
                 }
                 (log_domain, positions)
             }
-            Some(oracle) => (
-                oracle.level.log_domain(),
-                oracle.answer(transcript, &mut proof),
-            ),
+            Some(oracle) => (oracle.level.log_domain(), oracle.answer(transcript, &mut proof)),
         };
         let beta = transcript.challenge_e(Labels::BETA);
         claim += add_query_weights(&mut weights, &vector, beta, &positions, log_domain);
         let mut product = ProductSumcheck::over_extension(weights, vector);
         for _ in 0..level.log_columns {
-            let challenge = round(
-                transcript,
-                &mut proof,
-                Labels::FOLD,
-                product.polynomial(),
-                &mut claim,
-            );
+            let challenge = round(transcript, &mut proof, Labels::FOLD, product.polynomial(), &mut claim);
             product.bind(challenge);
         }
         (weights, vector) = product.into_parts();
@@ -204,30 +179,16 @@ pub(super) fn prove(
         oracle.answer(transcript, &mut proof);
         proof.mark("last oracle rows");
     }
-    Ok((
-        proof.bytes,
-        OpeningReport {
-            components: proof.components,
-        },
-    ))
+    Ok((proof.bytes, OpeningReport { components: proof.components }))
 }
 
 fn check(trees: &[&mut CommittedTree], weights: &[Vec<E>]) -> Result<(), OpenError> {
-    let masked = trees
-        .iter()
-        .filter(|tree| tree.shape.masked && tree.mask.is_some())
-        .count();
+    let masked = trees.iter().filter(|tree| tree.shape.masked && tree.mask.is_some()).count();
     for (tree, committed) in trees.iter().enumerate() {
         if committed.spent() >= committed.shape.budget {
-            return Err(OpenError::BudgetSpent {
-                tree,
-                spent: committed.spent(),
-            });
+            return Err(OpenError::BudgetSpent { tree, spent: committed.spent() });
         }
-        if weights
-            .get(tree)
-            .is_none_or(|w| w.len() > committed.vector.len())
-        {
+        if weights.get(tree).is_none_or(|w| w.len() > committed.vector.len()) {
             return Err(OpenError::Weights { tree });
         }
     }
@@ -235,10 +196,7 @@ fn check(trees: &[&mut CommittedTree], weights: &[Vec<E>]) -> Result<(), OpenErr
         return Err(OpenError::Weights { tree: trees.len() });
     }
     if masked != 1 || trees.len() > MAX_TREES {
-        return Err(OpenError::Trees {
-            trees: trees.len(),
-            masked,
-        });
+        return Err(OpenError::Trees { trees: trees.len(), masked });
     }
     Ok(())
 }
@@ -252,23 +210,13 @@ fn sumcheck(
     transcript: &mut Transcript,
     proof: &mut Proof,
 ) -> (Vec<E>, Vec<E>, bool) {
-    let mut products: Vec<ProductSumcheck<'_>> = trees
-        .iter()
-        .zip(weights)
-        .map(|(tree, weights)| ProductSumcheck::over_base(weights, &tree.vector))
-        .collect();
-    let widest = trees
-        .iter()
-        .map(|tree| tree.shape.log_columns)
-        .max()
-        .unwrap_or(0);
+    let mut products: Vec<ProductSumcheck<'_>> =
+        trees.iter().zip(weights).map(|(tree, weights)| ProductSumcheck::over_base(weights, &tree.vector)).collect();
+    let widest = trees.iter().map(|tree| tree.shape.log_columns).max().unwrap_or(0);
     let mut claim = target;
     let mut z = Vec::new();
     for _ in 0..profile.log_rows() {
-        let polynomial = products
-            .iter()
-            .map(ProductSumcheck::polynomial)
-            .fold([E::ZERO; 2], sum);
+        let polynomial = products.iter().map(ProductSumcheck::polynomial).fold([E::ZERO; 2], sum);
         let challenge = round(transcript, proof, Labels::SUMCHECK, polynomial, &mut claim);
         z.push(challenge);
         for product in &mut products {
@@ -284,11 +232,7 @@ fn sumcheck(
             .zip(trees)
             .zip(&scales)
             .map(|((product, tree), &scale)| {
-                let [constant, leading] = if waits(tree) {
-                    [product.claim(), E::ZERO]
-                } else {
-                    product.polynomial()
-                };
+                let [constant, leading] = if waits(tree) { [product.claim(), E::ZERO] } else { product.polynomial() };
                 [scale * constant, scale * leading]
             })
             .fold([E::ZERO; 2], sum);
@@ -309,16 +253,8 @@ fn sumcheck(
             (weights[0], vector[0])
         })
         .collect();
-    let last = finals
-        .iter()
-        .zip(&scales)
-        .map(|(&(w, f), &scale)| scale * w * f)
-        .sum::<E>();
-    (
-        z,
-        finals.into_iter().map(|(_, value)| value).collect(),
-        last == claim,
-    )
+    let last = finals.iter().zip(&scales).map(|(&(w, f), &scale)| scale * w * f).sum::<E>();
+    (z, finals.into_iter().map(|(_, value)| value).collect(), last == claim)
 }
 
 fn sum(a: [E; 2], b: [E; 2]) -> [E; 2] {
@@ -326,13 +262,7 @@ fn sum(a: [E; 2], b: [E; 2]) -> [E; 2] {
 }
 
 /// Sends a round polynomial, draws its challenge and reduces the claim.
-fn round(
-    transcript: &mut Transcript,
-    proof: &mut Proof,
-    label: &str,
-    polynomial: [E; 2],
-    claim: &mut E,
-) -> E {
+fn round(transcript: &mut Transcript, proof: &mut Proof, label: &str, polynomial: [E; 2], claim: &mut E) -> E {
     let [constant, leading] = polynomial;
     transcript.absorb_e(label, &polynomial);
     proof.elements(&polynomial);
@@ -346,15 +276,10 @@ fn round(
 fn add_combined_columns(combined: &mut [E], vector: &[F], columns: &[E]) {
     let width = columns.len();
     const ROWS_PER_TASK: usize = 256;
-    let packed: Vec<PackedE> = if width >= LANES {
-        columns.chunks(LANES).map(PackedE::from_ext_slice).collect()
-    } else {
-        Vec::new()
-    };
-    combined
-        .par_chunks_mut(ROWS_PER_TASK)
-        .zip(vector.par_chunks(ROWS_PER_TASK * width))
-        .for_each(|(combined, vector)| {
+    let packed: Vec<PackedE> =
+        if width >= LANES { columns.chunks(LANES).map(PackedE::from_ext_slice).collect() } else { Vec::new() };
+    combined.par_chunks_mut(ROWS_PER_TASK).zip(vector.par_chunks(ROWS_PER_TASK * width)).for_each(
+        |(combined, vector)| {
             for (slot, row) in combined.iter_mut().zip(vector.chunks_exact(width)) {
                 *slot += if packed.is_empty() {
                     columns.iter().zip(row).map(|(&c, &x)| c * x).sum::<E>()
@@ -363,20 +288,15 @@ fn add_combined_columns(combined: &mut [E], vector: &[F], columns: &[E]) {
                     sum_lanes(pairs.fold(PackedE::ZERO, |sum, (&c, &x)| sum + c * x))
                 };
             }
-        });
+        },
+    );
 }
 
 /// Adds the weights of the query claims to `weights`; returns the sum of their values.
 ///
 /// The weight `sum_j beta^(j+1) x_j^b`, with `x_j` in a subgroup, is the transform of the vector that
 /// holds `beta^(j+1)` at the exponent of `x_j`: no power is computed.
-fn add_query_weights(
-    weights: &mut [E],
-    vector: &[E],
-    beta: E,
-    positions: &[u64],
-    log_domain: u32,
-) -> E {
+fn add_query_weights(weights: &mut [E], vector: &[E], beta: E, positions: &[u64], log_domain: u32) -> E {
     let mut sparse = vec![E::ZERO; 1 << log_domain];
     for (&position, power) in positions.iter().zip(beta.shifted_powers(beta)) {
         sparse[position as usize] = power;
@@ -395,9 +315,5 @@ fn add_query_weights(
 }
 
 fn dot(a: &[E], b: &[E]) -> E {
-    a.par_iter()
-        .zip(b)
-        .with_min_len(ELEMENTS_PER_TASK)
-        .map(|(&a, &b)| a * b)
-        .reduce(|| E::ZERO, |a, b| a + b)
+    a.par_iter().zip(b).with_min_len(ELEMENTS_PER_TASK).map(|(&a, &b)| a * b).reduce(|| E::ZERO, |a, b| a + b)
 }

@@ -22,35 +22,27 @@ impl Oracle {
         let num_rows = 1 << level.log_rows;
         let width = vector.len() / num_rows;
         let mut matrix = F::zero_vec((vector.len() * 3) << level.log_inverse_rate);
-        matrix[..vector.len() * 3]
-            .par_chunks_exact_mut(width * 3)
-            .enumerate()
-            .for_each(|(row, slots)| {
-                for (column, slots) in slots.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-                    let element = vector[column * num_rows + row];
-                    slots.copy_from_slice(element.as_basis_coefficients_slice());
-                }
-            });
+        matrix[..vector.len() * 3].par_chunks_exact_mut(width * 3).enumerate().for_each(|(row, slots)| {
+            for (column, slots) in slots.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+                let element = vector[column * num_rows + row];
+                slots.copy_from_slice(element.as_basis_coefficients_slice());
+            }
+        });
         let rows = transform(matrix, width * 3);
         // 16 columns of 24 bytes: the row is a whole number of hash blocks.
         let leaf_bytes = width * E_BYTES;
         let mut digests: Vec<Digest> = vec![[0; 32]; 1 << level.log_domain()];
         const LEAVES_PER_TASK: usize = 64;
-        digests
-            .par_chunks_mut(LEAVES_PER_TASK)
-            .zip(rows.par_chunks(LEAVES_PER_TASK * width * 3))
-            .for_each(|(digests, rows)| {
+        digests.par_chunks_mut(LEAVES_PER_TASK).zip(rows.par_chunks(LEAVES_PER_TASK * width * 3)).for_each(
+            |(digests, rows)| {
                 let mut bytes = vec![0; digests.len() * leaf_bytes];
                 for (word, &element) in bytes.as_chunks_mut::<F_BYTES>().0.iter_mut().zip(rows) {
                     *word = f_to_bytes(element);
                 }
                 super::blake3_tree::leaf_digests(&bytes, leaf_bytes, digests);
-            });
-        Self {
-            level: *level,
-            rows,
-            merkle: MerkleTree::new(digests, TreeHash::Blake3),
-        }
+            },
+        );
+        Self { level: *level, rows, merkle: MerkleTree::new(digests, TreeHash::Blake3) }
     }
 
     /// Draws positions, sends rows and siblings, returns the positions.
@@ -89,8 +81,7 @@ impl Proof {
     }
 
     pub(super) fn mark(&mut self, name: &str) {
-        self.components
-            .push((name.to_owned(), self.bytes.len() - self.marked));
+        self.components.push((name.to_owned(), self.bytes.len() - self.marked));
         self.marked = self.bytes.len();
     }
 }

@@ -5,8 +5,7 @@ use std::sync::LazyLock;
 use veritune_commit::{Digest, POSEIDON_LEAF_TAG, POSEIDON_NODE_TAG, Poseidon, poseidon_digests};
 use veritune_field::{F, F_BYTES, f_from_bytes};
 
-static PERMUTATION: LazyLock<Poseidon> =
-    LazyLock::new(p3_goldilocks::default_goldilocks_poseidon2_12);
+static PERMUTATION: LazyLock<Poseidon> = LazyLock::new(p3_goldilocks::default_goldilocks_poseidon2_12);
 
 const NODES_PER_TASK: usize = 256;
 
@@ -18,19 +17,16 @@ pub(super) fn leaf_digests(rows: &[F], digests: &mut [Digest]) {
 /// The digests of the parents of `layer`.
 pub(super) fn parent_layer(layer: &[Digest]) -> Vec<Digest> {
     let mut parents = vec![[0; 32]; layer.len() / 2];
-    parents
-        .par_chunks_mut(NODES_PER_TASK)
-        .zip(layer.par_chunks(2 * NODES_PER_TASK))
-        .for_each(|(parents, children)| {
-            let words: Vec<F> = children
-                .as_flattened()
-                .as_chunks::<F_BYTES>()
-                .0
-                .iter()
-                .map(|&word| f_from_bytes(word).expect("digests are canonical"))
-                .collect();
-            poseidon_digests(&PERMUTATION, POSEIDON_NODE_TAG, &words, parents);
-        });
+    parents.par_chunks_mut(NODES_PER_TASK).zip(layer.par_chunks(2 * NODES_PER_TASK)).for_each(|(parents, children)| {
+        let words: Vec<F> = children
+            .as_flattened()
+            .as_chunks::<F_BYTES>()
+            .0
+            .iter()
+            .map(|&word| f_from_bytes(word).expect("digests are canonical"))
+            .collect();
+        poseidon_digests(&PERMUTATION, POSEIDON_NODE_TAG, &words, parents);
+    });
     parents
 }
 

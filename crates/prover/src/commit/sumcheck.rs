@@ -4,9 +4,7 @@
 //! next round polynomial is one pass over memory, since memory bandwidth bounds the cost. Sums of field
 //! elements do not depend on the order, so the result is the same for every number of threads.
 
-use super::block_vector::{
-    BLOCK, LANES, PackedE, Packing, broadcast, from_blocks, load, store, sum_lanes, to_blocks,
-};
+use super::block_vector::{BLOCK, LANES, PackedE, Packing, broadcast, from_blocks, load, store, sum_lanes, to_blocks};
 use rayon::prelude::*;
 use veritune_field::traits::{PackedValue, PrimeCharacteristicRing};
 use veritune_field::{E, F};
@@ -29,11 +27,7 @@ enum State<'a> {
     Base { weights: Vec<F>, vector: &'a [F] },
     /// One variable bound, in the weights only: the bound vector would be the largest allocation of the
     /// opening, and it is cheaper to bind it again together with the next variable.
-    BaseOnce {
-        weights: Vec<F>,
-        vector: &'a [F],
-        challenge: E,
-    },
+    BaseOnce { weights: Vec<F>, vector: &'a [F], challenge: E },
     /// Both in blocks.
     Blocks { weights: Vec<F>, vector: Vec<F> },
     /// Both short.
@@ -49,10 +43,7 @@ impl<'a> ProductSumcheck<'a> {
         }
         let weights = to_blocks(weights);
         let polynomial = round_base(&weights, vector);
-        Self {
-            state: State::Base { weights, vector },
-            polynomial,
-        }
+        Self { state: State::Base { weights, vector }, polynomial }
     }
 
     /// Over a vector of the challenge field.
@@ -62,18 +53,12 @@ impl<'a> ProductSumcheck<'a> {
         }
         let (weights, vector) = (to_blocks(weights), to_blocks(vector));
         let polynomial = round_blocks(&weights, &vector);
-        Self {
-            state: State::Blocks { weights, vector },
-            polynomial,
-        }
+        Self { state: State::Blocks { weights, vector }, polynomial }
     }
 
     fn scalar(weights: Vec<E>, vector: Vec<E>) -> Self {
         let polynomial = round_scalar(&weights, &vector);
-        Self {
-            state: State::Scalar { weights, vector },
-            polynomial,
-        }
+        Self { state: State::Scalar { weights, vector }, polynomial }
     }
 
     /// The polynomial of the next round.
@@ -86,23 +71,12 @@ impl<'a> ProductSumcheck<'a> {
         match &mut self.state {
             State::Base { weights, vector } => {
                 self.polynomial = bind_base(weights, vector, challenge);
-                self.state = State::BaseOnce {
-                    weights: std::mem::take(weights),
-                    vector,
-                    challenge,
-                };
+                self.state = State::BaseOnce { weights: std::mem::take(weights), vector, challenge };
             }
-            State::BaseOnce {
-                weights,
-                vector,
-                challenge: first,
-            } => {
+            State::BaseOnce { weights, vector, challenge: first } => {
                 let (bound, polynomial) = bind_base_again(weights, vector, *first, challenge);
                 self.polynomial = polynomial;
-                self.state = State::Blocks {
-                    weights: std::mem::take(weights),
-                    vector: bound,
-                };
+                self.state = State::Blocks { weights: std::mem::take(weights), vector: bound };
             }
             State::Blocks { weights, vector } => {
                 self.polynomial = bind_blocks(weights, vector, challenge);
@@ -123,15 +97,8 @@ impl<'a> ProductSumcheck<'a> {
     /// What is left of weights and vector.
     pub(super) fn into_parts(self) -> (Vec<E>, Vec<E>) {
         match self.state {
-            State::Base { weights, vector } => (
-                from_blocks(&weights),
-                vector.iter().map(|&x| E::from(x)).collect(),
-            ),
-            State::BaseOnce {
-                weights,
-                vector,
-                challenge,
-            } => (from_blocks(&weights), bind_plain(vector, challenge)),
+            State::Base { weights, vector } => (from_blocks(&weights), vector.iter().map(|&x| E::from(x)).collect()),
+            State::BaseOnce { weights, vector, challenge } => (from_blocks(&weights), bind_plain(vector, challenge)),
             State::Blocks { weights, vector } => (from_blocks(&weights), from_blocks(&vector)),
             State::Scalar { weights, vector } => (weights, vector),
         }
@@ -141,16 +108,10 @@ impl<'a> ProductSumcheck<'a> {
     pub(super) fn claim(&self) -> E {
         let inner = |w: &[E], f: &[E]| w.iter().zip(f).map(|(&a, &b)| a * b).sum();
         match &self.state {
-            State::Base { weights, vector } => from_blocks(weights)
-                .iter()
-                .zip(*vector)
-                .map(|(&a, &b)| a * b)
-                .sum(),
-            State::BaseOnce {
-                weights,
-                vector,
-                challenge,
-            } => inner(&from_blocks(weights), &bind_plain(vector, *challenge)),
+            State::Base { weights, vector } => from_blocks(weights).iter().zip(*vector).map(|(&a, &b)| a * b).sum(),
+            State::BaseOnce { weights, vector, challenge } => {
+                inner(&from_blocks(weights), &bind_plain(vector, *challenge))
+            }
             State::Blocks { weights, vector } => inner(&from_blocks(weights), &from_blocks(vector)),
             State::Scalar { weights, vector } => inner(weights, vector),
         }
@@ -165,10 +126,7 @@ struct Sums {
 
 impl Sums {
     const fn zero() -> Self {
-        Self {
-            constant: PackedE::ZERO,
-            leading: PackedE::ZERO,
-        }
+        Self { constant: PackedE::ZERO, leading: PackedE::ZERO }
     }
 
     #[inline(always)]
@@ -197,11 +155,7 @@ fn round_base(weights: &[F], vector: &[F]) -> RoundPolynomial {
         .zip(f0.par_chunks(narrow).zip(f1.par_chunks(narrow)))
         .map(|((w0, w1), (f0, f1))| {
             let mut sums = Sums::zero();
-            let weights = w0
-                .as_chunks::<BLOCK>()
-                .0
-                .iter()
-                .zip(w1.as_chunks::<BLOCK>().0);
+            let weights = w0.as_chunks::<BLOCK>().0.iter().zip(w1.as_chunks::<BLOCK>().0);
             let vectors = Packing::pack_slice(f0).iter().zip(Packing::pack_slice(f1));
             for ((w0, w1), (&f0, &f1)) in weights.zip(vectors) {
                 let (w0, w1) = (load(w0), load(w1));
@@ -222,16 +176,8 @@ fn round_blocks(weights: &[F], vector: &[F]) -> RoundPolynomial {
         .zip(f0.par_chunks(size).zip(f1.par_chunks(size)))
         .map(|((w0, w1), (f0, f1))| {
             let mut sums = Sums::zero();
-            let weights = w0
-                .as_chunks::<BLOCK>()
-                .0
-                .iter()
-                .zip(w1.as_chunks::<BLOCK>().0);
-            let vectors = f0
-                .as_chunks::<BLOCK>()
-                .0
-                .iter()
-                .zip(f1.as_chunks::<BLOCK>().0);
+            let weights = w0.as_chunks::<BLOCK>().0.iter().zip(w1.as_chunks::<BLOCK>().0);
+            let vectors = f0.as_chunks::<BLOCK>().0.iter().zip(f1.as_chunks::<BLOCK>().0);
             for ((w0, w1), (f0, f1)) in weights.zip(vectors) {
                 sums.add(load(w0), load(w1), load(f0), load(f1));
             }
@@ -248,9 +194,7 @@ fn round_scalar(weights: &[E], vector: &[E]) -> RoundPolynomial {
     let (w0, w1) = weights.split_at(weights.len() / 2);
     let (f0, f1) = vector.split_at(vector.len() / 2);
     let pairs = w0.iter().zip(w1).zip(f0.iter().zip(f1));
-    pairs.fold(ZERO, |sums, ((&w0, &w1), (&f0, &f1))| {
-        plus(sums, [w0 * f0, (w1 - w0) * (f1 - f0)])
-    })
+    pairs.fold(ZERO, |sums, ((&w0, &w1), (&f0, &f1))| plus(sums, [w0 * f0, (w1 - w0) * (f1 - f0)]))
 }
 
 fn fold_scalar(values: &mut Vec<E>, challenge: E) {
@@ -264,10 +208,7 @@ fn fold_scalar(values: &mut Vec<E>, challenge: E) {
 
 fn bind_plain(vector: &[F], challenge: E) -> Vec<E> {
     let (low, high) = vector.split_at(vector.len() / 2);
-    low.iter()
-        .zip(high)
-        .map(|(&low, &high)| challenge * (high - low) + low)
-        .collect()
+    low.iter().zip(high).map(|(&low, &high)| challenge * (high - low) + low).collect()
 }
 
 /// Binds the weights and sums the next round polynomial, binding the vector on the fly. The four quarters
@@ -288,21 +229,12 @@ fn bind_base(weights: &mut Vec<F>, vector: &[F], challenge: E) -> RoundPolynomia
         .enumerate()
         .map(|(task, ((w00, w01), (w10, w11)))| {
             let mut sums = Sums::zero();
-            let low = w00
-                .as_chunks_mut::<BLOCK>()
-                .0
-                .iter_mut()
-                .zip(w01.as_chunks_mut::<BLOCK>().0);
-            let high = w10
-                .as_chunks::<BLOCK>()
-                .0
-                .iter()
-                .zip(w11.as_chunks::<BLOCK>().0);
+            let low = w00.as_chunks_mut::<BLOCK>().0.iter_mut().zip(w01.as_chunks_mut::<BLOCK>().0);
+            let high = w10.as_chunks::<BLOCK>().0.iter().zip(w11.as_chunks::<BLOCK>().0);
             for (b, (low, high)) in (task * BLOCKS_PER_TASK..).zip(low.zip(high)) {
                 let w0 = bind_in_place(low.0, high.0, challenge);
                 let w1 = bind_in_place(low.1, high.1, challenge);
-                let bound =
-                    |b: usize| challenge * (vector[b + 2 * quarter] - vector[b]) + vector[b];
+                let bound = |b: usize| challenge * (vector[b + 2 * quarter] - vector[b]) + vector[b];
                 sums.add(w0, w1, bound(b), bound(b + quarter));
             }
             sums.finish()
@@ -314,12 +246,7 @@ fn bind_base(weights: &mut Vec<F>, vector: &[F], challenge: E) -> RoundPolynomia
 
 /// Binds the second variable of the weights and the first two of the vector; returns the bound vector and
 /// the next round polynomial.
-fn bind_base_again(
-    weights: &mut Vec<F>,
-    vector: &[F],
-    first: E,
-    second: E,
-) -> (Vec<F>, RoundPolynomial) {
+fn bind_base_again(weights: &mut Vec<F>, vector: &[F], first: E, second: E) -> (Vec<F>, RoundPolynomial) {
     // Weights of the differences: f + first * d10 + second * d01 + first * second * d11.
     let both = broadcast(first * second);
     let (first, second) = (broadcast(first), broadcast(second));
@@ -346,21 +273,9 @@ fn bind_base_again(
         .enumerate()
         .map(|(task, (((w00, w01), (w10, w11)), (b0, b1)))| {
             let mut sums = Sums::zero();
-            let low = w00
-                .as_chunks_mut::<BLOCK>()
-                .0
-                .iter_mut()
-                .zip(w01.as_chunks_mut::<BLOCK>().0);
-            let high = w10
-                .as_chunks::<BLOCK>()
-                .0
-                .iter()
-                .zip(w11.as_chunks::<BLOCK>().0);
-            let out = b0
-                .as_chunks_mut::<BLOCK>()
-                .0
-                .iter_mut()
-                .zip(b1.as_chunks_mut::<BLOCK>().0);
+            let low = w00.as_chunks_mut::<BLOCK>().0.iter_mut().zip(w01.as_chunks_mut::<BLOCK>().0);
+            let high = w10.as_chunks::<BLOCK>().0.iter().zip(w11.as_chunks::<BLOCK>().0);
+            let out = b0.as_chunks_mut::<BLOCK>().0.iter_mut().zip(b1.as_chunks_mut::<BLOCK>().0);
             for (b, ((low, high), out)) in (task * BLOCKS_PER_TASK..).zip(low.zip(high).zip(out)) {
                 let w0 = bind_in_place(low.0, high.0, second);
                 let w1 = bind_in_place(low.1, high.1, second);
@@ -394,26 +309,10 @@ fn bind_blocks(weights: &mut Vec<F>, vector: &mut Vec<F>, challenge: E) -> Round
         .zip(f10.par_chunks(size).zip(f11.par_chunks(size)))
         .map(|((((w00, w01), (w10, w11)), (f00, f01)), (f10, f11))| {
             let mut sums = Sums::zero();
-            let w_low = w00
-                .as_chunks_mut::<BLOCK>()
-                .0
-                .iter_mut()
-                .zip(w01.as_chunks_mut::<BLOCK>().0);
-            let w_high = w10
-                .as_chunks::<BLOCK>()
-                .0
-                .iter()
-                .zip(w11.as_chunks::<BLOCK>().0);
-            let f_low = f00
-                .as_chunks_mut::<BLOCK>()
-                .0
-                .iter_mut()
-                .zip(f01.as_chunks_mut::<BLOCK>().0);
-            let f_high = f10
-                .as_chunks::<BLOCK>()
-                .0
-                .iter()
-                .zip(f11.as_chunks::<BLOCK>().0);
+            let w_low = w00.as_chunks_mut::<BLOCK>().0.iter_mut().zip(w01.as_chunks_mut::<BLOCK>().0);
+            let w_high = w10.as_chunks::<BLOCK>().0.iter().zip(w11.as_chunks::<BLOCK>().0);
+            let f_low = f00.as_chunks_mut::<BLOCK>().0.iter_mut().zip(f01.as_chunks_mut::<BLOCK>().0);
+            let f_high = f10.as_chunks::<BLOCK>().0.iter().zip(f11.as_chunks::<BLOCK>().0);
             for (((w_low, w_high), f_low), f_high) in w_low.zip(w_high).zip(f_low).zip(f_high) {
                 let w0 = bind_in_place(w_low.0, w_high.0, challenge);
                 let w1 = bind_in_place(w_low.1, w_high.1, challenge);

@@ -5,8 +5,7 @@ use super::randomness::{Purpose, Randomness};
 use super::{blake3_tree, poseidon_tree};
 use rayon::prelude::*;
 use veritune_commit::{
-    Digest, Profile, Root, ShapeError, TreeHash, TreeShape, capacity, padded_leaf_bytes,
-    sibling_positions,
+    Digest, Profile, Root, ShapeError, TreeHash, TreeShape, capacity, padded_leaf_bytes, sibling_positions,
 };
 use veritune_field::traits::{BasedVectorSpace, PrimeCharacteristicRing};
 use veritune_field::{E, F, F_BYTES, f_to_bytes};
@@ -49,10 +48,7 @@ pub fn commit(
 ) -> Result<CommittedTree, ShapeError> {
     let capacity = capacity(profile, &shape)?;
     if data.len() > capacity {
-        return Err(ShapeError::OverCapacity {
-            capacity,
-            got: data.len(),
-        });
+        return Err(ShapeError::OverCapacity { capacity, got: data.len() });
     }
     let width = shape.num_columns();
     let mut vector = data;
@@ -69,23 +65,9 @@ pub fn commit(
     } else {
         (None, Vec::new())
     };
-    let rows = Rows {
-        shape,
-        codeword: &codeword,
-        mask_codeword: &mask_codeword,
-        randomness: &randomness,
-    };
+    let rows = Rows { shape, codeword: &codeword, mask_codeword: &mask_codeword, randomness: &randomness };
     let merkle = MerkleTree::new(rows.leaf_digests(1 << profile.log_domain()), shape.hash);
-    Ok(CommittedTree {
-        shape,
-        vector,
-        codeword,
-        mask,
-        mask_codeword,
-        randomness,
-        merkle,
-        spent: 0,
-    })
+    Ok(CommittedTree { shape, vector, codeword, mask, mask_codeword, randomness, merkle, spent: 0 })
 }
 
 impl CommittedTree {
@@ -154,21 +136,15 @@ impl CommittedTree {
             mask_codeword: &self.mask_codeword,
             randomness: &self.randomness,
         };
-        self.merkle = MerkleTree::new(
-            rows.leaf_digests(1 << profile.log_domain()),
-            self.shape.hash,
-        );
+        self.merkle = MerkleTree::new(rows.leaf_digests(1 << profile.log_domain()), self.shape.hash);
     }
 }
 
 fn mask_elements(randomness: &Randomness, count: usize) -> Vec<F> {
     let mut elements = F::zero_vec(count);
-    elements
-        .par_chunks_mut(MASK_CHUNK)
-        .enumerate()
-        .for_each(|(chunk, slots)| {
-            slots.copy_from_slice(&randomness.elements(Purpose::Mask, chunk as u64, slots.len()));
-        });
+    elements.par_chunks_mut(MASK_CHUNK).enumerate().for_each(|(chunk, slots)| {
+        slots.copy_from_slice(&randomness.elements(Purpose::Mask, chunk as u64, slots.len()));
+    });
     elements
 }
 
@@ -182,18 +158,14 @@ struct Rows<'a> {
 
 impl Rows<'_> {
     fn salts(&self, chunk: usize) -> Vec<F> {
-        self.randomness
-            .elements(Purpose::Salt, chunk as u64, SALT_WIDTH * LEAVES_PER_CHUNK)
+        self.randomness.elements(Purpose::Salt, chunk as u64, SALT_WIDTH * LEAVES_PER_CHUNK)
     }
 
     fn row<'a>(&'a self, position: usize, salts: &'a [F]) -> impl Iterator<Item = F> + 'a {
         let width = self.shape.num_columns();
         let columns = &self.codeword[position * width..][..width];
-        let mask: &[F] = if self.shape.masked {
-            &self.mask_codeword[position * MASK_WIDTH..][..MASK_WIDTH]
-        } else {
-            &[]
-        };
+        let mask: &[F] =
+            if self.shape.masked { &self.mask_codeword[position * MASK_WIDTH..][..MASK_WIDTH] } else { &[] };
         let salt = &salts[position % LEAVES_PER_CHUNK * SALT_WIDTH..][..SALT_WIDTH];
         columns.iter().chain(mask).chain(salt).copied()
     }
@@ -217,17 +189,12 @@ impl Rows<'_> {
                     blake3_tree::leaf_digests(&bytes, leaf_bytes, digests);
                 }
                 TreeHash::Poseidon2 => {
-                    let rows: Vec<F> = positions
-                        .flat_map(|position| self.row(position, &salts))
-                        .collect();
+                    let rows: Vec<F> = positions.flat_map(|position| self.row(position, &salts)).collect();
                     poseidon_tree::leaf_digests(&rows, digests);
                 }
             }
         };
-        digests
-            .par_chunks_mut(LEAVES_PER_CHUNK)
-            .enumerate()
-            .for_each(fill);
+        digests.par_chunks_mut(LEAVES_PER_CHUNK).enumerate().for_each(fill);
         digests
     }
 }

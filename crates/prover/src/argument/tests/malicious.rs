@@ -14,12 +14,7 @@ fn spread(len: usize, most: usize) -> impl Iterator<Item = usize> {
 
 #[test]
 fn a_wrong_entry_of_any_tensor_is_refused() {
-    for Case {
-        name,
-        program,
-        tensors,
-    } in all()
-    {
+    for Case { name, program, tensors } in all() {
         let mut tried = 0;
         for (i, tensor) in program.tensors.iter().enumerate() {
             if tensor.values.is_some() || program.one_hot(TensorId(i)).is_some() {
@@ -32,23 +27,13 @@ fn a_wrong_entry_of_any_tensor_is_refused() {
                 }
                 let mut wrong = tensors.clone();
                 wrong[i][position] += 1;
-                let legal = Solver {
-                    program: &program,
-                    tensors: wrong.clone(),
-                }
-                .broken()
-                .is_empty();
+                let legal = Solver { program: &program, tensors: wrong.clone() }.broken().is_empty();
                 let looked_up = tensor.range_by_other || name == "columns";
                 if legal && tensor.range.contains(wrong[i][position]) && !looked_up {
                     continue;
                 }
                 tried += 1;
-                assert_ne!(
-                    run(&program, &wrong),
-                    Ok(()),
-                    "{name}: {} at {position}",
-                    tensor.name
-                );
+                assert_ne!(run(&program, &wrong), Ok(()), "{name}: {} at {position}", tensor.name);
             }
         }
         assert!(tried >= 10, "{name}: {tried}");
@@ -58,24 +43,13 @@ fn a_wrong_entry_of_any_tensor_is_refused() {
 #[test]
 fn a_remainder_outside_its_range_is_refused_by_the_lookups() {
     for (case, quotient, divisor) in [(layers(), "down", 128), (arithmetic(), "y", 64)] {
-        let Case {
-            program,
-            mut tensors,
-            ..
-        } = case;
-        let (q, r) = (
-            program.find(quotient).unwrap(),
-            program.find(&format!("{quotient}.remainder")).unwrap(),
-        );
+        let Case { program, mut tensors, .. } = case;
+        let (q, r) = (program.find(quotient).unwrap(), program.find(&format!("{quotient}.remainder")).unwrap());
         for (change, wrong) in [(-1, divisor), (1, -divisor)] {
             tensors[q.0][1] += change;
             tensors[r.0][1] += wrong;
             let refusal = run(&program, &tensors);
-            let lookup = ArgumentError::Refused {
-                check: CheckId::LookupSum,
-                step: 0,
-                index: 4,
-            };
+            let lookup = ArgumentError::Refused { check: CheckId::LookupSum, step: 0, index: 4 };
             assert_eq!(refusal, Err(Refusal::Argument(lookup)), "{quotient}");
             tensors[q.0][1] -= change;
             tensors[r.0][1] -= wrong;
@@ -85,12 +59,7 @@ fn a_remainder_outside_its_range_is_refused_by_the_lookups() {
 
 #[test]
 fn forged_multiplicities_are_refused() {
-    for Case {
-        name,
-        program,
-        tensors,
-    } in all()
-    {
+    for Case { name, program, tensors } in all() {
         let layout = Layout::new(&program);
         let honest = multiplicities(&program, &tensors);
         let mut forged = Vec::new();
@@ -107,11 +76,7 @@ fn forged_multiplicities_are_refused() {
         for counts in forged {
             let vectors = place_vectors(&program, &layout, &tensors, &counts);
             let scalars = scalars(&program, &layout, &vectors[0], &tensors);
-            assert_ne!(
-                verify(&program, &layout, &vectors, &scalars),
-                Ok(()),
-                "{name}"
-            );
+            assert_ne!(verify(&program, &layout, &vectors, &scalars), Ok(()), "{name}");
         }
     }
 }
@@ -119,8 +84,7 @@ fn forged_multiplicities_are_refused() {
 /// Slots that hold an active entry of a tensor or a row of a table.
 fn used_slots(program: &Program, layout: &Layout) -> [Vec<bool>; NUM_PLACES] {
     use veritune_relations::layout::{place_index, strides};
-    let mut used: [Vec<bool>; NUM_PLACES] =
-        std::array::from_fn(|place| vec![false; layout.used[place]]);
+    let mut used: [Vec<bool>; NUM_PLACES] = std::array::from_fn(|place| vec![false; layout.used[place]]);
     for (i, slot) in layout.slots.iter().enumerate() {
         let Some(slot) = slot else { continue };
         let place = place_index(program.tensors[i].place).unwrap();
@@ -132,8 +96,7 @@ fn used_slots(program: &Program, layout: &Layout) -> [Vec<bool>; NUM_PLACES] {
                     at += (rest % len) * stride;
                     rest /= len;
                 }
-                used[place][at] =
-                    program.tensors[i].name != "x" || program.find("square").is_none() || flat >= 2;
+                used[place][at] = program.tensors[i].name != "x" || program.find("square").is_none() || flat >= 2;
             }
         }
     }
@@ -146,35 +109,18 @@ fn used_slots(program: &Program, layout: &Layout) -> [Vec<bool>; NUM_PLACES] {
 
 #[test]
 fn every_slot_in_use_has_a_weight_and_no_other_slot_has_one() {
-    for Case {
-        name,
-        program,
-        tensors,
-    } in all()
-    {
+    for Case { name, program, tensors } in all() {
         let layout = Layout::new(&program);
-        let vectors = place_vectors(
-            &program,
-            &layout,
-            &tensors,
-            &multiplicities(&program, &tensors),
-        );
+        let vectors = place_vectors(&program, &layout, &tensors, &multiplicities(&program, &tensors));
         let proof = prove(&program, &layout, &vectors[0], &tensors, &mut transcript()).unwrap();
         let mut weights = proof.weights.clone();
         for part in proof.base_claims.iter().flat_map(|c| &c.parts) {
             let base = dense_weights(&layout, std::slice::from_ref(part));
-            weights[4]
-                .iter_mut()
-                .zip(&base[4])
-                .for_each(|(w, &b)| *w += b);
+            weights[4].iter_mut().zip(&base[4]).for_each(|(w, &b)| *w += b);
         }
         for (place, used) in used_slots(&program, &layout).iter().enumerate() {
             for (slot, &used) in used.iter().enumerate() {
-                assert_eq!(
-                    weights[place][slot] != E::ZERO,
-                    used,
-                    "{name}: place {place} slot {slot}"
-                );
+                assert_eq!(weights[place][slot] != E::ZERO, used, "{name}: place {place} slot {slot}");
             }
         }
     }
@@ -182,63 +128,38 @@ fn every_slot_in_use_has_a_weight_and_no_other_slot_has_one() {
 
 #[test]
 fn every_changed_scalar_is_refused() {
-    for Case {
-        name,
-        program,
-        tensors,
-    } in all()
-    {
+    for Case { name, program, tensors } in all() {
         let layout = Layout::new(&program);
-        let vectors = place_vectors(
-            &program,
-            &layout,
-            &tensors,
-            &multiplicities(&program, &tensors),
-        );
+        let vectors = place_vectors(&program, &layout, &tensors, &multiplicities(&program, &tensors));
         let scalars = scalars(&program, &layout, &vectors[0], &tensors);
         assert_eq!(verify(&program, &layout, &vectors, &scalars), Ok(()));
         for index in 0..scalars.len() / 8 {
             let mut changed = scalars.clone();
             let word: &mut [u8; 8] = (&mut changed[8 * index..8 * index + 8]).try_into().unwrap();
             *word = ((u64::from_le_bytes(*word) + 1) % P).to_le_bytes();
-            assert_ne!(
-                verify(&program, &layout, &vectors, &changed),
-                Ok(()),
-                "{name} word {index}"
-            );
+            assert_ne!(verify(&program, &layout, &vectors, &changed), Ok(()), "{name} word {index}");
         }
         for index in 0..scalars.len() / 8 {
             let mut changed = scalars.clone();
             changed[8 * index..8 * index + 8].copy_from_slice(&P.to_le_bytes());
             let refusal = verify(&program, &layout, &vectors, &changed).unwrap_err();
-            assert!(
-                matches!(refusal, Refusal::Argument(_)),
-                "{name}: {refusal:?}"
-            );
+            assert!(matches!(refusal, Refusal::Argument(_)), "{name}: {refusal:?}");
         }
         let length = |got| {
             let expected = scalars.len();
             Err(Refusal::Argument(ArgumentError::Length { expected, got }))
         };
         for cut in [0, 1, 23, 24, scalars.len() - 24, scalars.len() - 1] {
-            assert_eq!(
-                verify(&program, &layout, &vectors, &scalars[..cut]),
-                length(cut)
-            );
+            assert_eq!(verify(&program, &layout, &vectors, &scalars[..cut]), length(cut));
         }
         let longer = [scalars.as_slice(), &[0; 24]].concat();
-        assert_eq!(
-            verify(&program, &layout, &vectors, &longer),
-            length(longer.len())
-        );
+        assert_eq!(verify(&program, &layout, &vectors, &longer), length(longer.len()));
     }
 }
 
 #[test]
 fn bits_that_are_no_bits_and_a_false_flag_are_refused() {
-    let Case {
-        program, tensors, ..
-    } = embedding();
+    let Case { program, tensors, .. } = embedding();
     for name in ["bits", "used"] {
         let tensor = program.find(name).unwrap();
         for value in [2, -1, 1 - tensors[tensor.0][0]] {

@@ -16,20 +16,10 @@ fn transcript() -> Transcript {
 }
 
 /// What the opening and the settlement would check, on vectors in clear.
-fn settle(
-    vectors: &[Vec<F>; NUM_PLACES],
-    joint: &Joint,
-    base: &[BaseClaim],
-    layout: &Layout,
-) -> bool {
+fn settle(vectors: &[Vec<F>; NUM_PLACES], joint: &Joint, base: &[BaseClaim], layout: &Layout) -> bool {
     let dot = |parts: &[Part]| -> E {
         let weights = dense_weights(layout, parts);
-        weights
-            .iter()
-            .flatten()
-            .zip(vectors.iter().flatten())
-            .map(|(&w, &v)| w * v)
-            .sum()
+        weights.iter().flatten().zip(vectors.iter().flatten()).map(|(&w, &v)| w * v).sum()
     };
     dot(&joint.parts) == joint.target && base.iter().all(|claim| dot(&claim.parts) == claim.value)
 }
@@ -41,20 +31,10 @@ enum Refusal {
     Opening,
 }
 
-fn verify(
-    program: &Program,
-    layout: &Layout,
-    vectors: &[Vec<F>; NUM_PLACES],
-    scalars: &[u8],
-) -> Result<(), Refusal> {
+fn verify(program: &Program, layout: &Layout, vectors: &[Vec<F>; NUM_PLACES], scalars: &[u8]) -> Result<(), Refusal> {
     let plan = Plan::new(program, layout).unwrap();
-    let (joint, base) = verify_native(program, layout, &plan, scalars, &mut transcript())
-        .map_err(Refusal::Argument)?;
-    if settle(vectors, &joint, &base, layout) {
-        Ok(())
-    } else {
-        Err(Refusal::Opening)
-    }
+    let (joint, base) = verify_native(program, layout, &plan, scalars, &mut transcript()).map_err(Refusal::Argument)?;
+    if settle(vectors, &joint, &base, layout) { Ok(()) } else { Err(Refusal::Opening) }
 }
 
 fn scalars(program: &Program, layout: &Layout, witness: &[F], tensors: &[Vec<i64>]) -> Vec<u8> {
@@ -75,62 +55,33 @@ fn run(program: &Program, tensors: &[Vec<i64>]) -> Result<(), Refusal> {
 
 #[test]
 fn honest_witnesses_are_accepted() {
-    for Case {
-        name,
-        program,
-        tensors,
-    } in all()
-    {
+    for Case { name, program, tensors } in all() {
         assert_eq!(run(&program, &tensors), Ok(()), "{name}");
     }
 }
 
 #[test]
 fn the_counter_counts_the_scalars_that_are_read_and_prove_returns_what_verify_derives() {
-    for Case {
-        name,
-        program,
-        tensors,
-    } in all()
-    {
+    for Case { name, program, tensors } in all() {
         let layout = Layout::new(&program);
-        let vectors = place_vectors(
-            &program,
-            &layout,
-            &tensors,
-            &multiplicities(&program, &tensors),
-        );
+        let vectors = place_vectors(&program, &layout, &tensors, &multiplicities(&program, &tensors));
         let proof = prove(&program, &layout, &vectors[0], &tensors, &mut transcript()).unwrap();
         let plan = Plan::new(&program, &layout).unwrap();
         let counter = count(&program, &layout, &plan).unwrap();
-        assert_eq!(
-            proof.scalars.len(),
-            counter.num_scalars() * E_BYTES,
-            "{name}"
-        );
+        assert_eq!(proof.scalars.len(), counter.num_scalars() * E_BYTES, "{name}");
         assert!(counter.num_products >= 2 * plan.log_leaves, "{name}");
         assert_eq!(counter.num_base_claims, proof.base_claims.len(), "{name}");
-        let (joint, _) =
-            verify_native(&program, &layout, &plan, &proof.scalars, &mut transcript()).unwrap();
+        let (joint, _) = verify_native(&program, &layout, &plan, &proof.scalars, &mut transcript()).unwrap();
         assert_eq!(joint.target, proof.target, "{name}");
         // The verifier's evaluation of the weights is the extension of the prover's table of them.
-        let logs: Vec<usize> = layout
-            .used
-            .iter()
-            .map(|&u| u.next_power_of_two().trailing_zeros() as usize + 2)
-            .collect();
-        let points: Vec<Vec<E>> = logs
-            .iter()
-            .map(|&log| (0..log).map(|i| E::from_usize(17 * i * i + 3)).collect())
-            .collect();
+        let logs: Vec<usize> =
+            layout.used.iter().map(|&u| u.next_power_of_two().trailing_zeros() as usize + 2).collect();
+        let points: Vec<Vec<E>> =
+            logs.iter().map(|&log| (0..log).map(|i| E::from_usize(17 * i * i + 3)).collect()).collect();
         let at = joint.weights_at(&std::array::from_fn(|i| points[i].as_slice()));
         for place in 0..NUM_PLACES {
             let eq = veritune_argument::eq_table(&points[place]);
-            let expected: E = proof.weights[place]
-                .iter()
-                .zip(&eq)
-                .map(|(&w, &e)| w * e)
-                .sum();
+            let expected: E = proof.weights[place].iter().zip(&eq).map(|(&w, &e)| w * e).sum();
             assert_eq!(at[place], expected, "{name} {place}");
         }
     }

@@ -3,23 +3,13 @@
 use super::programs::{attention, layers};
 use super::*;
 use crate::commit::{CommittedTree, Randomness, commit, open};
-use veritune_commit::{
-    OpeningError, Profile, Root, TreeHash, TreeShape, capacity, tree_point, verify_opening,
-};
+use veritune_commit::{OpeningError, Profile, Root, TreeHash, TreeShape, capacity, tree_point, verify_opening};
 
 const LOG_ROWS: u32 = 10;
 
 fn shape(profile: &Profile, len: usize, masked: bool) -> TreeShape {
-    let of = |log_columns| TreeShape {
-        log_columns,
-        hash: TreeHash::Blake3,
-        masked,
-        budget: 1,
-    };
-    (0..10)
-        .map(of)
-        .find(|s| capacity(profile, s).is_ok_and(|c| c >= len))
-        .unwrap()
+    let of = |log_columns| TreeShape { log_columns, hash: TreeHash::Blake3, masked, budget: 1 };
+    (0..10).map(of).find(|s| capacity(profile, s).is_ok_and(|c| c >= len)).unwrap()
 }
 
 /// The trees of all places in use but the base, witness first.
@@ -28,10 +18,7 @@ fn trees(profile: &Profile, vectors: &[Vec<F>; NUM_PLACES]) -> Vec<(usize, Commi
     used.map(|place| {
         let shape = shape(profile, vectors[place].len(), place == 0);
         let randomness = Randomness::from_seed([place as u8; 32]);
-        (
-            place,
-            commit(profile, shape, vectors[place].clone(), randomness).unwrap(),
-        )
+        (place, commit(profile, shape, vectors[place].clone(), randomness).unwrap())
     })
     .collect()
 }
@@ -46,14 +33,8 @@ fn bound(roots: &[(TreeShape, Root)]) -> Transcript {
 }
 
 /// Proves against `committed` vectors with the tensors given and verifies everything but the base claims.
-fn round_trip(
-    case: &Case,
-    committed: &[Vec<F>; NUM_PLACES],
-    witness: &[F],
-) -> Result<(), OpeningError> {
-    let Case {
-        program, tensors, ..
-    } = case;
+fn round_trip(case: &Case, committed: &[Vec<F>; NUM_PLACES], witness: &[F]) -> Result<(), OpeningError> {
+    let Case { program, tensors, .. } = case;
     let layout = Layout::new(program);
     let profile = Profile::new(LOG_ROWS).unwrap();
     let mut trees = trees(&profile, committed);
@@ -61,40 +42,24 @@ fn round_trip(
     let roots: Vec<(TreeShape, Root)> = trees.iter().map(|(_, t)| (t.shape(), t.root())).collect();
     let mut transcript = bound(&roots);
     let proof = prove(program, &layout, witness, tensors, &mut transcript).unwrap();
-    let weights: Vec<Vec<E>> = places
-        .iter()
-        .map(|&place| proof.weights[place].clone())
-        .collect();
+    let weights: Vec<Vec<E>> = places.iter().map(|&place| proof.weights[place].clone()).collect();
     // A cheating prover opens what it committed to: the value that it can prove is not the verifier's target.
     let committed = places.iter().flat_map(|&place| &committed[place]);
-    let target = weights
-        .iter()
-        .flatten()
-        .zip(committed)
-        .map(|(&w, &v)| w * v)
-        .sum();
+    let target = weights.iter().flatten().zip(committed).map(|(&w, &v)| w * v).sum();
     let mut opened: Vec<&mut CommittedTree> = trees.iter_mut().map(|(_, tree)| tree).collect();
     let opening = open(&profile, &mut opened, weights, target, &mut transcript).unwrap();
 
     let mut transcript = bound(&roots);
     let plan = Plan::new(program, &layout).unwrap();
-    let (joint, _) =
-        verify_native(program, &layout, &plan, &proof.scalars, &mut transcript).unwrap();
-    verify_opening(
-        &profile,
-        &roots,
-        joint.target,
-        &opening,
-        &mut transcript,
-        |z| {
-            let mut points: [Vec<E>; NUM_PLACES] = Default::default();
-            for (&place, (shape, _)) in places.iter().zip(&roots) {
-                points[place] = tree_point(&profile, z, shape.log_columns);
-            }
-            let at = joint.weights_at(&std::array::from_fn(|i| points[i].as_slice()));
-            places.iter().map(|&place| at[place]).collect()
-        },
-    )
+    let (joint, _) = verify_native(program, &layout, &plan, &proof.scalars, &mut transcript).unwrap();
+    verify_opening(&profile, &roots, joint.target, &opening, &mut transcript, |z| {
+        let mut points: [Vec<E>; NUM_PLACES] = Default::default();
+        for (&place, (shape, _)) in places.iter().zip(&roots) {
+            points[place] = tree_point(&profile, z, shape.log_columns);
+        }
+        let at = joint.weights_at(&std::array::from_fn(|i| points[i].as_slice()));
+        places.iter().map(|&place| at[place]).collect()
+    })
 }
 
 #[test]
@@ -103,12 +68,7 @@ fn an_argument_with_its_opening_is_accepted_and_another_commitment_is_not() {
         let layout = Layout::new(&case.program);
         let counts = multiplicities(&case.program, &case.tensors);
         let vectors = place_vectors(&case.program, &layout, &case.tensors, &counts);
-        assert_eq!(
-            round_trip(&case, &vectors, &vectors[0]),
-            Ok(()),
-            "{}",
-            case.name
-        );
+        assert_eq!(round_trip(&case, &vectors, &vectors[0]), Ok(()), "{}", case.name);
         for place in (0..4).filter(|&place| !vectors[place].is_empty()) {
             let mut other = vectors.clone();
             // Row 2 of the range table in the witness, an entry of a tensor elsewhere.

@@ -1,9 +1,7 @@
 //! A slow, obvious executor for test programs.
 
 use std::collections::BTreeMap;
-use veritune_relations::{
-    AxisId, Expression, Index, Operation, Program, Step, Sweep, TensorId, View,
-};
+use veritune_relations::{AxisId, Expression, Index, Operation, Program, Step, Sweep, TensorId, View};
 
 type Environment = BTreeMap<AxisId, usize>;
 
@@ -28,10 +26,7 @@ impl<'a> Solver<'a> {
         let tensors = (0..program.tensors.len())
             .map(|t| {
                 let one_hot = program.one_hot(TensorId(t)).is_some();
-                program.tensors[t]
-                    .values
-                    .clone()
-                    .unwrap_or_else(|| vec![0; if one_hot { 0 } else { len(t) }])
+                program.tensors[t].values.clone().unwrap_or_else(|| vec![0; if one_hot { 0 } else { len(t) }])
             })
             .collect();
         Self { program, tensors }
@@ -39,10 +34,7 @@ impl<'a> Solver<'a> {
 
     fn position(&self, tensor: TensorId, index: &[usize]) -> usize {
         let shape = self.program.shape(tensor);
-        index
-            .iter()
-            .zip(shape)
-            .fold(0, |at, (&i, len)| at * len + i)
+        index.iter().zip(shape).fold(0, |at, (&i, len)| at * len + i)
     }
 
     fn read(&self, view: &View, env: &Environment) -> i128 {
@@ -51,15 +43,12 @@ impl<'a> Solver<'a> {
             None => i128::from(self.tensors[view.tensor.0][self.position(view.tensor, &index)]),
             Some(one_hot) => {
                 let (&value, outer) = index.split_last().unwrap();
-                let flag = one_hot
-                    .flag
-                    .map_or(1, |f| self.tensors[f.0][self.position(f, outer)]);
+                let flag = one_hot.flag.map_or(1, |f| self.tensors[f.0][self.position(f, outer)]);
                 let bits = *self.program.shape(one_hot.bits).last().unwrap();
                 let encoded: usize = (0..bits)
                     .map(|j| {
                         let at = [outer, &[j]].concat();
-                        (self.tensors[one_hot.bits.0][self.position(one_hot.bits, &at)] as usize)
-                            << j
+                        (self.tensors[one_hot.bits.0][self.position(one_hot.bits, &at)] as usize) << j
                     })
                     .sum();
                 i128::from(flag * i64::from(encoded == value))
@@ -93,12 +82,7 @@ impl<'a> Solver<'a> {
         sum
     }
 
-    fn for_all(
-        &self,
-        axes: &[AxisId],
-        env: &mut Environment,
-        f: &mut impl FnMut(&Self, &Environment),
-    ) {
+    fn for_all(&self, axes: &[AxisId], env: &mut Environment, f: &mut impl FnMut(&Self, &Environment)) {
         let Some((&axis, rest)) = axes.split_first() else {
             return f(self, env);
         };
@@ -135,9 +119,7 @@ impl<'a> Solver<'a> {
         let steps = &self.program.steps;
         let mut at = 0;
         while at < steps.len() {
-            let end = (at..steps.len())
-                .find(|&i| steps[i].sweep != steps[at].sweep)
-                .unwrap_or(steps.len());
+            let end = (at..steps.len()).find(|&i| steps[i].sweep != steps[at].sweep).unwrap_or(steps.len());
             let layers = self.program.layer.map_or(1, |l| self.program.axis(l).len);
             let order: Vec<Option<usize>> = match steps[at].sweep {
                 Sweep::Once => vec![None],
@@ -145,9 +127,7 @@ impl<'a> Solver<'a> {
                 Sweep::Descending => (0..layers).rev().map(Some).collect(),
             };
             for layer in order {
-                steps[at..end]
-                    .iter()
-                    .for_each(|step| self.step(step, layer));
+                steps[at..end].iter().for_each(|step| self.step(step, layer));
             }
             at = end;
         }
@@ -173,13 +153,7 @@ impl<'a> Solver<'a> {
 
     fn apply(&mut self, operation: &Operation, env: &Environment) {
         match operation {
-            Operation::Rescale {
-                accumulator,
-                divisor,
-                quotient,
-                remainder,
-                ..
-            } => {
+            Operation::Rescale { accumulator, divisor, quotient, remainder, .. } => {
                 let divisor = i128::from(*divisor);
                 let sum = self.value(accumulator, env) + divisor / 2;
                 self.write(quotient, env, sum.div_euclid(divisor));
@@ -187,40 +161,20 @@ impl<'a> Solver<'a> {
                     self.write(remainder, env, sum.rem_euclid(divisor));
                 }
             }
-            Operation::Divide {
-                numerator,
-                denominator,
-                quotient,
-                remainder,
-                slack,
-                ..
-            } => {
+            Operation::Divide { numerator, denominator, quotient, remainder, slack, .. } => {
                 let (n, d) = (self.value(numerator, env), self.value(denominator, env));
                 self.write(quotient, env, n.div_euclid(d));
                 self.write(remainder, env, n.rem_euclid(d));
                 self.write(slack, env, d - 1 - n.rem_euclid(d));
             }
-            Operation::SquareRoot {
-                square,
-                root,
-                remainder,
-                slack,
-                ..
-            } => {
+            Operation::SquareRoot { square, root, remainder, slack, .. } => {
                 let square = self.value(square, env);
                 let r = (0..).take_while(|r| r * r <= square).last().unwrap();
                 self.write(root, env, r);
                 self.write(remainder, env, square - r * r);
                 self.write(slack, env, 2 * r - (square - r * r));
             }
-            Operation::Maximum {
-                over,
-                values,
-                mask,
-                maximum,
-                bits,
-                ..
-            } => {
+            Operation::Maximum { over, values, mask, maximum, bits, .. } => {
                 let mut best: Option<(i128, usize)> = None;
                 for i in 0..self.program.axis(*over).len {
                     let mut env = env.clone();
@@ -235,43 +189,21 @@ impl<'a> Solver<'a> {
                 self.write(maximum, env, value);
                 self.write_bits(bits, env, index);
             }
-            Operation::Look {
-                table,
-                input,
-                mask,
-                out,
-                ..
-            } => {
+            Operation::Look { table, input, mask, out, .. } => {
                 let masked_out = mask.as_ref().is_some_and(|m| self.read(m, env) == 0);
                 let input = self.value(input, env);
                 let table = &self.program.tables[*table];
-                let row = table.columns[0]
-                    .iter()
-                    .position(|&c| i128::from(c) == input);
+                let row = table.columns[0].iter().position(|&c| i128::from(c) == input);
                 for (k, view) in out.iter().enumerate() {
-                    let value = if masked_out {
-                        0
-                    } else {
-                        table.columns[1 + k][row.unwrap()]
-                    };
+                    let value = if masked_out { 0 } else { table.columns[1 + k][row.unwrap()] };
                     self.write(view, env, i128::from(value));
                 }
             }
-            Operation::Normalise {
-                value,
-                table,
-                power,
-                square,
-                ceiling,
-                slack,
-                ..
-            } => {
+            Operation::Normalise { value, table, power, square, ceiling, slack, .. } => {
                 let value = self.value(value, env);
                 let table = &self.program.tables[*table];
-                let row = (0..table.columns[0].len())
-                    .rev()
-                    .find(|&e| i128::from(table.columns[2][e]) >= value)
-                    .unwrap();
+                let row =
+                    (0..table.columns[0].len()).rev().find(|&e| i128::from(table.columns[2][e]) >= value).unwrap();
                 for (k, view) in [power, square, ceiling].into_iter().enumerate() {
                     self.write(view, env, i128::from(table.columns[k][row]));
                 }
@@ -281,23 +213,12 @@ impl<'a> Solver<'a> {
                 let value = self.read(value, env);
                 self.write_bits(bits, env, value as usize);
             }
-            Operation::Sign {
-                value,
-                out,
-                magnitude,
-                ..
-            } => {
+            Operation::Sign { value, out, magnitude, .. } => {
                 let value = self.value(value, env);
                 self.write(out, env, i128::from(value >= 0));
                 self.write(magnitude, env, if value >= 0 { value } else { -1 - value });
             }
-            Operation::Split {
-                value,
-                base,
-                high,
-                low,
-                ..
-            } => {
+            Operation::Split { value, base, high, low, .. } => {
                 let value = self.value(value, env);
                 self.write(high, env, value.div_euclid(i128::from(*base)));
                 self.write(low, env, value.rem_euclid(i128::from(*base)));
@@ -306,9 +227,7 @@ impl<'a> Solver<'a> {
     }
 
     fn write_bits(&mut self, bits: &View, env: &Environment, value: usize) {
-        let Some(&Index::Axis(axis)) = bits.index.last() else {
-            panic!("the bit axis is an axis")
-        };
+        let Some(&Index::Axis(axis)) = bits.index.last() else { panic!("the bit axis is an axis") };
         for j in 0..self.program.axis(axis).len {
             let mut env = env.clone();
             env.insert(axis, j);

@@ -3,11 +3,7 @@
 use super::*;
 
 fn dishonest(values: fn(&mut [E], &mut E), vector: fn(usize, &mut [E])) -> Deviation {
-    Deviation {
-        values,
-        vector,
-        honest: false,
-    }
+    Deviation { values, vector, honest: false }
 }
 
 fn keep(_: &mut [E], _: &mut E) {}
@@ -44,11 +40,7 @@ fn a_false_value_is_refused() {
 fn false_values_that_satisfy_the_sumcheck_are_refused_by_the_combination() {
     // The second tree has weight zero, so the sumcheck does not see its value.
     let mut instance = Instance::new(11, &[blake3(2, true, 1), blake3(1, false, 1)]);
-    instance.target -= instance.weights[1]
-        .iter()
-        .zip(instance.trees[1].vector())
-        .map(|(&w, &f)| w * f)
-        .sum::<E>();
+    instance.target -= instance.weights[1].iter().zip(instance.trees[1].vector()).map(|(&w, &f)| w * f).sum::<E>();
     instance.weights[1].clear();
     let (proof, _) = instance.prove_with(&dishonest(|values, _| values[1] += E::ONE, keep_vector));
     assert_eq!(instance.verify(&proof), Err(OpeningError::FinalClaim));
@@ -96,8 +88,5 @@ fn another_last_vector_is_refused() {
         }
     };
     let (proof, _) = instance.prove_with(&dishonest(keep, change));
-    assert_eq!(
-        instance.verify(&proof).unwrap_err().code(),
-        "opening-final-row"
-    );
+    assert_eq!(instance.verify(&proof).unwrap_err().code(), "opening-final-row");
 }

@@ -7,8 +7,7 @@ mod tamper;
 use super::open::{Deviation, HONEST, prove};
 use super::{CommittedTree, OpeningReport, Randomness, commit};
 use veritune_commit::{
-    OpeningError, Profile, Root, TreeHash, TreeShape, capacity, eq_table, tree_point,
-    verify_opening,
+    OpeningError, Profile, Root, TreeHash, TreeShape, capacity, eq_table, tree_point, verify_opening,
 };
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{E, F};
@@ -23,21 +22,11 @@ pub(super) struct Instance {
 }
 
 pub(super) fn blake3(log_columns: u32, masked: bool, budget: u32) -> TreeShape {
-    TreeShape {
-        log_columns,
-        hash: TreeHash::Blake3,
-        masked,
-        budget,
-    }
+    TreeShape { log_columns, hash: TreeHash::Blake3, masked, budget }
 }
 
 pub(super) fn poseidon2(log_columns: u32, masked: bool, budget: u32) -> TreeShape {
-    TreeShape {
-        log_columns,
-        hash: TreeHash::Poseidon2,
-        masked,
-        budget,
-    }
+    TreeShape { log_columns, hash: TreeHash::Poseidon2, masked, budget }
 }
 
 impl Instance {
@@ -50,9 +39,7 @@ impl Instance {
             let capacity = capacity(&profile, shape).unwrap();
             let length = capacity - number * 17 % capacity;
             let data: Vec<F> = (0..length as u64)
-                .map(|i| {
-                    F::from_u64((i + 1 + number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2)
-                })
+                .map(|i| F::from_u64((i + 1 + number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2))
                 .collect();
             let mut transcript = Transcript::new(b"test weights");
             transcript.absorb_u64("tree", number as u64);
@@ -65,19 +52,11 @@ impl Instance {
             .zip(&trees)
             .map(|(w, tree)| w.iter().zip(tree.vector()).map(|(&w, &f)| w * f).sum::<E>())
             .sum();
-        Self {
-            profile,
-            trees,
-            weights,
-            target,
-        }
+        Self { profile, trees, weights, target }
     }
 
     pub(super) fn statement(&self) -> Vec<(TreeShape, Root)> {
-        self.trees
-            .iter()
-            .map(|tree| (tree.shape(), tree.root()))
-            .collect()
+        self.trees.iter().map(|tree| (tree.shape(), tree.root())).collect()
     }
 
     pub(super) fn prove(&mut self) -> (Vec<u8>, OpeningReport) {
@@ -87,15 +66,7 @@ impl Instance {
     pub(super) fn prove_with(&mut self, deviation: &Deviation) -> (Vec<u8>, OpeningReport) {
         let mut trees: Vec<&mut CommittedTree> = self.trees.iter_mut().collect();
         let mut transcript = Transcript::new(b"test");
-        prove(
-            &self.profile,
-            &mut trees,
-            self.weights.clone(),
-            self.target,
-            &mut transcript,
-            deviation,
-        )
-        .unwrap()
+        prove(&self.profile, &mut trees, self.weights.clone(), self.target, &mut transcript, deviation).unwrap()
     }
 
     /// The weight evaluations at `z`.
@@ -110,13 +81,6 @@ impl Instance {
     pub(super) fn verify(&self, proof: &[u8]) -> Result<(), OpeningError> {
         let mut transcript = Transcript::new(b"test");
         let statement = self.statement();
-        verify_opening(
-            &self.profile,
-            &statement,
-            self.target,
-            proof,
-            &mut transcript,
-            |z| self.weights_at(z),
-        )
+        verify_opening(&self.profile, &statement, self.target, proof, &mut transcript, |z| self.weights_at(z))
     }
 }

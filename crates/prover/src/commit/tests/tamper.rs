@@ -12,42 +12,12 @@ fn instance() -> Instance {
 /// what is refused is then what is read at the wrong place.
 const MANIFEST: &[(&str, &[&str])] = &[
     ("sumcheck", &["opening-sumcheck-claim"]),
-    (
-        "values",
-        &[
-            "opening-sumcheck-claim",
-            "opening-root-mismatch",
-            "opening-not-canonical",
-        ],
-    ),
-    (
-        "tree 0",
-        &["opening-root-mismatch", "opening-not-canonical"],
-    ),
-    (
-        "tree 1",
-        &["opening-root-mismatch", "opening-not-canonical"],
-    ),
-    (
-        "level 1 root and sumcheck",
-        &[
-            "opening-root-mismatch",
-            "opening-not-canonical",
-            "opening-unexpected-end",
-        ],
-    ),
-    (
-        "final vector",
-        &[
-            "opening-root-mismatch",
-            "opening-not-canonical",
-            "opening-unexpected-end",
-        ],
-    ),
-    (
-        "last oracle rows",
-        &["opening-root-mismatch", "opening-not-canonical"],
-    ),
+    ("values", &["opening-sumcheck-claim", "opening-root-mismatch", "opening-not-canonical"]),
+    ("tree 0", &["opening-root-mismatch", "opening-not-canonical"]),
+    ("tree 1", &["opening-root-mismatch", "opening-not-canonical"]),
+    ("level 1 root and sumcheck", &["opening-root-mismatch", "opening-not-canonical", "opening-unexpected-end"]),
+    ("final vector", &["opening-root-mismatch", "opening-not-canonical", "opening-unexpected-end"]),
+    ("last oracle rows", &["opening-root-mismatch", "opening-not-canonical"]),
 ];
 
 /// Component name and its bytes in the proof. The root of level 1 comes before the rows of the trees.
@@ -67,27 +37,17 @@ fn every_component_changed_anywhere_is_refused_with_its_codes() {
     let (proof, report) = instance.prove();
     let ranges = components(&report);
     let names: Vec<&str> = ranges.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(
-        names,
-        MANIFEST.iter().map(|(name, _)| *name).collect::<Vec<_>>()
-    );
+    assert_eq!(names, MANIFEST.iter().map(|(name, _)| *name).collect::<Vec<_>>());
     for ((name, range), (_, codes)) in ranges.iter().zip(MANIFEST) {
         // All words of short components, a sample of the words of long ones.
         let step = (range.len() / 64 / 8).max(1) * 8;
-        for offset in range
-            .clone()
-            .step_by(step)
-            .flat_map(|start| [start, start + 7])
-        {
+        for offset in range.clone().step_by(step).flat_map(|start| [start, start + 7]) {
             let mut changed = proof.clone();
             changed[offset.min(range.end - 1)] ^= 1;
             let error = instance.verify(&changed).unwrap_err();
             // The first bytes of tree 0 are the root of level 1, a change of which moves the positions.
             let moved = name == "tree 0" && error.code() == "opening-unexpected-end";
-            assert!(
-                codes.contains(&error.code()) || moved,
-                "{name} at {offset}: {error}"
-            );
+            assert!(codes.contains(&error.code()) || moved, "{name} at {offset}: {error}");
         }
     }
 }
@@ -107,12 +67,7 @@ fn elements_at_or_above_the_order_are_refused_where_they_stand() {
     let ranges = components(&report);
     for round in 0..13 {
         for word in 0..6 {
-            assert_eq!(
-                at(round * 48 + word * 8),
-                Location::Sumcheck {
-                    round: round as u32
-                }
-            );
+            assert_eq!(at(round * 48 + word * 8), Location::Sumcheck { round: round as u32 });
         }
     }
     for offset in ranges[1].1.clone().step_by(8) {
@@ -121,57 +76,21 @@ fn elements_at_or_above_the_order_are_refused_where_they_stand() {
     // Columns and mask of the first row; the root of level 1 takes the first 32 bytes.
     for word in 0..7 {
         let found = at(ranges[2].1.start + 32 + word * 8);
-        assert!(
-            matches!(
-                found,
-                Location::Row {
-                    level: 0,
-                    tree: 0,
-                    ..
-                }
-            ),
-            "{found:?}"
-        );
+        assert!(matches!(found, Location::Row { level: 0, tree: 0, .. }), "{found:?}");
     }
     // Columns and salt of a Poseidon2 row, and its last sibling.
     for word in 0..6 {
         let found = at(ranges[3].1.start + word * 8);
-        assert!(
-            matches!(
-                found,
-                Location::Row {
-                    level: 0,
-                    tree: 1,
-                    ..
-                }
-            ),
-            "{found:?}"
-        );
+        assert!(matches!(found, Location::Row { level: 0, tree: 1, .. }), "{found:?}");
     }
-    assert_eq!(
-        at(ranges[3].1.end - 8),
-        Location::Siblings { level: 0, tree: 1 }
-    );
+    assert_eq!(at(ranges[3].1.end - 8), Location::Siblings { level: 0, tree: 1 });
     for word in 0..6 {
-        assert_eq!(
-            at(ranges[4].1.start + word * 8),
-            Location::LevelSumcheck { level: 1, round: 0 }
-        );
+        assert_eq!(at(ranges[4].1.start + word * 8), Location::LevelSumcheck { level: 1, round: 0 });
     }
     assert_eq!(at(ranges[5].1.start), Location::FinalVector);
     assert_eq!(at(ranges[5].1.end - 8), Location::FinalVector);
     let found = at(ranges[6].1.start);
-    assert!(
-        matches!(
-            found,
-            Location::Row {
-                level: 1,
-                tree: 0,
-                ..
-            }
-        ),
-        "{found:?}"
-    );
+    assert!(matches!(found, Location::Row { level: 1, tree: 0, .. }), "{found:?}");
 }
 
 #[test]
@@ -181,25 +100,15 @@ fn truncated_and_extended_proofs_are_refused() {
     for (name, range) in components(&report) {
         for length in [range.start, range.start + 1, range.end - 1] {
             let error = instance.verify(&proof[..length]).unwrap_err();
-            assert_eq!(
-                error.code(),
-                "opening-unexpected-end",
-                "{name} cut to {length}: {error}"
-            );
+            assert_eq!(error.code(), "opening-unexpected-end", "{name} cut to {length}: {error}");
         }
     }
     for extra in [1, 32, 1000] {
         let mut longer = proof.clone();
         longer.resize(proof.len() + extra, 0);
-        assert_eq!(
-            instance.verify(&longer),
-            Err(OpeningError::TrailingBytes { extra })
-        );
+        assert_eq!(instance.verify(&longer), Err(OpeningError::TrailingBytes { extra }));
     }
-    assert_eq!(
-        instance.verify(&[]).unwrap_err().code(),
-        "opening-unexpected-end"
-    );
+    assert_eq!(instance.verify(&[]).unwrap_err().code(), "opening-unexpected-end");
 }
 
 #[test]
@@ -221,18 +130,12 @@ fn swapped_dropped_and_repeated_parts_are_refused() {
     let start = components(&report)[2].1.start + 32;
     let mut swapped = proof.clone();
     swapped[start..start + 2 * row_bytes].rotate_left(row_bytes);
-    assert_eq!(
-        instance.verify(&swapped),
-        Err(OpeningError::RootMismatch { level: 0, tree: 0 })
-    );
+    assert_eq!(instance.verify(&swapped), Err(OpeningError::RootMismatch { level: 0, tree: 0 }));
     // The last two siblings change places.
     let mut swapped = proof.clone();
     let end = proof.len();
     swapped[end - 64..].rotate_left(32);
-    assert_eq!(
-        instance.verify(&swapped),
-        Err(OpeningError::RootMismatch { level: 1, tree: 0 })
-    );
+    assert_eq!(instance.verify(&swapped), Err(OpeningError::RootMismatch { level: 1, tree: 0 }));
 }
 
 #[test]
@@ -241,20 +144,9 @@ fn a_changed_statement_is_refused() {
     let (proof, _) = instance.prove();
     let verify = |statement: &[(TreeShape, Root)], target: E, prefix: &[u8], scale: E| {
         let mut transcript = Transcript::new(prefix);
-        verify_opening(
-            &instance.profile,
-            statement,
-            target,
-            &proof,
-            &mut transcript,
-            |z| {
-                instance
-                    .weights_at(z)
-                    .into_iter()
-                    .map(|w| w * scale)
-                    .collect()
-            },
-        )
+        verify_opening(&instance.profile, statement, target, &proof, &mut transcript, |z| {
+            instance.weights_at(z).into_iter().map(|w| w * scale).collect()
+        })
         .err()
         .map(|error| error.code())
     };
@@ -262,38 +154,24 @@ fn a_changed_statement_is_refused() {
     let target = instance.target;
     let refused = Some("opening-sumcheck-claim");
     assert_eq!(verify(&statement, target, b"test", E::ONE), None);
-    assert_eq!(
-        verify(&statement, target + E::ONE, b"test", E::ONE),
-        refused
-    );
+    assert_eq!(verify(&statement, target + E::ONE, b"test", E::ONE), refused);
     assert_eq!(verify(&statement, target, b"another", E::ONE), refused);
     assert_eq!(verify(&statement, target, b"test", E::TWO), refused);
     for tree in 0..2 {
         let mut changed = statement.clone();
         changed[tree].1.0[0] ^= 1;
-        assert_eq!(
-            verify(&changed, target, b"test", E::ONE),
-            refused,
-            "root {tree}"
-        );
+        assert_eq!(verify(&changed, target, b"test", E::ONE), refused, "root {tree}");
     }
     let mut changed = statement.clone();
     changed[1].0.budget = 3;
     assert_eq!(verify(&changed, target, b"test", E::ONE), refused, "budget");
     changed[1].0.log_columns = 2;
-    assert_eq!(
-        verify(&changed, target, b"test", E::ONE),
-        refused,
-        "columns"
-    );
+    assert_eq!(verify(&changed, target, b"test", E::ONE), refused, "columns");
     let swapped = [statement[1], statement[0]];
     assert_eq!(verify(&swapped, target, b"test", E::ONE), refused, "order");
     changed = statement.clone();
     changed[1].1.0 = [0xff; 32];
-    assert_eq!(
-        verify(&changed, target, b"test", E::ONE),
-        Some("opening-not-canonical")
-    );
+    assert_eq!(verify(&changed, target, b"test", E::ONE), Some("opening-not-canonical"));
 }
 
 #[test]
@@ -302,14 +180,7 @@ fn a_malformed_statement_is_refused_before_the_proof_is_read() {
     let statement = instance.statement();
     let verify = |statement: &[(TreeShape, Root)]| {
         let mut transcript = Transcript::new(b"test");
-        let error = verify_opening(
-            &instance.profile,
-            statement,
-            E::ZERO,
-            &[],
-            &mut transcript,
-            |_| vec![],
-        );
+        let error = verify_opening(&instance.profile, statement, E::ZERO, &[], &mut transcript, |_| vec![]);
         match error {
             Err(OpeningError::Statement { tree, problem }) => (tree, problem),
             other => panic!("{other:?}"),
@@ -333,19 +204,6 @@ fn a_wrong_number_of_weights_is_refused() {
     let mut transcript = Transcript::new(b"test");
     let statement = instance.statement();
     let target = instance.target;
-    let result = verify_opening(
-        &instance.profile,
-        &statement,
-        target,
-        &proof,
-        &mut transcript,
-        |_| vec![E::ONE],
-    );
-    assert_eq!(
-        result,
-        Err(OpeningError::WeightCount {
-            expected: 2,
-            got: 1
-        })
-    );
+    let result = verify_opening(&instance.profile, &statement, target, &proof, &mut transcript, |_| vec![E::ONE]);
+    assert_eq!(result, Err(OpeningError::WeightCount { expected: 2, got: 1 }));
 }
