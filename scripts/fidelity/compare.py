@@ -117,6 +117,7 @@ class Reference:
 
 def relative(got: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> dict[str, float]:
     """Relative L2 distance of everything, of all A, of all B, and the worst single matrix with values."""
+
     def distance(pairs) -> float:
         difference = sum(float(((g - w) ** 2).sum()) for g, w in pairs)
         norm = sum(float((w**2).sum()) for _, w in pairs)

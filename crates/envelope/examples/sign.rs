@@ -14,9 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::{env, fs, io};
-use veritune_envelope::adapter_file::{
-    self, AdapterConfig, Factor, Module, Tensor, TensorLayout, tensor_name,
-};
+use veritune_envelope::adapter_file::{self, AdapterConfig, Factor, Module, Tensor, TensorLayout, tensor_name};
 use veritune_envelope::dsse::Envelope;
 use veritune_envelope::signature::{PublicKey, SigningKey, TrustedKeys};
 use veritune_envelope::{Refusal, bundle, canonical_json};
@@ -82,10 +80,7 @@ fn run(arguments: &[&str]) -> Result<(), Failure> {
             io::stdout().write_all(&value.to_canonical())?;
         }
         ["adapter", directory] => {
-            let tensors = [
-                example_tensor(Factor::A, [2, 3], 16),
-                example_tensor(Factor::B, [3, 2], 18),
-            ];
+            let tensors = [example_tensor(Factor::A, [2, 3], 16), example_tensor(Factor::B, [3, 2], 18)];
             let config = AdapterConfig {
                 base_model_name_or_path: "example/base".to_owned(),
                 r: 2,
@@ -111,13 +106,6 @@ fn run(arguments: &[&str]) -> Result<(), Failure> {
 /// The integers −2, −1, 0, 1, 2, 3 at the scale 2^−`fraction_bits`.
 fn example_tensor(factor: Factor, shape: [u64; 2], fraction_bits: u32) -> Tensor {
     let name = tensor_name(0, Module::Q, factor);
-    let layout = TensorLayout {
-        name,
-        shape: shape.to_vec(),
-        fraction_bits,
-    };
-    Tensor {
-        layout,
-        values: (-2..4).collect(),
-    }
+    let layout = TensorLayout { name, shape: shape.to_vec(), fraction_bits };
+    Tensor { layout, values: (-2..4).collect() }
 }

@@ -19,11 +19,7 @@ pub const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 pub fn to_json(envelope: &Envelope) -> Result<Vec<u8>, Refusal> {
     canonical_json::to_bytes(&Wire {
         media_type: MEDIA_TYPE.to_owned(),
-        verification_material: VerificationMaterial {
-            public_key: PublicKeyIdentifier {
-                hint: envelope.key_id(),
-            },
-        },
+        verification_material: VerificationMaterial { public_key: PublicKeyIdentifier { hint: envelope.key_id() } },
         dsse_envelope: envelope.to_wire(),
     })
 }
@@ -35,26 +31,14 @@ pub fn to_json(envelope: &Envelope) -> Result<Vec<u8>, Refusal> {
 /// 3. The envelope holds one signature over an in-toto payload.
 /// 4. The signature's key id is the bundle's hint.
 pub fn from_json(bytes: &[u8]) -> Result<Envelope, Refusal> {
-    let wire: Wire =
-        canonical_json::decode(bytes, MAX_ENVELOPE_BYTES).map_err(Refusal::in_container)?; // 1
+    let wire: Wire = canonical_json::decode(bytes, MAX_ENVELOPE_BYTES).map_err(Refusal::in_container)?; // 1
     if wire.media_type != MEDIA_TYPE {
-        return Err(Refusal::new(
-            BUNDLE_MEDIA_TYPE,
-            "mediaType",
-            MEDIA_TYPE,
-            wire.media_type,
-        )); // 2
+        return Err(Refusal::new(BUNDLE_MEDIA_TYPE, "mediaType", MEDIA_TYPE, wire.media_type)); // 2
     }
-    let envelope =
-        Envelope::from_wire(wire.dsse_envelope).map_err(|error| error.within("dsseEnvelope"))?; // 3
+    let envelope = Envelope::from_wire(wire.dsse_envelope).map_err(|error| error.within("dsseEnvelope"))?; // 3
     let hint = wire.verification_material.public_key.hint;
     if envelope.key_id() != hint {
-        return Err(Refusal::new(
-            ENVELOPE_KEY_ID,
-            "dsseEnvelope.signatures[0].keyid",
-            hint,
-            envelope.key_id(),
-        )); // 4
+        return Err(Refusal::new(ENVELOPE_KEY_ID, "dsseEnvelope.signatures[0].keyid", hint, envelope.key_id())); // 4
     }
     Ok(envelope)
 }

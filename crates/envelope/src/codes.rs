@@ -67,20 +67,10 @@ mod tests {
     fn identifiers_are_unique_ordered_and_documented() {
         let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/spec/envelope.md");
         let page = std::fs::read_to_string(page).unwrap();
-        let rows: Vec<&str> = page
-            .lines()
-            .filter(|line| line.starts_with("| VT-ENV-"))
-            .collect();
+        let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| VT-ENV-")).collect();
         let table: Vec<String> = CODES
             .iter()
-            .map(|code| {
-                format!(
-                    "| {} | {} | {} |",
-                    code.id(),
-                    code.verdict().exit_code(),
-                    code.meaning()
-                )
-            })
+            .map(|code| format!("| {} | {} | {} |", code.id(), code.verdict().exit_code(), code.meaning()))
             .collect();
         assert_eq!(rows, table, "replace the table by:\n{}", table.join("\n"));
         assert!(CODES.windows(2).all(|pair| pair[0].id() < pair[1].id()));

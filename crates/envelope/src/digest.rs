@@ -73,12 +73,8 @@ impl Serialize for Digest {
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let hex = String::deserialize(deserializer)?;
-        Self::from_hex(&hex).ok_or_else(|| {
-            de::Error::invalid_value(
-                de::Unexpected::Str(&hex),
-                &"64 lower-case hexadecimal digits",
-            )
-        })
+        Self::from_hex(&hex)
+            .ok_or_else(|| de::Error::invalid_value(de::Unexpected::Str(&hex), &"64 lower-case hexadecimal digits"))
     }
 }
 

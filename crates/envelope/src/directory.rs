@@ -12,8 +12,7 @@
 //! is verified is out of scope, except that bytes are hashed as they were read.
 
 use crate::codes::{
-    DIRECTORY_EXTRA, DIRECTORY_NOT_REGULAR, DIRECTORY_TOO_MANY, FILE_MISSING, FILE_TOO_LARGE,
-    PATH_UNREADABLE,
+    DIRECTORY_EXTRA, DIRECTORY_NOT_REGULAR, DIRECTORY_TOO_MANY, FILE_MISSING, FILE_TOO_LARGE, PATH_UNREADABLE,
 };
 use crate::index::is_safe_name;
 use crate::verdict::Refusal;
@@ -61,21 +60,10 @@ impl Listing {
 pub fn list_adapter(root: &Path) -> Result<Listing, Refusal> {
     let files = [ADAPTER_MODEL, ADAPTER_CONFIG, MODEL_SIGNATURE, README];
     let mut listing = Listing::default();
-    list(
-        root,
-        "",
-        &|name| files.contains(&name),
-        Some(CERTIFICATE),
-        &mut listing,
-    )?;
+    list(root, "", &|name| files.contains(&name), Some(CERTIFICATE), &mut listing)?;
     for needed in [ADAPTER_MODEL, ADAPTER_CONFIG] {
         if listing.size(needed).is_none() {
-            return Err(Refusal::new(
-                FILE_MISSING,
-                needed,
-                "the adapter's file",
-                "none",
-            ));
+            return Err(Refusal::new(FILE_MISSING, needed, "the adapter's file", "none"));
         }
     }
     Ok(listing)
@@ -85,13 +73,7 @@ pub fn list_adapter(root: &Path) -> Result<Listing, Refusal> {
 pub fn list_certificate(root: &Path) -> Result<Listing, Refusal> {
     let mut listing = Listing::default();
     if list(root, "", &is_safe_name, Some(PROOFS), &mut listing)? {
-        list(
-            &root.join(PROOFS),
-            "proofs/",
-            &is_safe_name,
-            None,
-            &mut listing,
-        )?;
+        list(&root.join(PROOFS), "proofs/", &is_safe_name, None, &mut listing)?;
     }
     Ok(listing)
 }
@@ -104,8 +86,7 @@ fn list(
     subdirectory: Option<&str>,
     listing: &mut Listing,
 ) -> Result<bool, Refusal> {
-    let unreadable =
-        |error: io::Error| unreadable(if prefix.is_empty() { "." } else { prefix }, &error);
+    let unreadable = |error: io::Error| unreadable(if prefix.is_empty() { "." } else { prefix }, &error);
     let mut has_subdirectory = false;
     for (count, entry) in fs::read_dir(directory).map_err(unreadable)?.enumerate() {
         if count >= MAX_ENTRIES {
@@ -124,23 +105,13 @@ fn list(
         let name = name.to_str().unwrap_or("");
         if metadata.is_dir() {
             if subdirectory != Some(name) {
-                return Err(Refusal::new(
-                    DIRECTORY_EXTRA,
-                    location,
-                    "a listed file",
-                    "a directory",
-                ));
+                return Err(Refusal::new(DIRECTORY_EXTRA, location, "a listed file", "a directory"));
             }
             has_subdirectory = true;
         } else if !metadata.is_file() {
             return Err(not_regular(&location));
         } else if subdirectory == Some(name) || !allowed(name) {
-            return Err(Refusal::new(
-                DIRECTORY_EXTRA,
-                location,
-                "a file of the allow-list",
-                "another file",
-            ));
+            return Err(Refusal::new(DIRECTORY_EXTRA, location, "a file of the allow-list", "another file"));
         } else {
             listing.0.insert(location, metadata.len());
         }
@@ -165,27 +136,15 @@ pub fn read_file(root: &Path, path: &str, limit: u64) -> Result<Vec<u8>, Refusal
     let mut bytes = Vec::new();
     let file = fs::File::open(&full_path).map_err(|error| unreadable(path, &error))?;
     // One byte more than the limit shows that there are more.
-    file.take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|error| unreadable(path, &error))?;
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
     if u64::try_from(bytes.len()).is_ok_and(|size| size <= limit) {
         return Ok(bytes);
     }
-    Err(Refusal::new(
-        FILE_TOO_LARGE,
-        path,
-        format_args!("at most {limit} bytes"),
-        "more",
-    ))
+    Err(Refusal::new(FILE_TOO_LARGE, path, format_args!("at most {limit} bytes"), "more"))
 }
 
 fn not_regular(location: &str) -> Refusal {
-    Refusal::new(
-        DIRECTORY_NOT_REGULAR,
-        location,
-        "a regular file",
-        "a link or a special file",
-    )
+    Refusal::new(DIRECTORY_NOT_REGULAR, location, "a regular file", "a link or a special file")
 }
 
 fn unreadable(location: &str, error: &io::Error) -> Refusal {

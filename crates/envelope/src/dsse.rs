@@ -21,12 +21,7 @@ pub const MAX_ENVELOPE_BYTES: usize = MAX_STATEMENT_BYTES / 3 * 4 + (1 << 16);
 /// The bytes that a signature covers.
 #[must_use]
 pub fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let mut out = format!(
-        "DSSEv1 {} {payload_type} {} ",
-        payload_type.len(),
-        payload.len()
-    )
-    .into_bytes();
+    let mut out = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
     out.extend(payload);
     out
 }
@@ -52,24 +47,14 @@ impl Envelope {
     /// The payload, signed.
     pub fn sign(payload: Vec<u8>, key: &SigningKey) -> Result<Self, Refusal> {
         let signature = key.sign(&pre_authentication_encoding(PAYLOAD_TYPE, &payload))?;
-        Ok(Self {
-            payload,
-            signature,
-            key_id: key.public_key()?.id(),
-        })
+        Ok(Self { payload, signature, key_id: key.public_key()?.id() })
     }
 
     /// The payload, if the key that the envelope names is trusted and verifies its signature.
     pub fn verify(self, keys: &TrustedKeys) -> Result<Verified, Refusal> {
         let key = keys.find(&self.key_id)?;
-        key.verify(
-            &pre_authentication_encoding(PAYLOAD_TYPE, &self.payload),
-            &self.signature,
-        )?;
-        Ok(Verified {
-            payload: self.payload,
-            signer: self.key_id,
-        })
+        key.verify(&pre_authentication_encoding(PAYLOAD_TYPE, &self.payload), &self.signature)?;
+        Ok(Verified { payload: self.payload, signer: self.key_id })
     }
 
     /// The key that the envelope says signed it.
@@ -91,8 +76,7 @@ impl Envelope {
 
     /// The envelope that strict JSON holds. Nothing is verified yet.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Refusal> {
-        let wire: Wire =
-            canonical_json::decode(bytes, MAX_ENVELOPE_BYTES).map_err(Refusal::in_container)?;
+        let wire: Wire = canonical_json::decode(bytes, MAX_ENVELOPE_BYTES).map_err(Refusal::in_container)?;
         Self::from_wire(wire)
     }
 
@@ -100,21 +84,13 @@ impl Envelope {
         Wire {
             payload: STANDARD.encode(&self.payload),
             payload_type: PAYLOAD_TYPE.to_owned(),
-            signatures: vec![WireSignature {
-                keyid: self.key_id,
-                sig: STANDARD.encode(&self.signature),
-            }],
+            signatures: vec![WireSignature { keyid: self.key_id, sig: STANDARD.encode(&self.signature) }],
         }
     }
 
     pub(crate) fn from_wire(wire: Wire) -> Result<Self, Refusal> {
         if wire.payload_type != PAYLOAD_TYPE {
-            return Err(Refusal::new(
-                ENVELOPE_PAYLOAD_TYPE,
-                "payloadType",
-                PAYLOAD_TYPE,
-                wire.payload_type,
-            ));
+            return Err(Refusal::new(ENVELOPE_PAYLOAD_TYPE, "payloadType", PAYLOAD_TYPE, wire.payload_type));
         }
         let count = wire.signatures.len();
         let [signature] = <[WireSignature; 1]>::try_from(wire.signatures)
@@ -129,9 +105,7 @@ impl Envelope {
 
 /// Standard alphabet, padding required, unused bits zero: one text for each string of bytes.
 fn decode_base64(text: &str, location: &str) -> Result<Vec<u8>, Refusal> {
-    STANDARD
-        .decode(text)
-        .map_err(|error| Refusal::new(ENVELOPE_BASE64, location, "standard base64", error))
+    STANDARD.decode(text).map_err(|error| Refusal::new(ENVELOPE_BASE64, location, "standard base64", error))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -165,14 +139,8 @@ mod tests {
     #[test]
     fn base64_has_one_text() {
         assert_eq!(decode_base64("YQ==", "x").unwrap(), b"a");
-        for other in [
-            "YQ", "YQ=", "YR==", "YQ==\n", " YQ==", "YQ===", "-_==", "YQ==YQ==",
-        ] {
-            assert_eq!(
-                decode_base64(other, "x").unwrap_err().code(),
-                ENVELOPE_BASE64,
-                "{other}"
-            );
+        for other in ["YQ", "YQ=", "YR==", "YQ==\n", " YQ==", "YQ===", "-_==", "YQ==YQ=="] {
+            assert_eq!(decode_base64(other, "x").unwrap_err().code(), ENVELOPE_BASE64, "{other}");
         }
     }
 

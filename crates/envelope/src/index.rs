@@ -4,9 +4,7 @@
 //! makes an incomplete or damaged copy visible before any proof is read.
 
 use crate::canonical_json;
-use crate::codes::{
-    FILE_MISSING, INDEX_DIGEST, INDEX_PATH, INDEX_SCHEMA, INDEX_SIZE, INDEX_UNLISTED,
-};
+use crate::codes::{FILE_MISSING, INDEX_DIGEST, INDEX_PATH, INDEX_SCHEMA, INDEX_SIZE, INDEX_UNLISTED};
 use crate::digest::Digest;
 use crate::directory::{self, Listing};
 use crate::verdict::Refusal;
@@ -77,11 +75,7 @@ impl Index {
         let entries = paths.map(|path| {
             let bytes = directory::read_file(root, path, max_file_bytes)?;
             let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            Ok(IndexEntry {
-                path: path.to_owned(),
-                sha256: Digest::sha256(&bytes),
-                size,
-            })
+            Ok(IndexEntry { path: path.to_owned(), sha256: Digest::sha256(&bytes), size })
         });
         Self::new(entries.collect::<Result<_, Refusal>>()?)
     }
@@ -94,28 +88,17 @@ impl Index {
 
     /// The bytes of `index.json`.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Refusal> {
-        canonical_json::to_bytes(&Wire {
-            schema: INDEX_SCHEMA_NAME.to_owned(),
-            files: self.entries.clone(),
-        })
+        canonical_json::to_bytes(&Wire { schema: INDEX_SCHEMA_NAME.to_owned(), files: self.entries.clone() })
     }
 
     /// The index that canonical JSON holds.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Refusal> {
         let limit = usize::try_from(MAX_INDEX_BYTES).unwrap_or(usize::MAX);
-        let wire: Wire =
-            canonical_json::decode_canonical(bytes, limit).map_err(Refusal::in_container)?;
+        let wire: Wire = canonical_json::decode_canonical(bytes, limit).map_err(Refusal::in_container)?;
         if wire.schema != INDEX_SCHEMA_NAME {
-            return Err(Refusal::new(
-                INDEX_SCHEMA,
-                "schema",
-                INDEX_SCHEMA_NAME,
-                wire.schema,
-            ));
+            return Err(Refusal::new(INDEX_SCHEMA, "schema", INDEX_SCHEMA_NAME, wire.schema));
         }
-        let index = Self {
-            entries: wire.files,
-        };
+        let index = Self { entries: wire.files };
         index.check()?;
         Ok(index)
     }
@@ -125,12 +108,7 @@ impl Index {
         for (position, entry) in self.entries.iter().enumerate() {
             let location = || format!("files[{position}].path");
             if !is_safe_path(&entry.path) {
-                return Err(Refusal::new(
-                    INDEX_PATH,
-                    location(),
-                    "a safe path",
-                    &entry.path,
-                ));
+                return Err(Refusal::new(INDEX_PATH, location(), "a safe path", &entry.path));
             }
             if entry.path.as_str() <= previous {
                 let expected = format!("a path after `{previous}`");
@@ -145,23 +123,13 @@ impl Index {
     pub fn check_listing(&self, listing: &Listing) -> Result<(), Refusal> {
         for path in listing.paths() {
             if path != INDEX_NAME && self.find(path).is_none() {
-                return Err(Refusal::new(
-                    INDEX_UNLISTED,
-                    path,
-                    "a listed file",
-                    "an unlisted one",
-                ));
+                return Err(Refusal::new(INDEX_UNLISTED, path, "a listed file", "an unlisted one"));
             }
         }
         for entry in &self.entries {
             match listing.size(&entry.path) {
                 None => {
-                    return Err(Refusal::new(
-                        FILE_MISSING,
-                        &entry.path,
-                        "a listed file",
-                        "none",
-                    ));
+                    return Err(Refusal::new(FILE_MISSING, &entry.path, "a listed file", "none"));
                 }
                 Some(size) => entry.check_size(size)?,
             }
@@ -171,9 +139,7 @@ impl Index {
 
     /// The bytes of a listed file of at most `max_file_bytes`; they have the listed size and digest.
     pub fn read(&self, root: &Path, path: &str, max_file_bytes: u64) -> Result<Vec<u8>, Refusal> {
-        let entry = self
-            .find(path)
-            .ok_or_else(|| Refusal::new(FILE_MISSING, path, "a listed file", "none"))?;
+        let entry = self.find(path).ok_or_else(|| Refusal::new(FILE_MISSING, path, "a listed file", "none"))?;
         let bytes = directory::read_file(root, path, max_file_bytes)?;
         entry.check_size(u64::try_from(bytes.len()).unwrap_or(u64::MAX))?;
         let digest = Digest::sha256(&bytes);
@@ -186,10 +152,7 @@ impl Index {
     /// The entry of `path`.
     #[must_use]
     pub fn find(&self, path: &str) -> Option<&IndexEntry> {
-        let position = self
-            .entries
-            .binary_search_by(|entry| entry.path.as_str().cmp(path))
-            .ok()?;
+        let position = self.entries.binary_search_by(|entry| entry.path.as_str().cmp(path)).ok()?;
         self.entries.get(position)
     }
 }
@@ -199,11 +162,6 @@ impl IndexEntry {
         if size == self.size {
             return Ok(());
         }
-        Err(Refusal::new(
-            INDEX_SIZE,
-            &self.path,
-            format_args!("{} bytes", self.size),
-            size,
-        ))
+        Err(Refusal::new(INDEX_SIZE, &self.path, format_args!("{} bytes", self.size), size))
     }
 }

@@ -7,8 +7,8 @@
 //! Soundness: existential unforgeability of ECDSA over P-256 (about 128 bits, an assumption).
 
 use crate::codes::{
-    KEY_GENERATION, NO_KEY_NAMED, PRIVATE_KEY_FORM, PUBLIC_KEY_FORM, SIGNATURE_ENCODING,
-    SIGNATURE_HIGH_S, SIGNATURE_WRONG, UNKNOWN_KEY,
+    KEY_GENERATION, NO_KEY_NAMED, PRIVATE_KEY_FORM, PUBLIC_KEY_FORM, SIGNATURE_ENCODING, SIGNATURE_HIGH_S,
+    SIGNATURE_WRONG, UNKNOWN_KEY,
 };
 use crate::digest::Digest;
 use crate::verdict::Refusal;
@@ -16,8 +16,7 @@ use p256::ecdsa::signature::{Signer as _, Verifier as _};
 use p256::ecdsa::{self, Signature};
 use p256::elliptic_curve::Generate as _;
 use p256::pkcs8::{
-    DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _,
-    LineEnding,
+    DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _, LineEnding,
 };
 use zeroize::Zeroizing;
 
@@ -34,40 +33,23 @@ impl SigningKey {
     /// A new key from the operating system's randomness.
     pub fn generate() -> Result<Self, Refusal> {
         let key = ecdsa::SigningKey::try_generate().map_err(|error| {
-            Refusal::new(
-                KEY_GENERATION,
-                "the new key",
-                "randomness of the operating system",
-                error,
-            )
+            Refusal::new(KEY_GENERATION, "the new key", "randomness of the operating system", error)
         })?;
         Ok(Self(key))
     }
 
     /// The key in PKCS#8 PEM. *Caller must* write it with mode 0600.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, Refusal> {
-        self.0.to_pkcs8_pem(LineEnding::LF).map_err(|error| {
-            Refusal::new(
-                PRIVATE_KEY_FORM,
-                "the private key",
-                "a key with a PEM form",
-                error,
-            )
-        })
+        self.0
+            .to_pkcs8_pem(LineEnding::LF)
+            .map_err(|error| Refusal::new(PRIVATE_KEY_FORM, "the private key", "a key with a PEM form", error))
     }
 
     /// The key that a PKCS#8 PEM text holds. The refusal never quotes the text.
     pub fn from_pem(pem: &str) -> Result<Self, Refusal> {
-        let key = (pem.len() <= MAX_PEM_BYTES)
-            .then(|| ecdsa::SigningKey::from_pkcs8_pem(pem).ok())
-            .flatten();
+        let key = (pem.len() <= MAX_PEM_BYTES).then(|| ecdsa::SigningKey::from_pkcs8_pem(pem).ok()).flatten();
         key.map(Self).ok_or_else(|| {
-            Refusal::new(
-                PRIVATE_KEY_FORM,
-                "the private key",
-                "a P-256 key in PKCS#8 PEM",
-                "another text",
-            )
+            Refusal::new(PRIVATE_KEY_FORM, "the private key", "a P-256 key in PKCS#8 PEM", "another text")
         })
     }
 
@@ -95,48 +77,27 @@ pub struct PublicKey {
 
 impl PublicKey {
     fn new(key: ecdsa::VerifyingKey) -> Result<Self, Refusal> {
-        let der = key.to_public_key_der().map_err(|error| {
-            Refusal::new(
-                PUBLIC_KEY_FORM,
-                "the public key",
-                "a key with a DER form",
-                error,
-            )
-        })?;
-        Ok(Self {
-            key,
-            id: Digest::sha256(der.as_bytes()),
-        })
+        let der = key
+            .to_public_key_der()
+            .map_err(|error| Refusal::new(PUBLIC_KEY_FORM, "the public key", "a key with a DER form", error))?;
+        Ok(Self { key, id: Digest::sha256(der.as_bytes()) })
     }
 
     /// The key that an SPKI PEM text holds.
     pub fn from_pem(pem: &str) -> Result<Self, Refusal> {
-        let refuse = |got: &str| {
-            Refusal::new(
-                PUBLIC_KEY_FORM,
-                "the public key",
-                "a P-256 key in SPKI PEM",
-                got,
-            )
-        };
+        let refuse = |got: &str| Refusal::new(PUBLIC_KEY_FORM, "the public key", "a P-256 key in SPKI PEM", got);
         if pem.len() > MAX_PEM_BYTES {
             return Err(refuse("a longer text"));
         }
-        let key = ecdsa::VerifyingKey::from_public_key_pem(pem)
-            .map_err(|error| refuse(&error.to_string()))?;
+        let key = ecdsa::VerifyingKey::from_public_key_pem(pem).map_err(|error| refuse(&error.to_string()))?;
         Self::new(key)
     }
 
     /// The key in SPKI PEM.
     pub fn to_pem(&self) -> Result<String, Refusal> {
-        self.key.to_public_key_pem(LineEnding::LF).map_err(|error| {
-            Refusal::new(
-                PUBLIC_KEY_FORM,
-                "the public key",
-                "a key with a PEM form",
-                error,
-            )
-        })
+        self.key
+            .to_public_key_pem(LineEnding::LF)
+            .map_err(|error| Refusal::new(PUBLIC_KEY_FORM, "the public key", "a key with a PEM form", error))
     }
 
     /// The key's name.
@@ -151,25 +112,16 @@ impl PublicKey {
     /// 2. Its `s` is the lower one.
     /// 3. It verifies.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), Refusal> {
-        let refuse =
-            |code, expected: &str, got: &str| Refusal::new(code, "the signature", expected, got);
-        let parsed = Signature::from_der(signature).ok().ok_or_else(|| {
-            refuse(
-                SIGNATURE_ENCODING,
-                "a DER encoded P-256 signature",
-                "other bytes",
-            )
-        })?;
+        let refuse = |code, expected: &str, got: &str| Refusal::new(code, "the signature", expected, got);
+        let parsed = Signature::from_der(signature)
+            .ok()
+            .ok_or_else(|| refuse(SIGNATURE_ENCODING, "a DER encoded P-256 signature", "other bytes"))?;
         if parsed.normalize_s() != parsed {
             return Err(refuse(SIGNATURE_HIGH_S, "the lower s", "the higher s")); // 2
         }
-        self.key.verify(message, &parsed).map_err(|_| {
-            refuse(
-                SIGNATURE_WRONG,
-                "a signature of these bytes",
-                "another signature",
-            )
-        }) // 3
+        self.key
+            .verify(message, &parsed)
+            .map_err(|_| refuse(SIGNATURE_WRONG, "a signature of these bytes", "another signature")) // 3
     }
 }
 
@@ -190,12 +142,7 @@ impl TrustedKeys {
     /// may be honest and is not known here.
     pub fn find(&self, id: &KeyId) -> Result<&PublicKey, Refusal> {
         if self.0.is_empty() {
-            return Err(Refusal::new(
-                NO_KEY_NAMED,
-                "the trusted keys",
-                "at least one key",
-                "none",
-            ));
+            return Err(Refusal::new(NO_KEY_NAMED, "the trusted keys", "at least one key", "none"));
         }
         self.0.iter().find(|key| key.id() == *id).ok_or_else(|| {
             let named: Vec<String> = self.0.iter().map(|key| key.id().to_string()).collect();
@@ -234,18 +181,10 @@ mod tests {
         let r = hex("efd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716");
         let s = hex("f7cb1c942d657c41d436c7a1b6e29f65f3e900dbb9aff4064dc4ab2f843acda8");
         let high = der(r, s);
-        let low = Signature::from_der(&high)
-            .unwrap()
-            .normalize_s()
-            .to_der()
-            .as_bytes()
-            .to_vec();
+        let low = Signature::from_der(&high).unwrap().normalize_s().to_der().as_bytes().to_vec();
         assert_eq!(key.sign(b"sample").unwrap(), low);
         public.verify(b"sample", &low).unwrap();
-        assert_eq!(
-            public.verify(b"sample", &high).unwrap_err().code(),
-            SIGNATURE_HIGH_S
-        );
+        assert_eq!(public.verify(b"sample", &high).unwrap_err().code(), SIGNATURE_HIGH_S);
     }
 
     #[test]
@@ -254,10 +193,7 @@ mod tests {
         let public = key.public_key().unwrap();
         let signature = key.sign(b"message").unwrap();
         public.verify(b"message", &signature).unwrap();
-        assert_eq!(
-            public.verify(b"massage", &signature).unwrap_err().code(),
-            SIGNATURE_WRONG
-        );
+        assert_eq!(public.verify(b"massage", &signature).unwrap_err().code(), SIGNATURE_WRONG);
         for position in 0..signature.len() {
             for bit in 0..8 {
                 let mut changed = signature.clone();
@@ -277,12 +213,7 @@ mod tests {
         }
         let mut long = signature.clone();
         long.push(0);
-        for other in [
-            &long[..],
-            &signature[1..],
-            b"",
-            &[0x30, 0x06, 2, 1, 0, 2, 1, 0],
-        ] {
+        for other in [&long[..], &signature[1..], b"", &[0x30, 0x06, 2, 1, 0, 2, 1, 0]] {
             let refusal = public.verify(b"message", other).unwrap_err();
             assert_eq!(refusal.code(), SIGNATURE_ENCODING);
         }
@@ -308,20 +239,12 @@ mod tests {
 
     #[test]
     fn unnamed_and_unknown_keys_are_inconclusive() {
-        let keys: Vec<PublicKey> = (0..3)
-            .map(|_| SigningKey::generate().unwrap().public_key().unwrap())
-            .collect();
+        let keys: Vec<PublicKey> = (0..3).map(|_| SigningKey::generate().unwrap().public_key().unwrap()).collect();
         let none = TrustedKeys::default().find(&keys[0].id()).unwrap_err();
-        assert_eq!(
-            (none.code(), none.verdict()),
-            (NO_KEY_NAMED, Verdict::Inconclusive)
-        );
+        assert_eq!((none.code(), none.verdict()), (NO_KEY_NAMED, Verdict::Inconclusive));
         let two = TrustedKeys::new(keys[..2].to_vec());
         assert_eq!(two.find(&keys[1].id()).unwrap(), &keys[1]);
         let other = two.find(&keys[2].id()).unwrap_err();
-        assert_eq!(
-            (other.code(), other.verdict()),
-            (UNKNOWN_KEY, Verdict::Inconclusive)
-        );
+        assert_eq!((other.code(), other.verdict()), (UNKNOWN_KEY, Verdict::Inconclusive));
     }
 }

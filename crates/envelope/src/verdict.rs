@@ -133,12 +133,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with the verdict of its code. Control characters in the texts are escaped, long texts are cut.
     #[must_use]
-    pub fn new(
-        code: Code,
-        location: impl fmt::Display,
-        expected: impl fmt::Display,
-        got: impl fmt::Display,
-    ) -> Self {
+    pub fn new(code: Code, location: impl fmt::Display, expected: impl fmt::Display, got: impl fmt::Display) -> Self {
         Self {
             code,
             verdict: code.verdict(),
@@ -219,13 +214,8 @@ mod tests {
 
     #[test]
     fn exit_codes_are_those_of_the_formats_page() {
-        let verdicts = [
-            Verdict::Verified,
-            Verdict::Refuted,
-            Verdict::Unusable,
-            Verdict::Inconclusive,
-            Verdict::Internal,
-        ];
+        let verdicts =
+            [Verdict::Verified, Verdict::Refuted, Verdict::Unusable, Verdict::Inconclusive, Verdict::Internal];
         for (code, verdict) in verdicts.into_iter().enumerate() {
             assert_eq!(usize::from(verdict.exit_code()), code);
             assert_eq!(verdict as usize, code);

@@ -47,20 +47,8 @@ fn a_complete_directory() {
     fs::remove_file(root.path().join("model.sig")).unwrap();
     check(root.path()).unwrap();
     let certificate = root.path().join("veritune");
-    let paths: Vec<String> = list_certificate(&certificate)
-        .unwrap()
-        .paths()
-        .map(str::to_owned)
-        .collect();
-    assert_eq!(
-        paths,
-        [
-            "claims.sigstore.json",
-            "index.json",
-            "plan.sigstore.json",
-            "proofs/step-0.bin"
-        ]
-    );
+    let paths: Vec<String> = list_certificate(&certificate).unwrap().paths().map(str::to_owned).collect();
+    assert_eq!(paths, ["claims.sigstore.json", "index.json", "plan.sigstore.json", "proofs/step-0.bin"]);
 }
 
 #[test]
@@ -152,26 +140,14 @@ fn one_fault_per_directory() {
         ),
         (
             "a longer proof",
-            |root| {
-                fs::write(
-                    root.join("veritune/proofs/step-0.bin"),
-                    "longer by far than it was before",
-                )
-                .unwrap()
-            },
+            |root| fs::write(root.join("veritune/proofs/step-0.bin"), "longer by far than it was before").unwrap(),
             INDEX_SIZE,
             Verdict::Refuted,
             "proofs/step-0.bin",
         ),
         (
             "another proof",
-            |root| {
-                fs::write(
-                    root.join("veritune/proofs/step-0.bin"),
-                    "veritune/proofs/step-1.bin",
-                )
-                .unwrap()
-            },
+            |root| fs::write(root.join("veritune/proofs/step-0.bin"), "veritune/proofs/step-1.bin").unwrap(),
             INDEX_DIGEST,
             Verdict::Refuted,
             "proofs/step-0.bin",
@@ -206,19 +182,13 @@ fn links_and_special_files() {
         fs::remove_file(root.path().join("README.md")).unwrap();
         symlink(target, root.path().join("README.md")).unwrap();
         let refusal = check(root.path()).unwrap_err();
-        assert_eq!(
-            (refusal.code(), refusal.location()),
-            (DIRECTORY_NOT_REGULAR, "README.md")
-        );
+        assert_eq!((refusal.code(), refusal.location()), (DIRECTORY_NOT_REGULAR, "README.md"));
         let read = read_file(root.path(), "README.md", 10).unwrap_err();
         assert_eq!(read.code(), DIRECTORY_NOT_REGULAR);
     }
     let root = adapter();
     let _socket = std::os::unix::net::UnixListener::bind(root.path().join("model.sig2"));
-    assert_eq!(
-        check(root.path()).unwrap_err().code(),
-        DIRECTORY_NOT_REGULAR
-    );
+    assert_eq!(check(root.path()).unwrap_err().code(), DIRECTORY_NOT_REGULAR);
 
     let root = adapter();
     fs::write(root.path().join(std::ffi::OsStr::from_bytes(b"\xff")), "").unwrap();
@@ -228,20 +198,11 @@ fn links_and_special_files() {
 #[test]
 fn reading_has_a_limit() {
     let root = adapter();
-    assert_eq!(
-        read_file(root.path(), "README.md", 9).unwrap(),
-        b"README.md"
-    );
+    assert_eq!(read_file(root.path(), "README.md", 9).unwrap(), b"README.md");
     let refusal = read_file(root.path(), "README.md", 8).unwrap_err();
-    assert_eq!(
-        (refusal.code(), refusal.verdict()),
-        (FILE_TOO_LARGE, Verdict::Refuted)
-    );
+    assert_eq!((refusal.code(), refusal.verdict()), (FILE_TOO_LARGE, Verdict::Refuted));
     let missing = list_adapter(&root.path().join("nowhere")).unwrap_err();
-    assert_eq!(
-        (missing.code(), missing.verdict()),
-        (PATH_UNREADABLE, Verdict::Unusable)
-    );
+    assert_eq!((missing.code(), missing.verdict()), (PATH_UNREADABLE, Verdict::Unusable));
     let file = list_adapter(&root.path().join("README.md")).unwrap_err();
     assert_eq!(file.code(), PATH_UNREADABLE);
 }

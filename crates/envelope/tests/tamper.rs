@@ -27,42 +27,20 @@ fn statement_rows() -> Vec<Row> {
         member("_type", Some(STATEMENT_TYPE)),
         member("predicateType", Some(PREDICATE_TYPE)),
         member("subject", Some(STATEMENT_SUBJECT)),
-        element(
-            "subject[]",
-            SHAPE,
-            Some(STATEMENT_SUBJECT),
-            Some(STATEMENT_SUBJECT),
-        ),
+        element("subject[]", SHAPE, Some(STATEMENT_SUBJECT), Some(STATEMENT_SUBJECT)),
         member("subject[].name", None),
         member("subject[].digest", SHAPE),
         member("subject[].digest.sha256", None),
         member("predicate", SHAPE),
         member("predicate.schema", Some(PREDICATE_SCHEMA)),
         member("predicate.programDigest", None),
-        Row {
-            retype: None,
-            extend: None,
-            ..member("predicate.spec", None)
-        },
-        Row {
-            drop: None,
-            retype: None,
-            ..member("predicate.spec.num_layers", None)
-        },
-        Row {
-            drop: None,
-            retype: None,
-            ..member("predicate.spec.log_rows", None)
-        },
+        Row { retype: None, extend: None, ..member("predicate.spec", None) },
+        Row { drop: None, retype: None, ..member("predicate.spec.num_layers", None) },
+        Row { drop: None, retype: None, ..member("predicate.spec.log_rows", None) },
         member("predicate.base", SHAPE),
         member("predicate.base.root", None),
         member("predicate.base.files", Some(BASE_FILES)),
-        element(
-            "predicate.base.files[]",
-            SHAPE,
-            Some(BASE_FILES),
-            Some(BASE_FILES),
-        ),
+        element("predicate.base.files[]", SHAPE, Some(BASE_FILES), Some(BASE_FILES)),
         member("predicate.base.files[].name", None),
         member("predicate.base.files[].sha256", None),
         member("predicate.datasetRoot", None),
@@ -79,33 +57,20 @@ fn claims_statement() {
         member("predicate.planDigest", None),
         member("predicate.numSteps", Some(CLAIMS_STATE_ROOTS)),
         member("predicate.stateRoots", Some(CLAIMS_STATE_ROOTS)),
-        element(
-            "predicate.stateRoots[]",
-            None,
-            Some(CLAIMS_STATE_ROOTS),
-            Some(CLAIMS_STATE_ROOTS),
-        ),
+        element("predicate.stateRoots[]", None, Some(CLAIMS_STATE_ROOTS), Some(CLAIMS_STATE_ROOTS)),
         member("predicate.proofs", None),
         element("predicate.proofs[]", SHAPE, None, Some(CLAIMS_PROOF_FILE)),
         member("predicate.proofs[].name", Some(CLAIMS_PROOF_FILE)),
         member("predicate.proofs[].sha256", None),
         member("predicate.proofs[].kind", SHAPE),
-        Row {
-            drop: Some(CLAIMS_PROOF_FILE),
-            ..member("predicate.proofs[].step", Some(CLAIMS_PROOF_FILE))
-        },
+        Row { drop: Some(CLAIMS_PROOF_FILE), ..member("predicate.proofs[].step", Some(CLAIMS_PROOF_FILE)) },
         member("predicate.claims", Some(CLAIMS_CLAIM)),
         element("predicate.claims[]", SHAPE, None, Some(CLAIMS_CLAIM)),
         member("predicate.claims[].kind", None),
         member("predicate.claims[].word", SHAPE),
         member("predicate.claims[].detail", None),
         member("predicate.notClaimed", Some(CLAIMS_NOT_CLAIMED)),
-        element(
-            "predicate.notClaimed[]",
-            None,
-            Some(CLAIMS_NOT_CLAIMED),
-            Some(CLAIMS_NOT_CLAIMED),
-        ),
+        element("predicate.notClaimed[]", None, Some(CLAIMS_NOT_CLAIMED), Some(CLAIMS_NOT_CLAIMED)),
         member("predicate.ledger", SHAPE),
         member("predicate.ledger.rows", Some(CLAIMS_LEDGER)),
         element("predicate.ledger.rows[]", SHAPE, Some(CLAIMS_LEDGER), None),
@@ -124,36 +89,19 @@ fn plan_statement() {
     let plan = plan();
     let file = canonical_json::to_bytes(&plan).unwrap();
     assert_eq!(plan.digest().unwrap(), Digest::sha256(&file));
-    let statement = Statement {
-        subject: vec![Subject::of("plan.json", &file)],
-        predicate: plan,
-    };
+    let statement = Statement { subject: vec![Subject::of("plan.json", &file)], predicate: plan };
     let mut rows = statement_rows();
     rows.extend([
         member("predicate.planNumber", None),
-        Row {
-            retype: None,
-            extend: None,
-            ..member("predicate.recipe", None)
-        },
-        Row {
-            drop: None,
-            retype: None,
-            ..member("predicate.recipe.r", None)
-        },
-        Row {
-            drop: None,
-            ..member("predicate.samplerKeyCommitment", None)
-        },
+        Row { retype: None, extend: None, ..member("predicate.recipe", None) },
+        Row { drop: None, retype: None, ..member("predicate.recipe.r", None) },
+        Row { drop: None, ..member("predicate.samplerKeyCommitment", None) },
         member("predicate.numSteps", None),
     ]);
     let bytes = statement.to_bytes().unwrap();
     run(&bytes, &rows, reread::<PlanV1>);
     let other = Statement::<ClaimsV1>::from_bytes(&bytes).unwrap_err();
-    assert_eq!(
-        (other.code(), other.verdict()),
-        (PREDICATE_TYPE, Verdict::Refuted)
-    );
+    assert_eq!((other.code(), other.verdict()), (PREDICATE_TYPE, Verdict::Refuted));
 }
 
 #[test]
@@ -197,25 +145,16 @@ fn signed_bundle() {
     // A broken container is unusable, not refuted; a foreign key is inconclusive.
     assert_eq!(read(&bytes[1..]).unwrap_err().verdict(), Verdict::Unusable);
     let id = key.public_key().unwrap().id().to_string();
-    let renamed = String::from_utf8(bytes)
-        .unwrap()
-        .replace(&id, &digest("x").to_string());
+    let renamed = String::from_utf8(bytes).unwrap().replace(&id, &digest("x").to_string());
     let refusal = read(renamed.as_bytes()).unwrap_err();
-    assert_eq!(
-        (refusal.code(), refusal.verdict()),
-        (UNKNOWN_KEY, Verdict::Inconclusive)
-    );
+    assert_eq!((refusal.code(), refusal.verdict()), (UNKNOWN_KEY, Verdict::Inconclusive));
 }
 
 #[test]
 fn certificate_index() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir(root.path().join("proofs")).unwrap();
-    for name in [
-        "claims.sigstore.json",
-        "plan.sigstore.json",
-        "proofs/step-0.bin",
-    ] {
+    for name in ["claims.sigstore.json", "plan.sigstore.json", "proofs/step-0.bin"] {
         fs::write(root.path().join(name), name).unwrap();
     }
     let bytes = Index::build(root.path(), 1000).unwrap().to_bytes().unwrap();
@@ -244,12 +183,7 @@ fn certificate_index() {
             let renamed = serde_json::from_slice::<Json>(bytes)
                 .is_ok_and(|other| other["files"][0]["path"] == "0laims.sigstore.json");
             if renamed && refusal.code() == INDEX_UNLISTED {
-                Refusal::new(
-                    INDEX_PATH,
-                    "files[0].path",
-                    &json["files"][0]["path"],
-                    "renamed",
-                )
+                Refusal::new(INDEX_PATH, "files[0].path", &json["files"][0]["path"], "renamed")
             } else {
                 refusal
             }

@@ -11,9 +11,7 @@ fn main() {
     let (rows, depth, columns) = (64, 576, 1536);
     let mut state = 1u64;
     let mut sample = |bits: u32| -> i64 {
-        state = state
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         state as i64 >> (64 - bits)
     };
     let left: Vec<i64> = (0..rows * depth).map(|_| sample(18)).collect();
@@ -21,14 +19,8 @@ fn main() {
     let mut wide = narrow.clone();
     wide[0] = 1 << 32;
     for threads in [1, 2] {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .expect("threads start");
-        for (name, right) in [
-            ("s18 x s16 in i32 lanes", &narrow),
-            ("s18 x s34 in i64 lanes", &wide),
-        ] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start");
+        for (name, right) in [("s18 x s16 in i32 lanes", &narrow), ("s18 x s34 in i64 lanes", &wide)] {
             let seconds = pool.install(|| {
                 (0..20)
                     .map(|_| {
@@ -39,11 +31,7 @@ fn main() {
                     .fold(f64::INFINITY, f64::min)
             });
             let products = (rows * depth * columns) as f64;
-            println!(
-                "{threads} thread(s), {name}: {:.2} GMAC/s ({:.2} ms)",
-                products / seconds / 1e9,
-                seconds * 1e3
-            );
+            println!("{threads} thread(s), {name}: {:.2} GMAC/s ({:.2} ms)", products / seconds / 1e9, seconds * 1e3);
         }
     }
 }

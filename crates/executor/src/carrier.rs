@@ -39,22 +39,13 @@ pub trait Carrier:
     /// The value furthest outside `range`; never one for reals.
     fn outside(values: &[Self], range: Range) -> Option<(usize, i64)>;
     /// The value of a function that replaces its table; none on integers, where the table is the definition.
-    fn real_function(
-        self,
-        function: Function,
-        input_fraction_bits: i32,
-        output_fraction_bits: i32,
-    ) -> Option<Self>;
+    fn real_function(self, function: Function, input_fraction_bits: i32, output_fraction_bits: i32) -> Option<Self>;
     #[doc(hidden)]
     fn product(product: &Product<'_, Self>) -> Vec<Self>;
 
     /// `[self >= 0]`, and `self` or `-1 - self`.
     fn sign(self) -> (Self, Self) {
-        if self >= Self::default() {
-            (Self::from_i64(1), self)
-        } else {
-            (Self::default(), Self::from_i64(-1) - self)
-        }
+        if self >= Self::default() { (Self::from_i64(1), self) } else { (Self::default(), Self::from_i64(-1) - self) }
     }
 
     /// Bit `j` of the integer at or below.
@@ -85,11 +76,7 @@ impl Carrier for i64 {
     fn divide(self, denominator: Self) -> Option<(Self, Self, Self)> {
         (denominator >= 1).then(|| {
             let remainder = self.rem_euclid(denominator);
-            (
-                self.div_euclid(denominator),
-                remainder,
-                denominator - 1 - remainder,
-            )
+            (self.div_euclid(denominator), remainder, denominator - 1 - remainder)
         })
     }
     fn square_root(self) -> Option<(Self, Self, Self)> {
@@ -102,30 +89,17 @@ impl Carrier for i64 {
     }
     fn outside(values: &[Self], range: Range) -> Option<(usize, i64)> {
         let (low, high) = (range.min(), range.max());
-        if !values
-            .iter()
-            .fold(false, |bad, &x| bad | (x < low) | (x > high))
-        {
+        if !values.iter().fold(false, |bad, &x| bad | (x < low) | (x > high)) {
             return None;
         }
-        let excess =
-            |x: i64| (i128::from(low) - i128::from(x)).max(i128::from(x) - i128::from(high));
-        values
-            .iter()
-            .copied()
-            .enumerate()
-            .rev()
-            .max_by_key(|&(_, x)| excess(x))
+        let excess = |x: i64| (i128::from(low) - i128::from(x)).max(i128::from(x) - i128::from(high));
+        values.iter().copied().enumerate().rev().max_by_key(|&(_, x)| excess(x))
     }
     fn real_function(self, _: Function, _: i32, _: i32) -> Option<Self> {
         None
     }
     fn product(product: &Product<'_, Self>) -> Vec<Self> {
-        if product.narrow {
-            run_product::<i64, i32>(product)
-        } else {
-            run_product::<i64, i64>(product)
-        }
+        if product.narrow { run_product::<i64, i32>(product) } else { run_product::<i64, i64>(product) }
     }
 }
 
@@ -155,12 +129,7 @@ impl Carrier for f64 {
     fn outside(_: &[Self], _: Range) -> Option<(usize, i64)> {
         None
     }
-    fn real_function(
-        self,
-        function: Function,
-        input_fraction_bits: i32,
-        output_fraction_bits: i32,
-    ) -> Option<Self> {
+    fn real_function(self, function: Function, input_fraction_bits: i32, output_fraction_bits: i32) -> Option<Self> {
         let x = self * f64::from(-input_fraction_bits).exp2();
         let sigmoid = 1.0 / (1.0 + (-x).exp());
         let y = match function {

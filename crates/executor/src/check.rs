@@ -4,9 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use veritune_relations::{
-    AxisId, Expression, Index, Place, Program, TableId, TensorId, Term, View,
-};
+use veritune_relations::{AxisId, Expression, Index, Place, Program, TableId, TensorId, Term, View};
 
 use crate::Tensors;
 
@@ -36,11 +34,7 @@ pub fn check(program: &Program, tensors: &Tensors<i64>) -> Vec<Violation> {
         for index in indices(program, &equation.axes) {
             let value = reader.expression(&equation.axes, &index, &equation.terms);
             if value != 0 {
-                violations.push(Violation {
-                    name: equation.name.clone(),
-                    index,
-                    value,
-                });
+                violations.push(Violation { name: equation.name.clone(), index, value });
             }
         }
     }
@@ -51,44 +45,27 @@ pub fn check(program: &Program, tensors: &Tensors<i64>) -> Vec<Violation> {
         };
         for index in indices(program, &lookup.axes) {
             let at = bind(&lookup.axes, &index);
-            if lookup
-                .mask
-                .as_ref()
-                .is_some_and(|mask| reader.value(mask, &at) == 0)
-            {
+            if lookup.mask.as_ref().is_some_and(|mask| reader.value(mask, &at) == 0) {
                 continue;
             }
-            let row: Vec<i128> = lookup
-                .columns
-                .iter()
-                .map(|c| reader.expression(&lookup.axes, &index, c))
-                .collect();
+            let row: Vec<i128> = lookup.columns.iter().map(|c| reader.expression(&lookup.axes, &index, c)).collect();
             let holds = match lookup.table {
                 TableId::Range(width) => row.iter().all(|&x| x >= 0 && x < 1i128 << width),
                 TableId::Table(_) => rows.contains(&row),
             };
             if !holds {
-                violations.push(Violation {
-                    name: lookup.name.clone(),
-                    index,
-                    value: row[0],
-                });
+                violations.push(Violation { name: lookup.name.clone(), index, value: row[0] });
             }
         }
     }
     for (i, tensor) in program.tensors.iter().enumerate() {
         let id = TensorId(i);
-        if tensor.place != Place::Witness || tensor.range_by_other || program.one_hot(id).is_some()
-        {
+        if tensor.place != Place::Witness || tensor.range_by_other || program.one_hot(id).is_some() {
             continue;
         }
         for (index, &value) in indices(program, &tensor.axes).zip(tensors.get(id)) {
             if !tensor.range.contains(value) {
-                violations.push(Violation {
-                    name: format!("range.{}", tensor.name),
-                    index,
-                    value: value.into(),
-                });
+                violations.push(Violation { name: format!("range.{}", tensor.name), index, value: value.into() });
             }
         }
     }
@@ -96,9 +73,7 @@ pub fn check(program: &Program, tensors: &Tensors<i64>) -> Vec<Violation> {
 }
 
 fn table_rows(columns: &[Vec<i64>]) -> HashSet<Vec<i128>> {
-    (0..columns[0].len())
-        .map(|row| columns.iter().map(|c| i128::from(c[row])).collect())
-        .collect()
+    (0..columns[0].len()).map(|row| columns.iter().map(|c| i128::from(c[row])).collect()).collect()
 }
 
 /// Every index tuple over `axes`, row-major.
@@ -142,11 +117,7 @@ impl Reader<'_> {
         let mut sum = 0;
         for inner in indices(self.program, &summed) {
             at.extend(summed.iter().copied().zip(inner));
-            sum += term
-                .factors
-                .iter()
-                .map(|view| self.value(view, &at))
-                .product::<i128>();
+            sum += term.factors.iter().map(|view| self.value(view, &at)).product::<i128>();
         }
         i128::from(term.coefficient) * sum
     }
@@ -166,28 +137,14 @@ impl Reader<'_> {
         };
         let (&value, outer) = index.split_last().expect("a one-hot has a value axis");
         let flag = one_hot.flag.map_or(1, |flag| self.stored(flag, outer));
-        let num_bits = self
-            .tensors
-            .shape(one_hot.bits)
-            .last()
-            .copied()
-            .unwrap_or(0);
+        let num_bits = self.tensors.shape(one_hot.bits).last().copied().unwrap_or(0);
         // The product form that the relation multiplies out: it is the indicator when the bits are bits.
         let bit = |j: usize| self.stored(one_hot.bits, &[outer, &[j]].concat());
-        (0..num_bits).fold(flag, |p, j| {
-            p * if value >> j & 1 == 1 {
-                bit(j)
-            } else {
-                1 - bit(j)
-            }
-        })
+        (0..num_bits).fold(flag, |p, j| p * if value >> j & 1 == 1 { bit(j) } else { 1 - bit(j) })
     }
 
     fn stored(&self, id: TensorId, index: &[usize]) -> i128 {
-        let position = index
-            .iter()
-            .zip(self.tensors.shape(id))
-            .fold(0, |p, (&i, &len)| p * len + i);
+        let position = index.iter().zip(self.tensors.shape(id)).fold(0, |p, (&i, &len)| p * len + i);
         i128::from(self.tensors.get(id)[position])
     }
 }

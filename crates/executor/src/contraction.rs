@@ -34,26 +34,14 @@ pub(crate) fn accumulate<C: Carrier>(
 }
 
 /// Sums operand `i` over the contracted axes that no other operand has.
-fn reduce_own_axes<C: Carrier>(
-    operands: &mut [Operand<'_, C>],
-    i: usize,
-    axes: &[AxisId],
-    lens: &[usize],
-) {
+fn reduce_own_axes<C: Carrier>(operands: &mut [Operand<'_, C>], i: usize, axes: &[AxisId], lens: &[usize]) {
     if operands.len() < 2 {
         return;
     }
     let others = |a: AxisId| operands.iter().enumerate().any(|(j, o)| j != i && o.has(a));
-    let kept: Vec<AxisId> = operands[i]
-        .strides
-        .iter()
-        .map(|(a, _)| *a)
-        .filter(|&a| axes.contains(&a) || others(a))
-        .collect();
-    let own = operands[i]
-        .strides
-        .iter()
-        .any(|(a, _)| !kept.contains(a) && lens[a.0] > 1);
+    let kept: Vec<AxisId> =
+        operands[i].strides.iter().map(|(a, _)| *a).filter(|&a| axes.contains(&a) || others(a)).collect();
+    let own = operands[i].strides.iter().any(|(a, _)| !kept.contains(a) && lens[a.0] > 1);
     if own {
         let mut sums = vec![C::default(); kept.iter().map(|a| lens[a.0]).product()];
         nest::accumulate(C::from_i64(1), &operands[i..=i], &kept, lens, &mut sums);
@@ -71,46 +59,26 @@ fn pair<C: Carrier>(
     out: &mut [C],
 ) {
     let group = |in_a: bool, in_b: bool| -> Vec<AxisId> {
-        axes.iter()
-            .copied()
-            .filter(|&x| a.has(x) == in_a && b.has(x) == in_b)
-            .collect()
+        axes.iter().copied().filter(|&x| a.has(x) == in_a && b.has(x) == in_b).collect()
     };
     let count = |axes: &[AxisId]| axes.iter().map(|x| lens[x.0]).product::<usize>();
     let inner = nest::contracted_axes(&[a.clone_view(), b.clone_view()], axes, lens);
-    let (batch, own_a, own_b, neither) = (
-        group(true, true),
-        group(true, false),
-        group(false, true),
-        group(false, false),
-    );
+    let (batch, own_a, own_b, neither) =
+        (group(true, true), group(true, false), group(false, true), group(false, false));
     let (rows, columns) = (count(&own_a), count(&own_b));
     if rows.min(columns) < 2 || rows * columns < 32 || count(&inner) < 4 {
-        return nest::accumulate(
-            coefficient,
-            &[a.clone_view(), b.clone_view()],
-            axes,
-            lens,
-            out,
-        );
+        return nest::accumulate(coefficient, &[a.clone_view(), b.clone_view()], axes, lens, out);
     }
     if count(&neither) > 1 {
-        let kept: Vec<AxisId> = axes
-            .iter()
-            .copied()
-            .filter(|x| !neither.contains(x))
-            .collect();
+        let kept: Vec<AxisId> = axes.iter().copied().filter(|x| !neither.contains(x)).collect();
         let mut sums = vec![C::default(); count(&kept)];
         pair(C::from_i64(1), a, b, &kept, lens, &mut sums);
         let sums = Operand::of_values(sums, &kept, lens);
         return nest::accumulate(coefficient, &[sums], axes, lens, out);
     }
     // The smaller side is packed once per task, so it goes left.
-    let ((left, left_axes), (right, right_axes)) = if rows <= columns {
-        ((a, own_a), (b, own_b))
-    } else {
-        ((b, own_b), (a, own_a))
-    };
+    let ((left, left_axes), (right, right_axes)) =
+        if rows <= columns { ((a, own_a), (b, own_b)) } else { ((b, own_b), (a, own_a)) };
     let target = Operand::<C>::of_values(Vec::new(), axes, lens);
     let of = |o: &Operand<'_, C>, axes: &[AxisId]| positions(axes, lens, |x| o.stride(x));
     let (left_rows, right_rows) = (of(left, &left_axes), of(right, &right_axes));
@@ -132,39 +100,15 @@ fn pair<C: Carrier>(
                 })
             })
     };
-    let left_side = Side {
-        data: &left.data,
-        base: left.offset,
-        rows: &left_rows,
-        inner: &left_inner,
-    };
-    let right_side = Side {
-        data: &right.data,
-        base: right.offset,
-        rows: &right_rows,
-        inner: &right_inner,
-    };
+    let left_side = Side { data: &left.data, base: left.offset, rows: &left_rows, inner: &left_inner };
+    let right_side = Side { data: &right.data, base: right.offset, rows: &right_rows, inner: &right_inner };
     let narrow = fits(&left_side, left.narrow, 0) && fits(&right_side, right.narrow, 1);
     let (out_rows, out_columns) = (of(&target, &left_axes), of(&target, &right_axes));
-    Batch {
-        left: left_side,
-        right: right_side,
-        narrow,
-        bases,
-        out_rows,
-        out_columns,
-    }
-    .accumulate(coefficient, out);
+    Batch { left: left_side, right: right_side, narrow, bases, out_rows, out_columns }.accumulate(coefficient, out);
 }
 
 /// Three operands with a contraction: the cheapest pairing, in blocks if what it makes is large.
-fn triple<C: Carrier>(
-    coefficient: C,
-    operands: &[Operand<'_, C>],
-    axes: &[AxisId],
-    lens: &[usize],
-    out: &mut [C],
-) {
+fn triple<C: Carrier>(coefficient: C, operands: &[Operand<'_, C>], axes: &[AxisId], lens: &[usize], out: &mut [C]) {
     let plan = [(0, 1, 2), (0, 2, 1), (1, 2, 0)]
         .map(|(i, j, k)| Pairing::new(&operands[i], &operands[j], &operands[k], axes, lens))
         .into_iter()
@@ -180,21 +124,9 @@ fn triple<C: Carrier>(
         }
     }
     let mut product = vec![C::default(); values];
-    accumulate(
-        C::from_i64(1),
-        vec![plan.a.clone_view(), plan.b.clone_view()],
-        &plan.axes,
-        lens,
-        &mut product,
-    );
+    accumulate(C::from_i64(1), vec![plan.a.clone_view(), plan.b.clone_view()], &plan.axes, lens, &mut product);
     let product = Operand::of_values(product, &plan.axes, lens);
-    accumulate(
-        coefficient,
-        vec![product, plan.c.clone_view()],
-        axes,
-        lens,
-        out,
-    );
+    accumulate(coefficient, vec![product, plan.c.clone_view()], axes, lens, out);
 }
 
 /// Runs the term for `len` indices of `axis` at a time.
@@ -211,18 +143,12 @@ fn blocks<C: Carrier>(
     for start in (0..lens[axis.0]).step_by(len) {
         let mut lens = lens.to_vec();
         lens[axis.0] = len.min(lens[axis.0] - start);
-        let part = operands
-            .iter()
-            .map(|o| o.starting_at(axis, start))
-            .collect();
+        let part = operands.iter().map(|o| o.starting_at(axis, start)).collect();
         if axes.contains(&axis) {
             let mut values = vec![C::default(); axes.iter().map(|a| lens[a.0]).product()];
             accumulate(coefficient, part, axes, &lens, &mut values);
             let base = start * whole.stride(axis);
-            for (position, value) in positions(axes, &lens, |a| whole.stride(a))
-                .into_iter()
-                .zip(values)
-            {
+            for (position, value) in positions(axes, &lens, |a| whole.stride(a)).into_iter().zip(values) {
                 out[base + position] += value;
             }
         } else {
@@ -249,33 +175,17 @@ impl<'p, 'a, C: Carrier> Pairing<'p, 'a, C> {
         lens: &[usize],
     ) -> Self {
         let all = union(a, b, out);
-        let axes: Vec<AxisId> = all
-            .iter()
-            .copied()
-            .filter(|x| out.contains(x) || c.has(*x))
-            .collect();
+        let axes: Vec<AxisId> = all.iter().copied().filter(|x| out.contains(x) || c.has(*x)).collect();
         let count = |axes: &mut dyn Iterator<Item = AxisId>| -> usize {
             axes.map(|x| lens[x.0]).fold(1, usize::saturating_mul)
         };
         let first = count(&mut all.iter().copied());
-        let own = c
-            .strides
-            .iter()
-            .map(|(x, _)| *x)
-            .filter(|x| !axes.contains(x));
+        let own = c.strides.iter().map(|(x, _)| *x).filter(|x| !axes.contains(x));
         let second = count(&mut axes.iter().copied().chain(own));
         // A value that is stored and read back costs about as much as four multiply-adds.
         let held = count(&mut axes.iter().copied());
-        let cost = first
-            .saturating_add(second)
-            .saturating_add(held.saturating_mul(4));
-        Self {
-            a,
-            b,
-            c,
-            axes,
-            cost,
-        }
+        let cost = first.saturating_add(second).saturating_add(held.saturating_mul(4));
+        Self { a, b, c, axes, cost }
     }
 
     fn num_values(&self, lens: &[usize]) -> usize {
@@ -284,20 +194,13 @@ impl<'p, 'a, C: Carrier> Pairing<'p, 'a, C> {
 
     /// The longest axis of the intermediate, output axes first.
     fn block_axis(&self, out: &[AxisId], lens: &[usize]) -> Option<AxisId> {
-        self.axes
-            .iter()
-            .copied()
-            .max_by_key(|a| (out.contains(a), lens[a.0]))
+        self.axes.iter().copied().max_by_key(|a| (out.contains(a), lens[a.0]))
     }
 }
 
 /// Axes of either operand, output axes first in their order.
 fn union<C: Carrier>(a: &Operand<'_, C>, b: &Operand<'_, C>, out: &[AxisId]) -> Vec<AxisId> {
-    let mut axes: Vec<AxisId> = out
-        .iter()
-        .copied()
-        .filter(|&x| a.has(x) || b.has(x))
-        .collect();
+    let mut axes: Vec<AxisId> = out.iter().copied().filter(|&x| a.has(x) || b.has(x)).collect();
     for (x, _) in a.strides.iter().chain(&b.strides) {
         if !axes.contains(x) {
             axes.push(*x);

@@ -32,24 +32,16 @@ impl TableIndex {
     fn new(column: &[i64]) -> Self {
         match column.first() {
             Some(&start) if (start..).zip(column).all(|(x, &y)| x == y) => Self::Consecutive(start),
-            _ => Self::Scattered(
-                column
-                    .iter()
-                    .enumerate()
-                    .rev()
-                    .map(|(row, &x)| (x, row))
-                    .collect(),
-            ),
+            _ => Self::Scattered(column.iter().enumerate().rev().map(|(row, &x)| (x, row)).collect()),
         }
     }
 
     /// The row whose column 0 is `value`; at least the table's length if there is none.
     pub fn row(&self, value: i64) -> usize {
         match self {
-            Self::Consecutive(start) => value
-                .checked_sub(*start)
-                .and_then(|row| usize::try_from(row).ok())
-                .unwrap_or(usize::MAX),
+            Self::Consecutive(start) => {
+                value.checked_sub(*start).and_then(|row| usize::try_from(row).ok()).unwrap_or(usize::MAX)
+            }
             Self::Scattered(rows) => rows.get(&value).copied().unwrap_or(usize::MAX),
         }
     }
@@ -66,66 +58,35 @@ impl<'p, C: Carrier> Executor<'p, C> {
         let mut produced = vec![false; program.tensors.len()];
         for (i, tensor) in program.tensors.iter().enumerate() {
             if let (Place::Public, Some(values)) = (tensor.place, &tensor.values) {
-                tensors.set(
-                    TensorId(i),
-                    values.iter().map(|&x| C::from_i64(x)).collect::<Vec<_>>(),
-                );
+                tensors.set(TensorId(i), values.iter().map(|&x| C::from_i64(x)).collect::<Vec<_>>());
             }
         }
-        for view in program
-            .steps
-            .iter()
-            .flat_map(|step| written(&step.operation))
-        {
+        for view in program.steps.iter().flat_map(|step| written(&step.operation)) {
             produced[view.tensor.0] = true;
         }
-        let tables = program
-            .tables
-            .iter()
-            .map(|t| TableIndex::new(&t.columns[0]))
-            .collect();
-        Ok(Self {
-            program,
-            tensors,
-            tables,
-            produced,
-        })
+        let tables = program.tables.iter().map(|t| TableIndex::new(&t.columns[0])).collect();
+        Ok(Self { program, tensors, tables, produced })
     }
 
     /// Tensors that [`set_input`](Self::set_input) must set before a run.
     pub fn inputs(&self) -> Vec<TensorId> {
-        (0..self.program.tensors.len())
-            .map(TensorId)
-            .filter(|&id| self.not_an_input(id).is_none())
-            .collect()
+        (0..self.program.tensors.len()).map(TensorId).filter(|&id| self.not_an_input(id).is_none()).collect()
     }
 
     /// Sets a tensor that no operation computes, row-major over active indices. A shared buffer is not copied.
     ///
     /// # Errors
     /// [`ExecuteError::NotAnInput`], [`ExecuteError::Shape`], [`ExecuteError::OutOfRange`].
-    pub fn set_input(
-        &mut self,
-        id: TensorId,
-        values: impl Into<Arc<Vec<C>>>,
-    ) -> Result<(), ExecuteError> {
+    pub fn set_input(&mut self, id: TensorId, values: impl Into<Arc<Vec<C>>>) -> Result<(), ExecuteError> {
         let values = values.into();
         let tensor = || self.program.tensor(id).name.clone();
         if let Some(reason) = self.not_an_input(id) {
-            return Err(ExecuteError::NotAnInput {
-                tensor: tensor(),
-                reason,
-            });
+            return Err(ExecuteError::NotAnInput { tensor: tensor(), reason });
         }
         let (expected, got) = (self.tensors.num_values(id), values.len());
         if got != expected {
             let shape = self.tensors.shape(id).to_vec();
-            return Err(ExecuteError::Shape {
-                tensor: tensor(),
-                shape,
-                expected,
-                got,
-            });
+            return Err(ExecuteError::Shape { tensor: tensor(), shape, expected, got });
         }
         if let Some((position, observed)) = C::outside(&values, self.program.tensor(id).range) {
             let layer_axis = self.program.tensor(id).axes.first().copied();
@@ -158,25 +119,16 @@ impl<'p, C: Carrier> Executor<'p, C> {
     pub fn run(&mut self, threads: usize) -> Result<(), ExecuteError> {
         for id in self.inputs() {
             if !self.tensors.is_set(id) {
-                return Err(ExecuteError::MissingInput {
-                    tensor: self.program.tensor(id).name.clone(),
-                });
+                return Err(ExecuteError::MissingInput { tensor: self.program.tensor(id).name.clone() });
             }
         }
-        for id in (0..self.produced.len())
-            .map(TensorId)
-            .filter(|id| self.produced[id.0])
-        {
-            self.tensors
-                .set(id, vec![C::default(); self.tensors.num_values(id)]);
+        for id in (0..self.produced.len()).map(TensorId).filter(|id| self.produced[id.0]) {
+            self.tensors.set(id, vec![C::default(); self.tensors.num_values(id)]);
         }
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads.max(1))
             .build()
-            .map_err(|e| ExecuteError::Threads {
-                threads,
-                reason: e.to_string(),
-            })?;
+            .map_err(|e| ExecuteError::Threads { threads, reason: e.to_string() })?;
         pool.install(|| self.run_steps())
     }
 
@@ -185,13 +137,10 @@ impl<'p, C: Carrier> Executor<'p, C> {
         for block in program.steps.chunk_by(|a, b| a.sweep == b.sweep) {
             match (block[0].sweep, program.layer) {
                 (Sweep::Ascending, Some(axis)) => {
-                    (0..program.axis(axis).len)
-                        .try_for_each(|l| self.run_block(block, Some((axis, l))))?;
+                    (0..program.axis(axis).len).try_for_each(|l| self.run_block(block, Some((axis, l))))?;
                 }
                 (Sweep::Descending, Some(axis)) => {
-                    (0..program.axis(axis).len)
-                        .rev()
-                        .try_for_each(|l| self.run_block(block, Some((axis, l))))?;
+                    (0..program.axis(axis).len).rev().try_for_each(|l| self.run_block(block, Some((axis, l))))?;
                 }
                 _ => self.run_block(block, None)?,
             }
@@ -199,15 +148,9 @@ impl<'p, C: Carrier> Executor<'p, C> {
         Ok(())
     }
 
-    fn run_block(
-        &mut self,
-        block: &[Step],
-        layer: Option<(AxisId, usize)>,
-    ) -> Result<(), ExecuteError> {
+    fn run_block(&mut self, block: &[Step], layer: Option<(AxisId, usize)>) -> Result<(), ExecuteError> {
         let scope = Scope::new(self.program, layer);
-        block
-            .iter()
-            .try_for_each(|step| self.run_step(step, &scope))
+        block.iter().try_for_each(|step| self.run_step(step, &scope))
     }
 
     /// Stores `values`, row-major over `axes`, where `view` says, if the tensor may hold them.
@@ -221,25 +164,13 @@ impl<'p, C: Carrier> Executor<'p, C> {
     ) -> Result<(), ExecuteError> {
         let id = view.tensor;
         if let Some((position, observed)) = C::outside(&values, self.program.tensor(id).range) {
-            let layer = scope
-                .layer
-                .map(|(_, l)| l)
-                .or_else(|| self.layer_at(scope, axes, position));
+            let layer = scope.layer.map(|(_, l)| l).or_else(|| self.layer_at(scope, axes, position));
             return Err(self.out_of_range(operation, id, layer, observed));
         }
         let (offset, strides) = locate(&self.tensors, scope, view);
-        let stride = |axis| {
-            strides
-                .iter()
-                .find(|(a, _)| *a == axis)
-                .map_or(0, |(_, s)| *s)
-        };
+        let stride = |axis| strides.iter().find(|(a, _)| *a == axis).map_or(0, |(_, s)| *s);
         let dense = Operand::<C>::of_values(Vec::new(), axes, &scope.lens);
-        if dense
-            .strides
-            .iter()
-            .all(|&(a, s)| scope.lens[a.0] == 1 || stride(a) == s)
-        {
+        if dense.strides.iter().all(|&(a, s)| scope.lens[a.0] == 1 || stride(a) == s) {
             if values.len() == self.tensors.num_values(id) {
                 self.tensors.set(id, values);
             } else {
@@ -250,10 +181,7 @@ impl<'p, C: Carrier> Executor<'p, C> {
         let (outer, inner) = axes.split_at(axes.len().saturating_sub(1));
         let row = positions(inner, &scope.lens, stride);
         let target = self.tensors.get_mut(id);
-        for (base, values) in positions(outer, &scope.lens, stride)
-            .into_iter()
-            .zip(values.chunks_exact(row.len()))
-        {
+        for (base, values) in positions(outer, &scope.lens, stride).into_iter().zip(values.chunks_exact(row.len())) {
             for (&p, &value) in row.iter().zip(values) {
                 target[offset + base + p] = value;
             }
@@ -268,21 +196,12 @@ impl<'p, C: Carrier> Executor<'p, C> {
         Some(position / inner % scope.lens[axes[at].0])
     }
 
-    fn out_of_range(
-        &self,
-        operation: &str,
-        id: TensorId,
-        layer: Option<usize>,
-        observed: i64,
-    ) -> ExecuteError {
+    fn out_of_range(&self, operation: &str, id: TensorId, layer: Option<usize>, observed: i64) -> ExecuteError {
         let tensor = self.program.tensor(id);
         let magnitude = if observed < 0 { !observed } else { observed };
         let bits = (i64::BITS - magnitude.leading_zeros() + u32::from(tensor.range.signed)).max(1);
         let suggestion = if observed < 0 && !tensor.range.signed {
-            format!(
-                "{} must not be negative: declare it signed, or look for the cause before this step",
-                tensor.name
-            )
+            format!("{} must not be negative: declare it signed, or look for the cause before this step", tensor.name)
         } else {
             let extra = bits.saturating_sub(tensor.range.bits);
             format!(
@@ -331,14 +250,11 @@ pub(crate) fn first_axis_is_layer(program: &Program, id: TensorId) -> bool {
         return false;
     };
     let by_layer = |view: &View| {
-        view.tensor == id
-            && matches!(view.index.first(), Some(Index::Axis(a) | Index::Shifted(a, _)) if *a == layer)
+        view.tensor == id && matches!(view.index.first(), Some(Index::Axis(a) | Index::Shifted(a, _)) if *a == layer)
     };
     program.tensor(id).axes.first() == Some(&layer)
-        || program.steps.iter().any(|s| {
-            written(&s.operation)
-                .into_iter()
-                .chain(crate::validate::read(&s.operation))
-                .any(by_layer)
-        })
+        || program
+            .steps
+            .iter()
+            .any(|s| written(&s.operation).into_iter().chain(crate::validate::read(&s.operation)).any(by_layer))
 }

@@ -95,23 +95,15 @@ impl<S: Carrier> Batch<'_, S> {
         let (rows, columns) = (self.left.rows.len(), self.right.rows.len());
         let width = (TASK_PRODUCTS / (rows * self.left.inner.len()).max(1)).clamp(COLUMNS, 256);
         let width = width.next_multiple_of(COLUMNS).min(columns.max(1));
-        let tasks: Vec<_> = (0..self.bases.len())
-            .flat_map(|b| (0..columns).step_by(width).map(move |c| (b, c)))
-            .collect();
+        let tasks: Vec<_> =
+            (0..self.bases.len()).flat_map(|b| (0..columns).step_by(width).map(move |c| (b, c))).collect();
         for wave in tasks.chunks(WAVE) {
             let compute = |&(batch, column): &(usize, usize)| {
                 let [left, right, _] = self.bases[batch];
                 let run = column..(column + width).min(columns);
                 S::product(&Product {
-                    left: Side {
-                        base: self.left.base + left,
-                        ..self.left
-                    },
-                    right: Side {
-                        base: self.right.base + right,
-                        rows: &self.right.rows[run],
-                        ..self.right
-                    },
+                    left: Side { base: self.left.base + left, ..self.left },
+                    right: Side { base: self.right.base + right, rows: &self.right.rows[run], ..self.right },
                     narrow: self.narrow,
                 })
             };
@@ -146,22 +138,13 @@ pub(crate) fn run_product<S: Carrier, E: Packed<S>>(product: &Product<'_, S>) ->
         let len = run.len();
         left_panels.clear();
         left_panels.resize(rows.div_ceil(ROWS) * ROWS * len, E::default());
-        for (panel, rows) in left_panels
-            .chunks_exact_mut(ROWS * len)
-            .zip(left.rows.chunks(ROWS))
-        {
+        for (panel, rows) in left_panels.chunks_exact_mut(ROWS * len).zip(left.rows.chunks(ROWS)) {
             pack::<S, E, ROWS>(left.data, left.base, rows, &left.inner[run.clone()], panel);
         }
         for (c, right_rows) in right.rows.chunks(COLUMNS).enumerate() {
             right_panel.clear();
             right_panel.resize(COLUMNS * len, E::default());
-            pack::<S, E, COLUMNS>(
-                right.data,
-                right.base,
-                right_rows,
-                &right.inner[run.clone()],
-                &mut right_panel,
-            );
+            pack::<S, E, COLUMNS>(right.data, right.base, right_rows, &right.inner[run.clone()], &mut right_panel);
             for (r, panel) in left_panels.chunks_exact(ROWS * len).enumerate() {
                 let sums = kernel::<S, E>(panel, &right_panel);
                 for (i, sums) in sums.iter().enumerate().take(rows - r * ROWS) {
@@ -188,11 +171,7 @@ fn pack<S: Carrier, E: Packed<S>, const W: usize>(
     if contiguous(inner) {
         for (r, &row) in rows.iter().enumerate() {
             let at = base + row + inner[0];
-            for (slot, &value) in panel[r..]
-                .iter_mut()
-                .step_by(W)
-                .zip(&data[at..at + inner.len()])
-            {
+            for (slot, &value) in panel[r..].iter_mut().step_by(W).zip(&data[at..at + inner.len()]) {
                 *slot = E::pack(value);
             }
         }
@@ -217,12 +196,7 @@ fn pack<S: Carrier, E: Packed<S>, const W: usize>(
 fn kernel<S: Carrier, E: Packed<S>>(left: &[E], right: &[E]) -> [[S; COLUMNS]; ROWS] {
     let zero = [S::default(); COLUMNS];
     let (mut s0, mut s1, mut s2, mut s3, mut s4, mut s5) = (zero, zero, zero, zero, zero, zero);
-    for (a, b) in left
-        .as_chunks::<ROWS>()
-        .0
-        .iter()
-        .zip(right.as_chunks::<COLUMNS>().0)
-    {
+    for (a, b) in left.as_chunks::<ROWS>().0.iter().zip(right.as_chunks::<COLUMNS>().0) {
         row(&mut s0, a[0], b);
         row(&mut s1, a[1], b);
         row(&mut s2, a[2], b);
@@ -252,18 +226,8 @@ pub fn multiply(left: &[i64], right: &[i64], depth: usize) -> Vec<i64> {
     let inner: Vec<_> = (0..depth).collect();
     let mut out = vec![0; rows.len() * columns.len()];
     Batch {
-        left: Side {
-            data: left,
-            base: 0,
-            rows: &rows,
-            inner: &inner,
-        },
-        right: Side {
-            data: right,
-            base: 0,
-            rows: &columns,
-            inner: &inner,
-        },
+        left: Side { data: left, base: 0, rows: &rows, inner: &inner },
+        right: Side { data: right, base: 0, rows: &columns, inner: &inner },
         narrow: fits(left) && fits(right),
         bases: vec![[0; 3]],
         out_rows: (0..rows.len()).map(|r| r * columns.len()).collect(),

@@ -26,8 +26,7 @@ impl Loop {
     }
     /// Whether `inner` continues this loop in every buffer.
     fn continues(&self, inner: &Loop) -> bool {
-        self.out == inner.out * inner.len
-            && (0..3).all(|i| self.steps[i] == inner.steps[i] * inner.len)
+        self.out == inner.out * inner.len && (0..3).all(|i| self.steps[i] == inner.steps[i] * inner.len)
     }
 }
 
@@ -42,64 +41,37 @@ pub(crate) fn accumulate<C: Carrier>(
     if out.is_empty() {
         return;
     }
-    let steps =
-        |axis: AxisId| std::array::from_fn(|i| operands.get(i).map_or(0, |o| o.stride(axis)));
+    let steps = |axis: AxisId| std::array::from_fn(|i| operands.get(i).map_or(0, |o| o.stride(axis)));
     let mut outer: Vec<Loop> = Vec::with_capacity(axes.len());
     let mut stride = 1;
     for &axis in axes.iter().rev() {
-        outer.push(Loop {
-            len: lens[axis.0],
-            out: stride,
-            steps: steps(axis),
-        });
+        outer.push(Loop { len: lens[axis.0], out: stride, steps: steps(axis) });
         stride *= lens[axis.0];
     }
     outer.reverse();
     let contracted: Vec<Loop> = contracted_axes(operands, axes, lens)
         .into_iter()
-        .map(|axis| Loop {
-            len: lens[axis.0],
-            out: 0,
-            steps: steps(axis),
-        })
+        .map(|axis| Loop { len: lens[axis.0], out: 0, steps: steps(axis) })
         .collect();
     let slices: Vec<&[C]> = operands.iter().map(|o| &*o.data).collect();
     let base: [usize; 3] = std::array::from_fn(|i| operands.get(i).map_or(0, |o| o.offset));
 
     let mut tasks = Vec::new();
-    cut(
-        &outer,
-        base,
-        contracted.iter().map(|l| l.len).product(),
-        out,
-        &mut tasks,
-    );
+    cut(&outer, base, contracted.iter().map(|l| l.len).product(), out, &mut tasks);
     let run = |task: Task<'_, C>| {
         let mut loops = task.loops;
         loops.extend_from_slice(&contracted);
         let loops = arrange(loops);
         walk(&loops, &slices, task.at, 0, coefficient, task.out);
     };
-    if tasks.len() == 1 {
-        tasks.into_iter().for_each(run)
-    } else {
-        tasks.into_par_iter().for_each(run)
-    }
+    if tasks.len() == 1 { tasks.into_iter().for_each(run) } else { tasks.into_par_iter().for_each(run) }
 }
 
 /// Axes of the operands that are not output axes, largest step of the first operand first.
-pub(crate) fn contracted_axes<C: Carrier>(
-    operands: &[Operand<'_, C>],
-    axes: &[AxisId],
-    lens: &[usize],
-) -> Vec<AxisId> {
+pub(crate) fn contracted_axes<C: Carrier>(operands: &[Operand<'_, C>], axes: &[AxisId], lens: &[usize]) -> Vec<AxisId> {
     let mut contracted: Vec<AxisId> = Vec::new();
     for operand in operands {
-        let mut own: Vec<_> = operand
-            .strides
-            .iter()
-            .filter(|(a, _)| lens[a.0] > 1)
-            .collect();
+        let mut own: Vec<_> = operand.strides.iter().filter(|(a, _)| lens[a.0] > 1).collect();
         own.sort_by_key(|(_, stride)| std::cmp::Reverse(*stride));
         for (axis, _) in own {
             if !axes.contains(axis) && !contracted.contains(axis) {
@@ -118,20 +90,10 @@ struct Task<'o, C> {
 }
 
 /// Cuts along outer loops until a part has at most about [`TASK_PRODUCTS`] products.
-fn cut<'o, C>(
-    loops: &[Loop],
-    at: [usize; 3],
-    sums: usize,
-    out: &'o mut [C],
-    tasks: &mut Vec<Task<'o, C>>,
-) {
+fn cut<'o, C>(loops: &[Loop], at: [usize; 3], sums: usize, out: &'o mut [C], tasks: &mut Vec<Task<'o, C>>) {
     let products = out.len() * sums;
     let Some((first, rest)) = loops.split_first().filter(|_| products > TASK_PRODUCTS) else {
-        tasks.push(Task {
-            loops: loops.to_vec(),
-            at,
-            out,
-        });
+        tasks.push(Task { loops: loops.to_vec(), at, out });
         return;
     };
     let row = out.len() / first.len;
@@ -143,11 +105,7 @@ fn cut<'o, C>(
         } else {
             let mut loops = loops.to_vec();
             loops[0].len = part.len() / row;
-            tasks.push(Task {
-                loops,
-                at,
-                out: part,
-            });
+            tasks.push(Task { loops, at, out: part });
         }
     }
 }
@@ -157,17 +115,11 @@ fn arrange(loops: Vec<Loop>) -> Vec<Loop> {
     let mut fused: Vec<Loop> = Vec::with_capacity(loops.len());
     for l in loops.into_iter().filter(|l| l.len > 1) {
         match fused.last_mut() {
-            Some(outer) if outer.continues(&l) => {
-                *outer = Loop {
-                    len: outer.len * l.len,
-                    ..l
-                }
-            }
+            Some(outer) if outer.continues(&l) => *outer = Loop { len: outer.len * l.len, ..l },
             _ => fused.push(l),
         }
     }
-    let best = (0..fused.len())
-        .max_by_key(|&i| (fused[i].is_unit() && fused[i].len >= 4, fused[i].len, i));
+    let best = (0..fused.len()).max_by_key(|&i| (fused[i].is_unit() && fused[i].len >= 4, fused[i].len, i));
     if let Some(best) = best {
         let inner = fused.remove(best);
         fused.push(inner);
@@ -175,14 +127,7 @@ fn arrange(loops: Vec<Loop>) -> Vec<Loop> {
     fused
 }
 
-fn walk<C: Carrier>(
-    loops: &[Loop],
-    data: &[&[C]],
-    at: [usize; 3],
-    to: usize,
-    coefficient: C,
-    out: &mut [C],
-) {
+fn walk<C: Carrier>(loops: &[Loop], data: &[&[C]], at: [usize; 3], to: usize, coefficient: C, out: &mut [C]) {
     match loops {
         [] => {
             let product = data.iter().zip(at).fold(coefficient, |p, (d, i)| p * d[i]);
@@ -199,14 +144,7 @@ fn walk<C: Carrier>(
 }
 
 /// The innermost loop: operands that do not move join the coefficient, contiguous ones are read as slices.
-fn run_inner<C: Carrier>(
-    l: &Loop,
-    data: &[&[C]],
-    at: [usize; 3],
-    to: usize,
-    coefficient: C,
-    out: &mut [C],
-) {
+fn run_inner<C: Carrier>(l: &Loop, data: &[&[C]], at: [usize; 3], to: usize, coefficient: C, out: &mut [C]) {
     let mut scale = coefficient;
     let mut moving = [0; 3];
     let mut num_moving = 0;
@@ -227,24 +165,15 @@ fn run_inner<C: Carrier>(
             (0, &[a, b]) => out[to] += scale * sum_of_pairs(slice(a), slice(b)),
             (_, []) => out[to..to + l.len].iter_mut().for_each(|o| *o += scale),
             (1, &[a]) => {
-                out[to..to + l.len]
-                    .iter_mut()
-                    .zip(slice(a))
-                    .for_each(|(o, &x)| *o += scale * x);
+                out[to..to + l.len].iter_mut().zip(slice(a)).for_each(|(o, &x)| *o += scale * x);
             }
             (1, &[a, b]) => {
                 let pairs = slice(a).iter().zip(slice(b));
-                out[to..to + l.len]
-                    .iter_mut()
-                    .zip(pairs)
-                    .for_each(|(o, (&x, &y))| *o += scale * x * y);
+                out[to..to + l.len].iter_mut().zip(pairs).for_each(|(o, (&x, &y))| *o += scale * x * y);
             }
             (1, &[a, b, c]) => {
                 let triples = slice(a).iter().zip(slice(b)).zip(slice(c));
-                out[to..to + l.len]
-                    .iter_mut()
-                    .zip(triples)
-                    .for_each(|(o, ((&x, &y), &z))| *o += scale * x * y * z);
+                out[to..to + l.len].iter_mut().zip(triples).for_each(|(o, ((&x, &y), &z))| *o += scale * x * y * z);
             }
             _ => strided(l, data, at, to, scale, moving, out),
         }
@@ -253,19 +182,9 @@ fn run_inner<C: Carrier>(
     }
 }
 
-fn strided<C: Carrier>(
-    l: &Loop,
-    data: &[&[C]],
-    at: [usize; 3],
-    to: usize,
-    scale: C,
-    moving: &[usize],
-    out: &mut [C],
-) {
+fn strided<C: Carrier>(l: &Loop, data: &[&[C]], at: [usize; 3], to: usize, scale: C, moving: &[usize], out: &mut [C]) {
     for i in 0..l.len {
-        out[to + i * l.out] += moving
-            .iter()
-            .fold(scale, |p, &m| p * data[m][at[m] + i * l.steps[m]]);
+        out[to + i * l.out] += moving.iter().fold(scale, |p, &m| p * data[m][at[m] + i * l.steps[m]]);
     }
 }
 

@@ -31,24 +31,15 @@ impl<C: Carrier> Decoded<C> {
             let own = evaluator.tensors.strides(tensor);
             let (offset, strides) = locate_index(&own[..outer.len()], scope, outer);
             let axes: Vec<AxisId> = strides.iter().map(|(a, _)| *a).collect();
-            let at = positions(&axes, &scope.lens, |a| {
-                strides.iter().find(|(b, _)| *b == a).map_or(0, |(_, s)| *s)
-            });
+            let at = positions(&axes, &scope.lens, |a| strides.iter().find(|(b, _)| *b == a).map_or(0, |(_, s)| *s));
             (axes, at.into_iter().map(|p| p + offset).collect::<Vec<_>>())
         };
         let (axes, at) = read(one_hot.bits);
-        let num_bits = evaluator
-            .tensors
-            .shape(one_hot.bits)
-            .last()
-            .copied()
-            .unwrap_or(0);
+        let num_bits = evaluator.tensors.shape(one_hot.bits).last().copied().unwrap_or(0);
         let bits = evaluator.tensors.get(one_hot.bits);
         let values = at
             .iter()
-            .map(|&p| {
-                (0..num_bits).fold(0, |v, j| v | usize::from(bits[p + j] != C::default()) << j)
-            })
+            .map(|&p| (0..num_bits).fold(0, |v, j| v | usize::from(bits[p + j] != C::default()) << j))
             .collect();
         let flags = match one_hot.flag {
             Some(flag) => {
@@ -57,44 +48,30 @@ impl<C: Carrier> Decoded<C> {
             }
             None => vec![C::from_i64(1); at.len()],
         };
-        Self {
-            axes,
-            values,
-            flags,
-        }
+        Self { axes, values, flags }
     }
 
     /// Selected index along `axis`, shifted by `shift`, if it is active in `scope`.
     fn select(&self, scope: &Scope, axis: AxisId, shift: usize) -> Vec<Option<usize>> {
         let first = scope.start(axis) + shift;
-        self.values
-            .iter()
-            .map(|v| v.checked_sub(first).filter(|&i| i < scope.lens[axis.0]))
-            .collect()
+        self.values.iter().map(|v| v.checked_sub(first).filter(|&i| i < scope.lens[axis.0])).collect()
     }
 
     /// Weights of the tuples that select something, zero for the others.
     fn weights(&self, selected: &[Option<usize>]) -> Vec<C> {
-        let weight =
-            |(&flag, s): (&C, &Option<usize>)| if s.is_some() { flag } else { C::default() };
+        let weight = |(&flag, s): (&C, &Option<usize>)| if s.is_some() { flag } else { C::default() };
         self.flags.iter().zip(selected).map(weight).collect()
     }
 }
 
 /// The view written out as a tensor.
-pub(crate) fn dense<'a, C: Carrier>(
-    evaluator: &Evaluator<'a, C>,
-    one_hot: &OneHot,
-    view: &View,
-) -> Operand<'a, C> {
+pub(crate) fn dense<'a, C: Carrier>(evaluator: &Evaluator<'a, C>, one_hot: &OneHot, view: &View) -> Operand<'a, C> {
     let lens = &evaluator.scope.lens;
     let decoded = Decoded::new(evaluator, one_hot, view);
     match view.index[view.index.len() - 1] {
         Index::Fixed(value) => {
             let pairs = decoded.values.iter().zip(&decoded.flags);
-            let data = pairs
-                .map(|(&v, &f)| if v == value { f } else { C::default() })
-                .collect();
+            let data = pairs.map(|(&v, &f)| if v == value { f } else { C::default() }).collect();
             Operand::of_values(data, &decoded.axes, lens)
         }
         Index::Axis(axis) | Index::Shifted(axis, _) => {
@@ -125,12 +102,8 @@ pub(crate) fn accumulate<C: Carrier>(
 ) {
     let lens = &evaluator.scope.lens;
     let view = &factors[first];
-    let others: Vec<Operand<'_, C>> = factors
-        .iter()
-        .enumerate()
-        .filter(|(i, _)| *i != first)
-        .map(|(_, v)| evaluator.operand(v))
-        .collect();
+    let others: Vec<Operand<'_, C>> =
+        factors.iter().enumerate().filter(|(i, _)| *i != first).map(|(_, v)| evaluator.operand(v)).collect();
     let Some(one_hot) = evaluator.program.one_hot(view.tensor) else {
         return;
     };
@@ -152,16 +125,7 @@ pub(crate) fn accumulate<C: Carrier>(
     }
     operands.extend(weights.map(|w| Operand::of_values(w, &decoded.axes, lens)));
     if axes.contains(&axis) {
-        scatter(
-            coefficient,
-            operands,
-            axis,
-            &decoded.axes,
-            &selected,
-            axes,
-            lens,
-            out,
-        );
+        scatter(coefficient, operands, axis, &decoded.axes, &selected, axes, lens, out);
     } else {
         contraction::accumulate(coefficient, operands, axes, lens, out);
     }
@@ -176,12 +140,8 @@ fn gather<C: Carrier>(
     weights: Option<Vec<C>>,
     lens: &[usize],
 ) -> Operand<'static, C> {
-    let rest: Vec<AxisId> = other
-        .strides
-        .iter()
-        .map(|(a, _)| *a)
-        .filter(|a| *a != axis && !outer.contains(a))
-        .collect();
+    let rest: Vec<AxisId> =
+        other.strides.iter().map(|(a, _)| *a).filter(|a| *a != axis && !outer.contains(a)).collect();
     let rows = positions(outer, lens, |a| other.stride(a));
     let row = positions(&rest, lens, |a| other.stride(a));
     let mut data = vec![C::default(); rows.len() * row.len()];
@@ -211,11 +171,7 @@ fn scatter<C: Carrier>(
     lens: &[usize],
     out: &mut [C],
 ) {
-    let rest: Vec<AxisId> = axes
-        .iter()
-        .copied()
-        .filter(|a| *a != axis && !outer.contains(a))
-        .collect();
+    let rest: Vec<AxisId> = axes.iter().copied().filter(|a| *a != axis && !outer.contains(a)).collect();
     let all: Vec<AxisId> = outer.iter().chain(&rest).copied().collect();
     let mut product = vec![C::default(); all.iter().map(|a| lens[a.0]).product()];
     contraction::accumulate(coefficient, operands, &all, lens, &mut product);

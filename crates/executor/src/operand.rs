@@ -58,12 +58,7 @@ impl<'a, C: Copy + Default> Operand<'a, C> {
         let range = program.tensor(view.tensor).range;
         let (offset, strides) = locate(tensors, scope, view);
         let narrow = range.min() >= i64::from(i32::MIN) && range.max() <= i64::from(i32::MAX);
-        Self {
-            data: Cow::Borrowed(tensors.get(view.tensor)),
-            offset,
-            strides,
-            narrow,
-        }
+        Self { data: Cow::Borrowed(tensors.get(view.tensor)), offset, strides, narrow }
     }
 
     /// A row-major buffer over `axes`.
@@ -75,20 +70,12 @@ impl<'a, C: Copy + Default> Operand<'a, C> {
             stride *= lens[axis.0];
         }
         strides.reverse();
-        Self {
-            data: Cow::Owned(data),
-            offset: 0,
-            strides,
-            narrow: false,
-        }
+        Self { data: Cow::Owned(data), offset: 0, strides, narrow: false }
     }
 
     /// Distance between neighbours along `axis`; 0 if the operand does not depend on it.
     pub fn stride(&self, axis: AxisId) -> usize {
-        self.strides
-            .iter()
-            .find(|(a, _)| *a == axis)
-            .map_or(0, |(_, s)| *s)
+        self.strides.iter().find(|(a, _)| *a == axis).map_or(0, |(_, s)| *s)
     }
 
     /// Whether the operand depends on `axis`.
@@ -124,11 +111,7 @@ pub(crate) fn locate<C: Copy + Default>(
 }
 
 /// Offset and strides of an index list whose entries step by `own`.
-pub(crate) fn locate_index(
-    own: &[usize],
-    scope: &Scope,
-    index: &[Index],
-) -> (usize, Vec<(AxisId, usize)>) {
+pub(crate) fn locate_index(own: &[usize], scope: &Scope, index: &[Index]) -> (usize, Vec<(AxisId, usize)>) {
     let mut offset = 0;
     let mut strides: Vec<(AxisId, usize)> = Vec::new();
     for (&index, &stride) in index.iter().zip(own) {
@@ -150,18 +133,11 @@ pub(crate) fn locate_index(
 }
 
 /// Row-major positions of all index tuples over `axes`, by a stride per axis.
-pub(crate) fn positions(
-    axes: &[AxisId],
-    lens: &[usize],
-    stride: impl Fn(AxisId) -> usize,
-) -> Vec<usize> {
+pub(crate) fn positions(axes: &[AxisId], lens: &[usize], stride: impl Fn(AxisId) -> usize) -> Vec<usize> {
     let mut positions = vec![0];
     for &axis in axes {
         let step = stride(axis);
-        positions = positions
-            .iter()
-            .flat_map(|&p| (0..lens[axis.0]).map(move |i| p + i * step))
-            .collect();
+        positions = positions.iter().flat_map(|&p| (0..lens[axis.0]).map(move |i| p + i * step)).collect();
     }
     positions
 }

@@ -23,34 +23,19 @@ pub struct Maximum {
 
 /// One entry per tensor that has values, in the order of the program.
 pub(crate) fn maxima<C: Carrier>(program: &Program, tensors: &Tensors<C>) -> Vec<Maximum> {
-    let ids = (0..program.tensors.len())
-        .map(TensorId)
-        .filter(|&id| tensors.is_set(id));
+    let ids = (0..program.tensors.len()).map(TensorId).filter(|&id| tensors.is_set(id));
     ids.map(|id| {
         let tensor = program.tensor(id);
         let values = tensors.get(id);
         let largest = |values: &[C]| values.iter().map(|x| x.to_f64().abs()).fold(0.0, greater);
         let per_layer: Vec<f64> = if first_axis_is_layer(program, id) {
-            values
-                .chunks(values.len() / tensors.shape(id)[0])
-                .map(largest)
-                .collect()
+            values.chunks(values.len() / tensors.shape(id)[0]).map(largest).collect()
         } else {
             Vec::new()
         };
-        let units = if per_layer.is_empty() {
-            largest(values)
-        } else {
-            per_layer.iter().copied().fold(0.0, greater)
-        };
+        let units = if per_layer.is_empty() { largest(values) } else { per_layer.iter().copied().fold(0.0, greater) };
         let real = units * f64::from(-tensor.fraction_bits).exp2();
-        Maximum {
-            tensor: id,
-            name: tensor.name.clone(),
-            units,
-            real,
-            per_layer,
-        }
+        Maximum { tensor: id, name: tensor.name.clone(), units, real, per_layer }
     })
     .collect()
 }

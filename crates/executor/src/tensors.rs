@@ -16,9 +16,7 @@ pub struct Tensors<C> {
 impl<C: Copy + Default> Tensors<C> {
     /// Buffers without values, one per tensor of `program`.
     pub fn empty(program: &Program) -> Self {
-        let shapes: Vec<_> = (0..program.tensors.len())
-            .map(|i| program.shape(TensorId(i)))
-            .collect();
+        let shapes: Vec<_> = (0..program.tensors.len()).map(|i| program.shape(TensorId(i))).collect();
         let buffers = shapes.iter().map(|_| Arc::new(Vec::new())).collect();
         Self { shapes, buffers }
     }
@@ -64,11 +62,7 @@ impl<C: Copy + Default> Tensors<C> {
     /// If `values` does not have [`num_values`](Self::num_values) entries.
     pub fn set(&mut self, id: TensorId, values: impl Into<Arc<Vec<C>>>) {
         let values = values.into();
-        assert_eq!(
-            values.len(),
-            self.num_values(id),
-            "one value per active index"
-        );
+        assert_eq!(values.len(), self.num_values(id), "one value per active index");
         self.buffers[id.0] = values;
     }
 

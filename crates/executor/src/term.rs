@@ -25,13 +25,7 @@ impl<'a, C: Carrier> Evaluator<'a, C> {
 
     /// Values of one view, row-major over `axes`.
     pub fn view(&self, axes: &[AxisId], view: &View) -> Vec<C> {
-        self.expression(
-            axes,
-            &vec![Term {
-                coefficient: 1,
-                factors: vec![view.clone()],
-            }],
-        )
+        self.expression(axes, &vec![Term { coefficient: 1, factors: vec![view.clone()] }])
     }
 
     /// `out += term`.
@@ -55,9 +49,7 @@ impl<'a, C: Carrier> Evaluator<'a, C> {
     /// The one-hot factor to resolve by index: one whose value axis is summed over, if there is one.
     fn first_one_hot(&self, term: &Term, axes: &[AxisId]) -> Option<usize> {
         let summed = |view: &View| match view.index.last() {
-            Some(&index) => {
-                one_hot::value_axis(index).is_some_and(|(axis, _)| !axes.contains(&axis))
-            }
+            Some(&index) => one_hot::value_axis(index).is_some_and(|(axis, _)| !axes.contains(&axis)),
             None => false,
         };
         (0..term.factors.len())

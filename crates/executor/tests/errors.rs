@@ -12,13 +12,7 @@ fn narrow() -> (Draft, View, View) {
     draft.program.layer = Some(layer);
     let x = draft.base("x", &[layer, t], 16);
     let y = draft.witness("layer.query", &[layer, t], Range::signed(10));
-    draft.copy(
-        "query",
-        Sweep::Ascending,
-        &[layer, t],
-        vec![term(1, &[&x])],
-        &y,
-    );
+    draft.copy("query", Sweep::Ascending, &[layer, t], vec![term(1, &[&x])], &y);
     (draft, x, y)
 }
 
@@ -35,14 +29,7 @@ fn a_value_out_of_range_names_what_to_change() {
         "query: layer.query of layer 1 holds -2000, outside -512 ..= 511 (s10, 8 fraction bits); \
          widen layer.query from 10 to at least 12 bits, or lower its fraction bits from 8 to at most 6"
     );
-    assert!(matches!(
-        error,
-        ExecuteError::OutOfRange {
-            observed: -2000,
-            layer: Some(1),
-            ..
-        }
-    ));
+    assert!(matches!(error, ExecuteError::OutOfRange { observed: -2000, layer: Some(1), .. }));
 }
 
 #[test]
@@ -54,14 +41,7 @@ fn the_layer_is_found_without_a_sweep() {
     values[11] = 512;
     executor.set_input(x.tensor, values).expect("in range");
     let error = executor.run(1).expect_err("512 needs 11 bits");
-    assert!(matches!(
-        error,
-        ExecuteError::OutOfRange {
-            observed: 512,
-            layer: Some(2),
-            ..
-        }
-    ));
+    assert!(matches!(error, ExecuteError::OutOfRange { observed: 512, layer: Some(2), .. }));
 }
 
 #[test]
@@ -69,39 +49,17 @@ fn inputs_are_checked() {
     let (draft, x, y) = narrow();
     let mut executor = Executor::<i64>::new(&draft.program).expect("well-formed");
     assert_eq!(executor.inputs(), [x.tensor]);
-    assert_eq!(
-        executor.run(1),
-        Err(ExecuteError::MissingInput { tensor: "x".into() })
-    );
+    assert_eq!(executor.run(1), Err(ExecuteError::MissingInput { tensor: "x".into() }));
     let shape = executor.set_input(x.tensor, vec![0; 11]);
-    assert!(matches!(
-        shape,
-        Err(ExecuteError::Shape {
-            expected: 12,
-            got: 11,
-            ..
-        })
-    ));
+    assert!(matches!(shape, Err(ExecuteError::Shape { expected: 12, got: 11, .. })));
     let range = executor.set_input(x.tensor, vec![1 << 15; 12]);
-    assert!(matches!(
-        range,
-        Err(ExecuteError::OutOfRange { layer: Some(0), .. })
-    ));
+    assert!(matches!(range, Err(ExecuteError::OutOfRange { layer: Some(0), .. })));
     let computed = executor.set_input(y.tensor, vec![0; 12]);
-    assert_eq!(
-        computed,
-        Err(ExecuteError::NotAnInput {
-            tensor: "layer.query".into(),
-            reason: "computed"
-        })
-    );
+    assert_eq!(computed, Err(ExecuteError::NotAnInput { tensor: "layer.query".into(), reason: "computed" }));
 }
 
 /// A one-step program over `x` (signed), run on `value`.
-fn run_on(
-    value: i64,
-    build: impl Fn(&mut Draft, AxisId, &View, [View; 4]) -> Operation,
-) -> Result<(), ExecuteError> {
+fn run_on(value: i64, build: impl Fn(&mut Draft, AxisId, &View, [View; 4]) -> Operation) -> Result<(), ExecuteError> {
     let mut draft = Draft::new();
     let t = draft.axis("token", 2);
     let x = draft.base("x", &[t], 16);
@@ -126,13 +84,7 @@ fn operations_refuse_what_they_are_not_defined_on() {
         remainder: b,
         slack: c,
     };
-    assert_eq!(
-        run_on(0, divide),
-        Err(ExecuteError::Denominator {
-            operation: "step".into(),
-            value: 0
-        })
-    );
+    assert_eq!(run_on(0, divide), Err(ExecuteError::Denominator { operation: "step".into(), value: 0 }));
     let root = |_: &mut Draft, t, x: &View, [a, b, c, _]: [View; 4]| Operation::SquareRoot {
         axes: vec![t],
         square: vec![term(1, &[x])],
@@ -140,19 +92,9 @@ fn operations_refuse_what_they_are_not_defined_on() {
         remainder: b,
         slack: c,
     };
-    assert_eq!(
-        run_on(-1, root),
-        Err(ExecuteError::NegativeSquare {
-            operation: "step".into(),
-            value: -1
-        })
-    );
+    assert_eq!(run_on(-1, root), Err(ExecuteError::NegativeSquare { operation: "step".into(), value: -1 }));
     let look = |draft: &mut Draft, t, x: &View, [a, ..]: [View; 4]| {
-        draft.program.tables.push(Table {
-            name: "exp".into(),
-            tag: 1,
-            columns: vec![vec![0, 1], vec![5, 6]],
-        });
+        draft.program.tables.push(Table { name: "exp".into(), tag: 1, columns: vec![vec![0, 1], vec![5, 6]] });
         Operation::Look {
             axes: vec![t],
             table: 0,
@@ -164,11 +106,7 @@ fn operations_refuse_what_they_are_not_defined_on() {
             output_fraction_bits: 0,
         }
     };
-    let missing = ExecuteError::NotInTable {
-        operation: "step".into(),
-        table: "exp".into(),
-        value: 2,
-    };
+    let missing = ExecuteError::NotInTable { operation: "step".into(), table: "exp".into(), value: 2 };
     assert_eq!(run_on(2, look), Err(missing));
     let rescale = |_: &mut Draft, t, x: &View, [a, ..]: [View; 4]| Operation::Rescale {
         axes: vec![t],
@@ -177,37 +115,21 @@ fn operations_refuse_what_they_are_not_defined_on() {
         quotient: a,
         remainder: None,
     };
-    assert!(matches!(
-        run_on(2, rescale),
-        Err(ExecuteError::Malformed { .. })
-    ));
+    assert!(matches!(run_on(2, rescale), Err(ExecuteError::Malformed { .. })));
     let beyond = |_: &mut Draft, t, x: &View, [a, ..]: [View; 4]| Operation::Rescale {
         axes: vec![t],
-        accumulator: vec![term(
-            1,
-            &[&View {
-                tensor: x.tensor,
-                index: vec![Index::Shifted(t, 1)],
-            }],
-        )],
+        accumulator: vec![term(1, &[&View { tensor: x.tensor, index: vec![Index::Shifted(t, 1)] }])],
         divisor: 1,
         quotient: a,
         remainder: None,
     };
-    assert!(matches!(
-        run_on(2, beyond),
-        Err(ExecuteError::Malformed { .. })
-    ));
+    assert!(matches!(run_on(2, beyond), Err(ExecuteError::Malformed { .. })));
 }
 
 #[test]
 fn a_maximum_over_nothing_is_refused() {
     let mut draft = Draft::new();
-    let (t, s, bit) = (
-        draft.axis("query", 2),
-        draft.axis("key", 2),
-        draft.axis("bit", 1),
-    );
+    let (t, s, bit) = (draft.axis("query", 2), draft.axis("key", 2), draft.axis("bit", 1));
     let x = draft.base("x", &[t, s], 8);
     let mask = draft.public("mask", &[t, s], vec![1, 0, 0, 0]);
     let maximum = draft.witness("maximum", &[t], Range::signed(8));
@@ -215,22 +137,9 @@ fn a_maximum_over_nothing_is_refused() {
     draft.step(
         "maximum",
         Sweep::Once,
-        Operation::Maximum {
-            axes: vec![t],
-            over: s,
-            values: x,
-            mask: Some(mask),
-            maximum,
-            bits,
-        },
+        Operation::Maximum { axes: vec![t], over: s, values: x, mask: Some(mask), maximum, bits },
     );
     let mut executor = Executor::<i64>::new(&draft.program).expect("well-formed");
     fill(&mut executor, 1);
-    assert_eq!(
-        executor.run(1),
-        Err(ExecuteError::EmptyMaximum {
-            operation: "maximum".into(),
-            row: 1
-        })
-    );
+    assert_eq!(executor.run(1), Err(ExecuteError::EmptyMaximum { operation: "maximum".into(), row: 1 }));
 }

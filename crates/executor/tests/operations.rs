@@ -11,65 +11,24 @@ use veritune_relations::*;
 fn recurrence() -> Draft {
     let mut draft = Draft::new();
     let (layer, state) = (draft.axis("layer", 4), draft.axis("state", 5));
-    let (t, d, k) = (
-        draft.axis("token", 6),
-        draft.axis("hidden", 20),
-        draft.axis("inner", 20),
-    );
+    let (t, d, k) = (draft.axis("token", 6), draft.axis("hidden", 20), draft.axis("inner", 20));
     draft.program.layer = Some(layer);
     let x = draft.base("x", &[t, d], 14);
     let w = draft.base("w", &[layer, d, k], 10);
     let (h, _) = draft.tensor("h", &[state, t, d], Place::Witness, Range::signed(20));
     let (g, _) = draft.tensor("g", &[state, t, d], Place::Witness, Range::signed(30));
     let update = draft.witness("update", &[layer, t, d], Range::signed(18));
-    let view = |tensor, first, last| View {
-        tensor,
-        index: vec![first, at(t), at(last)],
-    };
-    draft.copy(
-        "h.first",
-        Sweep::Once,
-        &[t, d],
-        vec![term(1, &[&x])],
-        &view(h, Index::Fixed(0), d),
-    );
+    let view = |tensor, first, last| View { tensor, index: vec![first, at(t), at(last)] };
+    draft.copy("h.first", Sweep::Once, &[t, d], vec![term(1, &[&x])], &view(h, Index::Fixed(0), d));
     let product = vec![term(1, &[&view(h, at(layer), k), &w])];
-    draft.rescale(
-        "update",
-        Sweep::Ascending,
-        &[layer, t, d],
-        product,
-        1 << 14,
-        &update,
-    );
+    draft.rescale("update", Sweep::Ascending, &[layer, t, d], product, 1 << 14, &update);
     let sum = vec![term(1, &[&view(h, at(layer), d)]), term(1, &[&update])];
-    draft.copy(
-        "h.next",
-        Sweep::Ascending,
-        &[layer, t, d],
-        sum,
-        &view(h, Index::Shifted(layer, 1), d),
-    );
+    draft.copy("h.next", Sweep::Ascending, &[layer, t, d], sum, &view(h, Index::Shifted(layer, 1), d));
     let last = view(h, Index::Fixed(4), d);
-    draft.copy(
-        "g.last",
-        Sweep::Once,
-        &[t, d],
-        vec![term(1, &[&last]), term(-1, &[&x])],
-        &view(g, Index::Fixed(4), d),
-    );
-    let back = vec![
-        term(1, &[&view(g, Index::Shifted(layer, 1), d), &w]),
-        term(64, &[&view(g, Index::Shifted(layer, 1), k)]),
-    ];
-    draft.rescale(
-        "g.next",
-        Sweep::Descending,
-        &[layer, t, k],
-        back,
-        192,
-        &view(g, at(layer), k),
-    );
+    draft.copy("g.last", Sweep::Once, &[t, d], vec![term(1, &[&last]), term(-1, &[&x])], &view(g, Index::Fixed(4), d));
+    let back =
+        vec![term(1, &[&view(g, Index::Shifted(layer, 1), d), &w]), term(64, &[&view(g, Index::Shifted(layer, 1), k)])];
+    draft.rescale("g.next", Sweep::Descending, &[layer, t, k], back, 192, &view(g, at(layer), k));
     draft
 }
 
@@ -87,11 +46,7 @@ fn maxima_are_per_layer_where_steps_index_by_layer() {
     let executor = execute(&draft.program, 2, 1);
     for maximum in executor.maxima() {
         let values = executor.tensors().get(maximum.tensor);
-        let largest = values
-            .iter()
-            .map(|x| x.unsigned_abs())
-            .max()
-            .expect("not empty") as f64;
+        let largest = values.iter().map(|x| x.unsigned_abs()).max().expect("not empty") as f64;
         assert_eq!(maximum.units, largest);
         assert_eq!(maximum.real, largest / 256.0);
         let layers = match maximum.name.as_str() {
@@ -233,42 +188,28 @@ proptest! {
 fn a_changed_witness_violates_a_named_check() {
     let draft = recurrence();
     let tensors = execute(&draft.program, 4, 1).into_tensors();
-    for (name, position, expected) in [
-        ("h", 0, "h.first"),
-        ("h", 130, "update"),
-        ("update", 7, "update"),
-        ("g", 300, "g.next"),
-        ("g", 599, "g.last"),
-    ] {
+    for (name, position, expected) in
+        [("h", 0, "h.first"), ("h", 130, "update"), ("update", 7, "update"), ("g", 300, "g.next"), ("g", 599, "g.last")]
+    {
         let mut changed = tensors.clone();
         changed.get_mut(draft.program.find(name).expect("declared"))[position] += 1;
         assert_eq!(check(&draft.program, &changed)[0].name, expected);
     }
     let mut changed = tensors.clone();
     changed.get_mut(draft.program.find("update.remainder").expect("declared"))[0] = 1 << 20;
-    assert_eq!(
-        check(&draft.program, &changed)
-            .last()
-            .expect("out of range")
-            .name,
-        "range.update.remainder"
-    );
+    assert_eq!(check(&draft.program, &changed).last().expect("out of range").name, "range.update.remainder");
 }
 
 /// The real carrier: plain division, roots and functions, ids as on integers.
 #[test]
 fn reals_do_not_round() {
     let mut draft = Draft::new();
-    let (t, bit, v) = (
-        draft.axis("token", 3),
-        draft.axis("bit", 2),
-        draft.axis("vocab", 4),
-    );
+    let (t, bit, v) = (draft.axis("token", 3), draft.axis("bit", 2), draft.axis("vocab", 4));
     let x = draft.base("x", &[t], 20);
     let id = draft.public("id", &[t], vec![3, 0, 2]);
     let embedding = draft.base("embedding", &[v], 8);
-    let [third, root, ratio, silu, row] = ["third", "root", "ratio", "silu", "row"]
-        .map(|n| draft.witness(n, &[t], Range::signed(20)));
+    let [third, root, ratio, silu, row] =
+        ["third", "root", "ratio", "silu", "row"].map(|n| draft.witness(n, &[t], Range::signed(20)));
     let [a, b, c, d] = ["a", "b", "c", "d"].map(|n| draft.witness(n, &[t], Range::signed(20)));
     let bits = draft.witness("bits", &[t, bit], Range::unsigned(1));
     let value = vec![term(1, &[&x])];
@@ -276,13 +217,7 @@ fn reals_do_not_round() {
     draft.step(
         "root",
         Sweep::Once,
-        Operation::SquareRoot {
-            axes: vec![t],
-            square: value.clone(),
-            root: root.clone(),
-            remainder: a,
-            slack: b,
-        },
+        Operation::SquareRoot { axes: vec![t], square: value.clone(), root: root.clone(), remainder: a, slack: b },
     );
     draft.step(
         "ratio",
@@ -296,11 +231,7 @@ fn reals_do_not_round() {
             slack: d,
         },
     );
-    draft.program.tables = vec![Table {
-        name: "silu".into(),
-        tag: 1,
-        columns: vec![vec![0], vec![0]],
-    }];
+    draft.program.tables = vec![Table { name: "silu".into(), tag: 1, columns: vec![vec![0], vec![0]] }];
     draft.step(
         "silu",
         Sweep::Once,
@@ -315,30 +246,12 @@ fn reals_do_not_round() {
             output_fraction_bits: 8,
         },
     );
-    draft.step(
-        "bits",
-        Sweep::Once,
-        Operation::Bits {
-            axes: vec![t],
-            value: id,
-            bits: bits.clone(),
-        },
-    );
+    draft.step("bits", Sweep::Once, Operation::Bits { axes: vec![t], value: id, bits: bits.clone() });
     let hot = draft.one_hot("hot", &[t, v], &bits, None);
-    draft.copy(
-        "row",
-        Sweep::Once,
-        &[t],
-        vec![term(1, &[&hot, &embedding])],
-        &row,
-    );
+    draft.copy("row", Sweep::Once, &[t], vec![term(1, &[&hot, &embedding])], &row);
     let mut executor = Executor::<f64>::new(&draft.program).expect("well-formed");
-    executor
-        .set_input(x.tensor, vec![2.0, 16.0, 1e12])
-        .expect("reals have no range");
-    executor
-        .set_input(embedding.tensor, vec![0.5, 1.5, 2.5, 3.5])
-        .expect("reals have no range");
+    executor.set_input(x.tensor, vec![2.0, 16.0, 1e12]).expect("reals have no range");
+    executor.set_input(embedding.tensor, vec![0.5, 1.5, 2.5, 3.5]).expect("reals have no range");
     executor.run(2).expect("runs");
     let get = |view: &View| executor.tensors().get(view.tensor).to_vec();
     assert_eq!(get(&third), [2.0 / 6.0, 16.0 / 6.0, 1e12 / 6.0]);
@@ -358,12 +271,7 @@ fn reals_are_the_same_for_any_number_of_threads() {
         for id in executor.inputs() {
             let count = executor.tensors().num_values(id);
             executor
-                .set_input(
-                    id,
-                    (0..count)
-                        .map(|_| numbers.signed(50) as f64 / 3e12)
-                        .collect::<Vec<_>>(),
-                )
+                .set_input(id, (0..count).map(|_| numbers.signed(50) as f64 / 3e12).collect::<Vec<_>>())
                 .expect("real");
         }
         executor.run(threads).expect("runs");

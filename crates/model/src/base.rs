@@ -53,19 +53,11 @@ impl BaseModel {
     /// [`ModelError::NotFinite`], [`ModelError::OutOfRange`], [`ModelError::BaseBits`].
     pub fn build(checkpoint: &Checkpoint, base_bits: u32) -> Result<Self, ModelError> {
         if !(MIN_BASE_BITS..=MAX_BASE_BITS).contains(&base_bits) {
-            return Err(ModelError::BaseBits {
-                least: MIN_BASE_BITS,
-                greatest: MAX_BASE_BITS,
-                got: base_bits,
-            });
+            return Err(ModelError::BaseBits { least: MIN_BASE_BITS, greatest: MAX_BASE_BITS, got: base_bits });
         }
         let config = checkpoint.config();
-        let tensors =
-            Weight::present(config).map(|weight| build_tensor(checkpoint, weight, base_bits));
-        Ok(Self {
-            config: config.clone(),
-            tensors: tensors.collect::<Result<_, _>>()?,
-        })
+        let tensors = Weight::present(config).map(|weight| build_tensor(checkpoint, weight, base_bits));
+        Ok(Self { config: config.clone(), tensors: tensors.collect::<Result<_, _>>()? })
     }
 
     /// The tensor of this name.
@@ -82,13 +74,7 @@ impl BaseTensor {
     pub fn sha256(&self) -> String {
         let shape: Vec<String> = self.shape.iter().map(usize::to_string).collect();
         let mut hasher = Sha256::new();
-        hasher.update(format!(
-            "{} {} {} {}\n",
-            self.name,
-            shape.join("x"),
-            self.fraction_bits,
-            self.width_bits
-        ));
+        hasher.update(format!("{} {} {} {}\n", self.name, shape.join("x"), self.fraction_bits, self.width_bits));
         for value in &self.values {
             hasher.update(value.to_le_bytes());
         }
@@ -96,18 +82,10 @@ impl BaseTensor {
     }
 }
 
-fn build_tensor(
-    checkpoint: &Checkpoint,
-    weight: Weight,
-    base_bits: u32,
-) -> Result<BaseTensor, ModelError> {
+fn build_tensor(checkpoint: &Checkpoint, weight: Weight, base_bits: u32) -> Result<BaseTensor, ModelError> {
     let config = checkpoint.config();
     let num_layers = weight.num_layers(config);
-    let width_bits = if weight.is_gain() {
-        GAIN_BITS
-    } else {
-        base_bits
-    };
+    let width_bits = if weight.is_gain() { GAIN_BITS } else { base_bits };
     let limit = i32::MAX >> 32u32.saturating_sub(width_bits);
 
     let (mut least, mut greatest) = (0.0f64, 0.0f64);
@@ -132,26 +110,13 @@ fn build_tensor(
     if weight.is_per_layer() {
         shape.insert(0, num_layers);
     }
-    let mut values = Vec::with_capacity(
-        shape
-            .iter()
-            .fold(1usize, |product, axis| product.saturating_mul(*axis)),
-    );
+    let mut values = Vec::with_capacity(shape.iter().fold(1usize, |product, axis| product.saturating_mul(*axis)));
     for layer in 0..num_layers {
         for value in folded_values(checkpoint, weight, layer)? {
-            values.push(
-                fixed_point(value, fraction_bits, limit)
-                    .ok_or_else(|| out_of_range(fraction_bits))?,
-            );
+            values.push(fixed_point(value, fraction_bits, limit).ok_or_else(|| out_of_range(fraction_bits))?);
         }
     }
-    Ok(BaseTensor {
-        name: weight.base_name(),
-        shape,
-        fraction_bits,
-        width_bits,
-        values,
-    })
+    Ok(BaseTensor { name: weight.base_name(), shape, fraction_bits, width_bits, values })
 }
 
 /// `w·g`, exact.
@@ -165,8 +130,5 @@ fn folded_values(
         None => vec![1.0],
     };
     let values = checkpoint.values(weight, layer)?;
-    Ok(values
-        .into_iter()
-        .zip(gain.into_iter().cycle())
-        .map(|(w, g)| f64::from(w) * f64::from(g)))
+    Ok(values.into_iter().zip(gain.into_iter().cycle()).map(|(w, g)| f64::from(w) * f64::from(g)))
 }

@@ -67,11 +67,7 @@ impl ModelConfig {
     ///
     /// # Errors
     /// [`ModelError::UnsupportedField`].
-    pub fn check(
-        self,
-        file: &str,
-        spelling: impl Fn(&'static str) -> String,
-    ) -> Result<Self, ModelError> {
+    pub fn check(self, file: &str, spelling: impl Fn(&'static str) -> String) -> Result<Self, ModelError> {
         let refuse = |field, supported: String, got: usize| {
             Err(ModelError::UnsupportedField {
                 file: file.to_owned(),
@@ -93,10 +89,7 @@ impl ModelConfig {
                 return refuse(field, format!("1 to {greatest}"), got);
             }
         }
-        if !self
-            .num_attention_heads
-            .is_multiple_of(self.num_key_value_heads)
-        {
+        if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
             let supported = format!("a divisor of the {} query heads", self.num_attention_heads);
             return refuse("num_key_value_heads", supported, self.num_key_value_heads);
         }

@@ -39,19 +39,13 @@ pub(crate) fn read(file: &str, bytes: &[u8]) -> Result<ModelConfig, ModelError> 
     }
     let hidden_size = natural(&mut fields, "hidden_size")?;
     let num_attention_heads = natural(&mut fields, "num_attention_heads")?;
-    let num_key_value_heads = fields
-        .natural("num_key_value_heads")?
-        .unwrap_or(num_attention_heads);
+    let num_key_value_heads = fields.natural("num_key_value_heads")?.unwrap_or(num_attention_heads);
     let head_dim = match fields.natural("head_dim")? {
         Some(head_dim) => head_dim,
         None => match hidden_size.checked_rem(num_attention_heads) {
             Some(0) => hidden_size.checked_div(num_attention_heads).unwrap_or(0),
             _ => {
-                return Err(fields.unsupported(
-                    "head_dim",
-                    "a number, where heads do not divide the width",
-                    "null",
-                ));
+                return Err(fields.unsupported("head_dim", "a number, where heads do not divide the width", "null"));
             }
         },
     };
@@ -91,24 +85,14 @@ fn architecture(fields: &mut JsonFields) -> Result<Architecture, ModelError> {
 }
 
 /// Demands that every option that would change the computation is off.
-fn demand_plain_computation(
-    fields: &mut JsonFields,
-    architecture: Architecture,
-) -> Result<(), ModelError> {
+fn demand_plain_computation(fields: &mut JsonFields, architecture: Architecture) -> Result<(), ModelError> {
     let activation = fields.text("hidden_act")?;
     let activation = fields.required("hidden_act", activation)?;
     if activation != "silu" {
         return Err(fields.unsupported("hidden_act", "silu", &activation));
     }
     // Qwen2 has its biases whatever this field says; Llama's would add one on the output projection too.
-    fields.only(
-        "attention_bias",
-        if architecture == Architecture::Qwen2 {
-            &["true"]
-        } else {
-            &["false"]
-        },
-    )?;
+    fields.only("attention_bias", if architecture == Architecture::Qwen2 { &["true"] } else { &["false"] })?;
     fields.only("mlp_bias", &["false"])?;
     fields.only("attention_dropout", &["0", "0.0"])?;
     fields.only("partial_rotary_factor", &["1", "1.0"])?;

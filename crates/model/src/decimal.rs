@@ -34,9 +34,7 @@ impl Decimal {
         if significant.is_empty() || significant.len() > 18 {
             return None;
         }
-        let trailing_zeros = joined
-            .len()
-            .checked_sub(joined.trim_end_matches('0').len())?;
+        let trailing_zeros = joined.len().checked_sub(joined.trim_end_matches('0').len())?;
         let exponent = exponent
             .checked_sub(i32::try_from(fraction.len()).ok()?)?
             .checked_add(i32::try_from(trailing_zeros).ok()?)?;
@@ -73,11 +71,7 @@ fn parse_exponent(text: &str) -> Option<i32> {
         return None;
     }
     let magnitude: i32 = digits.parse().ok()?;
-    if negative {
-        magnitude.checked_neg()
-    } else {
-        Some(magnitude)
-    }
+    if negative { magnitude.checked_neg() } else { Some(magnitude) }
 }
 
 impl fmt::Display for Decimal {
@@ -97,9 +91,7 @@ impl<'de> Deserialize<'de> for Decimal {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text)
             .filter(|decimal| decimal.to_string() == text)
-            .ok_or_else(|| {
-                de::Error::invalid_value(de::Unexpected::Str(&text), &"a decimal such as 1e-5")
-            })
+            .ok_or_else(|| de::Error::invalid_value(de::Unexpected::Str(&text), &"a decimal such as 1e-5"))
     }
 }
 
@@ -120,21 +112,8 @@ mod tests {
 
     #[test]
     fn other_numbers_are_refused() {
-        let texts = [
-            "",
-            "0",
-            "0.0",
-            "-1",
-            "NaN",
-            "1e",
-            "1e99",
-            "1.",
-            ".5",
-            "1e-65",
-            "1234567890123456789",
-            "1_0",
-            "+1",
-        ];
+        let texts =
+            ["", "0", "0.0", "-1", "NaN", "1e", "1e99", "1.", ".5", "1e-65", "1234567890123456789", "1_0", "+1"];
         for text in texts {
             assert_eq!(Decimal::parse(text), None, "{text}");
         }

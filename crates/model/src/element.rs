@@ -59,12 +59,8 @@ impl ElementType {
         if row.checked_rem(self.block_len())? != 0 {
             return None;
         }
-        let count = shape
-            .iter()
-            .try_fold(1usize, |product, axis| product.checked_mul(*axis))?;
-        count
-            .checked_div(self.block_len())?
-            .checked_mul(self.block_bytes())
+        let count = shape.iter().try_fold(1usize, |product, axis| product.checked_mul(*axis))?;
+        count.checked_div(self.block_len())?.checked_mul(self.block_bytes())
     }
 
     /// The values of whole blocks, in file order. Bytes after the last whole block are ignored: *caller must* pass
@@ -74,23 +70,15 @@ impl ElementType {
         match self {
             Self::Bf16 => bytes.as_chunks().0.iter().map(|b| bf16(*b)).collect(),
             Self::F16 => bytes.as_chunks().0.iter().map(|b| f16(*b)).collect(),
-            Self::F32 => bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|b| f32::from_le_bytes(*b))
-                .collect(),
+            Self::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
             Self::Q4_0 => decode_blocks(bytes, |[d0, d1, nibbles @ ..]: &[u8; 18], values| {
                 let d = f16([*d0, *d1]);
                 values.extend(from_nibbles(nibbles).map(|q| d * (q - 8.0)));
             }),
-            Self::Q4_1 => decode_blocks(
-                bytes,
-                |[d0, d1, m0, m1, nibbles @ ..]: &[u8; 20], values| {
-                    let (d, m) = (f16([*d0, *d1]), f16([*m0, *m1]));
-                    values.extend(from_nibbles(nibbles).map(|q| d * q + m));
-                },
-            ),
+            Self::Q4_1 => decode_blocks(bytes, |[d0, d1, m0, m1, nibbles @ ..]: &[u8; 20], values| {
+                let (d, m) = (f16([*d0, *d1]), f16([*m0, *m1]));
+                values.extend(from_nibbles(nibbles).map(|q| d * q + m));
+            }),
             Self::Q8_0 => decode_blocks(bytes, |[d0, d1, quants @ ..]: &[u8; 34], values| {
                 let d = f16([*d0, *d1]);
                 values.extend(quants.iter().map(|q| d * f32::from(q.cast_signed())));
@@ -112,10 +100,7 @@ impl fmt::Display for ElementType {
     }
 }
 
-fn decode_blocks<const N: usize>(
-    bytes: &[u8],
-    push_block: impl Fn(&[u8; N], &mut Vec<f32>),
-) -> Vec<f32> {
+fn decode_blocks<const N: usize>(bytes: &[u8], push_block: impl Fn(&[u8; N], &mut Vec<f32>)) -> Vec<f32> {
     let blocks = bytes.as_chunks().0;
     let mut values = Vec::with_capacity(blocks.len().saturating_mul(BLOCK));
     for block in blocks {
@@ -157,11 +142,7 @@ mod tests {
     fn every_f16_is_sign_significand_exponent() {
         for bits in 0..=u16::MAX {
             let value = f16(bits.to_le_bytes());
-            let (sign, exponent, fraction) = (
-                bits >> 15,
-                i32::from((bits >> 10) & 31),
-                f64::from(bits & 1023),
-            );
+            let (sign, exponent, fraction) = (bits >> 15, i32::from((bits >> 10) & 31), f64::from(bits & 1023));
             let magnitude = match exponent {
                 0 => fraction * 2f64.powi(-24),
                 31 if fraction == 0.0 => f64::INFINITY,
@@ -171,10 +152,7 @@ mod tests {
             if magnitude.is_nan() {
                 assert!(value.is_nan());
             } else {
-                assert_eq!(
-                    f64::from(value),
-                    if sign == 1 { -magnitude } else { magnitude }
-                );
+                assert_eq!(f64::from(value), if sign == 1 { -magnitude } else { magnitude });
                 assert_eq!(value.is_sign_negative(), sign == 1);
             }
         }
@@ -194,14 +172,8 @@ mod tests {
         let q: Vec<f32> = (0..16u8).chain((0..16).rev()).map(f32::from).collect();
         let q4_0 = [&[0x00, 0x38][..], &nibbles].concat();
         let q4_1 = [&[0x00, 0x38, 0x00, 0xbc][..], &nibbles].concat();
-        assert_eq!(
-            ElementType::Q4_0.decode(&q4_0),
-            q.iter().map(|q| 0.5 * (q - 8.0)).collect::<Vec<_>>()
-        );
-        assert_eq!(
-            ElementType::Q4_1.decode(&q4_1),
-            q.iter().map(|q| 0.5 * q - 1.0).collect::<Vec<_>>()
-        );
+        assert_eq!(ElementType::Q4_0.decode(&q4_0), q.iter().map(|q| 0.5 * (q - 8.0)).collect::<Vec<_>>());
+        assert_eq!(ElementType::Q4_1.decode(&q4_1), q.iter().map(|q| 0.5 * q - 1.0).collect::<Vec<_>>());
         let quants: Vec<u8> = (0..32u8).map(|i| i.wrapping_mul(37)).collect();
         let q8_0 = [&[0x00, 0x38][..], &quants].concat();
         let expected: Vec<f32> = quants.iter().map(|q| 0.5 * f32::from(*q as i8)).collect();

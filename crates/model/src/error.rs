@@ -55,9 +55,7 @@ pub enum ModelError {
         got: String,
     },
     /// A configuration field that may change the computation is not known.
-    #[error(
-        "{file}: field {field} is not supported; remove it only if it does not change the model's output"
-    )]
+    #[error("{file}: field {field} is not supported; remove it only if it does not change the model's output")]
     UnknownField {
         /// File name inside the model directory.
         file: String,
@@ -185,19 +183,10 @@ mod tests {
     fn the_page_lists_every_code() {
         let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/spec/base-model.md");
         let page = std::fs::read_to_string(page).unwrap();
-        let listed = page
-            .lines()
-            .filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
-        let listed: Vec<&str> = listed
-            .map(|(code, _)| code)
-            .filter(|code| code.starts_with("VT-MODEL-"))
-            .collect();
-        let source = include_str!("error.rs")
-            .lines()
-            .filter_map(|line| line.split_once("{ .. } => \"VT-"));
-        let codes: Vec<String> = source
-            .map(|(_, rest)| format!("VT-{}", &rest[..9]))
-            .collect();
+        let listed = page.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+        let listed: Vec<&str> = listed.map(|(code, _)| code).filter(|code| code.starts_with("VT-MODEL-")).collect();
+        let source = include_str!("error.rs").lines().filter_map(|line| line.split_once("{ .. } => \"VT-"));
+        let codes: Vec<String> = source.map(|(_, rest)| format!("VT-{}", &rest[..9])).collect();
         assert_eq!((listed.len(), codes.len()), (15, 15));
         assert_eq!(listed, codes);
     }

@@ -32,9 +32,7 @@ pub fn fixed_point(x: f64, fraction_bits: u32, limit: i32) -> Option<i32> {
 
 /// The largest scale at which all of `least..=greatest` has magnitude at most `limit` after rounding.
 pub(crate) fn largest_fraction_bits(least: f64, greatest: f64, limit: i32) -> Option<u32> {
-    let fits = |f: &u32| {
-        fixed_point(least, *f, limit).is_some() && fixed_point(greatest, *f, limit).is_some()
-    };
+    let fits = |f: &u32| fixed_point(least, *f, limit).is_some() && fixed_point(greatest, *f, limit).is_some();
     (0..=MAX_FRACTION_BITS).rev().find(fits)
 }
 
@@ -61,26 +59,12 @@ mod tests {
             0 => (fraction, -149),
             e => (fraction | 0x80_0000, e as i32 - 150),
         };
-        (
-            if x.is_sign_negative() {
-                -magnitude
-            } else {
-                magnitude
-            },
-            exponent,
-        )
+        (if x.is_sign_negative() { -magnitude } else { magnitude }, exponent)
     }
 
     #[test]
     fn halves_go_up() {
-        for (x, expected) in [
-            (0.5, 1.0),
-            (-0.5, 0.0),
-            (1.5, 2.0),
-            (-1.5, -1.0),
-            (0.49999999999, 0.0),
-            (-0.0, 0.0),
-        ] {
+        for (x, expected) in [(0.5, 1.0), (-0.5, 0.0), (1.5, 2.0), (-1.5, -1.0), (0.49999999999, 0.0), (-0.0, 0.0)] {
             assert_eq!(round_half_up(x), expected, "{x}");
         }
         assert_eq!(round_half_up(-1e-300), 0.0);
@@ -92,22 +76,10 @@ mod tests {
         assert_eq!(largest_fraction_bits(-0.25, 1.0, limit), Some(14));
         assert_eq!(largest_fraction_bits(-1.0, 0.999, limit), Some(14));
         // 32767.4999 rounds down to the limit, 32767.5 up beyond it; −32767.5 rounds up to the limit.
-        assert_eq!(
-            largest_fraction_bits(0.0, 32767.4999 / 32768.0, limit),
-            Some(15)
-        );
-        assert_eq!(
-            largest_fraction_bits(0.0, 32767.5 / 32768.0, limit),
-            Some(14)
-        );
-        assert_eq!(
-            largest_fraction_bits(-32767.5 / 32768.0, 0.0, limit),
-            Some(15)
-        );
-        assert_eq!(
-            largest_fraction_bits(0.0, 0.0, limit),
-            Some(MAX_FRACTION_BITS)
-        );
+        assert_eq!(largest_fraction_bits(0.0, 32767.4999 / 32768.0, limit), Some(15));
+        assert_eq!(largest_fraction_bits(0.0, 32767.5 / 32768.0, limit), Some(14));
+        assert_eq!(largest_fraction_bits(-32767.5 / 32768.0, 0.0, limit), Some(15));
+        assert_eq!(largest_fraction_bits(0.0, 0.0, limit), Some(MAX_FRACTION_BITS));
         assert_eq!(largest_fraction_bits(0.0, 32768.0, limit), None);
         assert_eq!(largest_fraction_bits(f64::NEG_INFINITY, 0.0, limit), None);
         assert_eq!(largest_fraction_bits(f64::NAN, 0.0, limit), None);

@@ -30,11 +30,7 @@ pub struct FileRecord {
 
 impl FileRecord {
     pub(crate) fn of(name: &str, bytes: &[u8]) -> Self {
-        Self {
-            name: name.to_owned(),
-            num_bytes: num_bytes(bytes),
-            sha256: sha256_hex(bytes),
-        }
+        Self { name: name.to_owned(), num_bytes: num_bytes(bytes), sha256: sha256_hex(bytes) }
     }
 }
 

@@ -19,18 +19,13 @@ pub(crate) struct JsonFields {
 impl JsonFields {
     /// The fields of the object that `bytes` are. Refuses a key that is there twice.
     pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Self, ModelError> {
-        let UniqueFields(fields) =
-            serde_json::from_slice(bytes).map_err(|error| ModelError::Malformed {
-                file: file.to_owned(),
-                offset: 0,
-                expected: "a JSON object without repeated keys".to_owned(),
-                got: shown(&error.to_string()),
-            })?;
-        Ok(Self {
+        let UniqueFields(fields) = serde_json::from_slice(bytes).map_err(|error| ModelError::Malformed {
             file: file.to_owned(),
-            prefix: String::new(),
-            fields,
-        })
+            offset: 0,
+            expected: "a JSON object without repeated keys".to_owned(),
+            got: shown(&error.to_string()),
+        })?;
+        Ok(Self { file: file.to_owned(), prefix: String::new(), fields })
     }
 
     /// The names of all fields.
@@ -39,11 +34,7 @@ impl JsonFields {
     }
 
     /// The value of a field as a `T`; `None` if it is missing or null.
-    fn take<T: DeserializeOwned>(
-        &mut self,
-        name: &str,
-        supported: &str,
-    ) -> Result<Option<T>, ModelError> {
+    fn take<T: DeserializeOwned>(&mut self, name: &str, supported: &str) -> Result<Option<T>, ModelError> {
         let Some(raw) = self.take_raw(name) else {
             return Ok(None);
         };
@@ -85,9 +76,7 @@ impl JsonFields {
         };
         let supported = "a positive decimal of at most 18 digits and exponent at most 64";
         let value = Decimal::parse(raw.get());
-        value
-            .map(Some)
-            .ok_or_else(|| self.unsupported(name, supported, raw.get()))
+        value.map(Some).ok_or_else(|| self.unsupported(name, supported, raw.get()))
     }
 
     /// An object.
@@ -98,23 +87,14 @@ impl JsonFields {
         let UniqueFields(fields) = serde_json::from_str(raw.get())
             .map_err(|_| self.unsupported(name, "an object without repeated keys", raw.get()))?;
         let prefix = format!("{}{name}.", self.prefix);
-        Ok(Some(Self {
-            file: self.file.clone(),
-            prefix,
-            fields,
-        }))
+        Ok(Some(Self { file: self.file.clone(), prefix, fields }))
     }
 
     /// Refuses the field unless it is missing, null, or one of these JSON literals.
     pub(crate) fn only(&mut self, name: &str, literals: &[&str]) -> Result<(), ModelError> {
         match self.take_raw(name) {
             Some(raw) if !literals.contains(&raw.get()) => {
-                let supported = ["null"]
-                    .iter()
-                    .chain(literals)
-                    .copied()
-                    .collect::<Vec<_>>()
-                    .join(" or ");
+                let supported = ["null"].iter().chain(literals).copied().collect::<Vec<_>>().join(" or ");
                 Err(self.unsupported(name, &supported, raw.get()))
             }
             _ => Ok(()),
@@ -131,15 +111,10 @@ impl JsonFields {
 
     /// Refuses what was not read and is not named in `inert`.
     pub(crate) fn finish(self, inert: &[&str]) -> Result<(), ModelError> {
-        match self
-            .fields
-            .into_keys()
-            .find(|name| !inert.contains(&name.as_str()))
-        {
-            Some(name) => Err(ModelError::UnknownField {
-                file: self.file,
-                field: shown(&format!("{}{name}", self.prefix)),
-            }),
+        match self.fields.into_keys().find(|name| !inert.contains(&name.as_str())) {
+            Some(name) => {
+                Err(ModelError::UnknownField { file: self.file, field: shown(&format!("{}{name}", self.prefix)) })
+            }
             None => Ok(()),
         }
     }

@@ -53,8 +53,6 @@ pub use config::{Architecture, ModelConfig};
 pub use decimal::Decimal;
 pub use element::ElementType;
 pub use error::ModelError;
-pub use fixed_point::{
-    MAX_BASE_BITS, MAX_FRACTION_BITS, MIN_BASE_BITS, fixed_point, round_half_up,
-};
+pub use fixed_point::{MAX_BASE_BITS, MAX_FRACTION_BITS, MIN_BASE_BITS, fixed_point, round_half_up};
 pub use inventory::{FileRecord, Format, INVENTORY_SCHEMA, Inventory, TensorRecord};
 pub use weight::Weight;

@@ -14,18 +14,12 @@ pub(crate) const SINGLE: &str = "model.safetensors";
 pub(crate) const INDEX: &str = "model.safetensors.index.json";
 
 /// Appends `model.safetensors` to `files` and gives its tensors.
-pub(crate) fn read_single(
-    directory: &Path,
-    files: &mut Vec<SourceFile>,
-) -> Result<Vec<StoredTensor>, ModelError> {
+pub(crate) fn read_single(directory: &Path, files: &mut Vec<SourceFile>) -> Result<Vec<StoredTensor>, ModelError> {
     read_shard(directory, SINGLE, files)
 }
 
 /// Appends the index and its shards to `files` and gives their tensors; index and shards agree on every tensor.
-pub(crate) fn read_sharded(
-    directory: &Path,
-    files: &mut Vec<SourceFile>,
-) -> Result<Vec<StoredTensor>, ModelError> {
+pub(crate) fn read_sharded(directory: &Path, files: &mut Vec<SourceFile>) -> Result<Vec<StoredTensor>, ModelError> {
     let index = SourceFile::read(directory, INDEX, MAX_INDEX_BYTES)?;
     let mut fields = JsonFields::parse(INDEX, &index.bytes)?;
     let map = fields.object("weight_map")?;
@@ -48,40 +42,25 @@ pub(crate) fn read_sharded(
         for tensor in read_shard(directory, shard, files)? {
             let place = indexed.get(&tensor.name);
             if place != Some(shard) {
-                return Err(misplaced(
-                    &tensor.name,
-                    place.map_or("no file", String::as_str),
-                    shard,
-                ));
+                return Err(misplaced(&tensor.name, place.map_or("no file", String::as_str), shard));
             }
             tensors.push(tensor);
         }
     }
     let found: BTreeSet<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
-    match indexed
-        .iter()
-        .find(|(name, _)| !found.contains(name.as_str()))
-    {
+    match indexed.iter().find(|(name, _)| !found.contains(name.as_str())) {
         Some((name, shard)) => Err(misplaced(name, shard, "no file")),
         None => Ok(tensors),
     }
 }
 
 fn misplaced(name: &str, indexed: &str, found: &str) -> ModelError {
-    ModelError::Misplaced {
-        name: shown(name),
-        indexed: shown(indexed),
-        found: shown(found),
-    }
+    ModelError::Misplaced { name: shown(name), indexed: shown(indexed), found: shown(found) }
 }
 
 /// The library checks that the tensors fill the data without gap or overlap; a repeated name, of which it would
 /// keep the last, is refused here.
-fn read_shard(
-    directory: &Path,
-    name: &str,
-    files: &mut Vec<SourceFile>,
-) -> Result<Vec<StoredTensor>, ModelError> {
+fn read_shard(directory: &Path, name: &str, files: &mut Vec<SourceFile>) -> Result<Vec<StoredTensor>, ModelError> {
     let file = SourceFile::read(directory, name, MAX_WEIGHTS_BYTES)?;
     let malformed = |got: String| ModelError::Malformed {
         file: name.to_owned(),
@@ -91,13 +70,8 @@ fn read_shard(
     };
     let (header_bytes, metadata) =
         SafeTensors::read_metadata(&file.bytes).map_err(|error| malformed(error.to_string()))?;
-    let data_start = header_bytes
-        .checked_add(8)
-        .ok_or_else(|| malformed("a length".to_owned()))?;
-    let header = file
-        .bytes
-        .get(8..data_start)
-        .ok_or_else(|| malformed("a length".to_owned()))?;
+    let data_start = header_bytes.checked_add(8).ok_or_else(|| malformed("a length".to_owned()))?;
+    let header = file.bytes.get(8..data_start).ok_or_else(|| malformed("a length".to_owned()))?;
     JsonFields::parse(name, header)?;
 
     let mut tensors = Vec::new();
@@ -114,23 +88,11 @@ fn read_shard(
                 });
             }
         };
-        let absolute = |offset: usize| {
-            data_start
-                .checked_add(offset)
-                .filter(|end| *end <= file.bytes.len())
-        };
+        let absolute = |offset: usize| data_start.checked_add(offset).filter(|end| *end <= file.bytes.len());
         let (start, end) = info.data_offsets;
-        let range = absolute(start)
-            .zip(absolute(end))
-            .map(|(start, end)| start..end);
+        let range = absolute(start).zip(absolute(end)).map(|(start, end)| start..end);
         let range = range.ok_or_else(|| malformed(format!("tensor {tensor_name} past the end")))?;
-        tensors.push(StoredTensor {
-            name: tensor_name,
-            shape: info.shape.clone(),
-            element,
-            file: files.len(),
-            range,
-        });
+        tensors.push(StoredTensor { name: tensor_name, shape: info.shape.clone(), element, file: files.len(), range });
     }
     files.push(file);
     Ok(tensors)

@@ -37,20 +37,13 @@ impl SourceFile {
     ///
     /// Everything that is said about the file later is said about these bytes: it is read once.
     pub(crate) fn read(directory: &Path, name: &str, limit_bytes: u64) -> Result<Self, ModelError> {
-        let unreadable = |problem: String| ModelError::Unreadable {
-            file: name.to_owned(),
-            problem,
-        };
+        let unreadable = |problem: String| ModelError::Unreadable { file: name.to_owned(), problem };
         let path = directory.join(name);
         let metadata = std::fs::metadata(&path).map_err(|error| unreadable(error.to_string()))?;
         if !metadata.is_file() {
             return Err(unreadable("not a regular file".to_owned()));
         }
-        let too_large = |got_bytes| ModelError::TooLarge {
-            file: name.to_owned(),
-            limit_bytes,
-            got_bytes,
-        };
+        let too_large = |got_bytes| ModelError::TooLarge { file: name.to_owned(), limit_bytes, got_bytes };
         if metadata.len() > limit_bytes {
             return Err(too_large(metadata.len()));
         }
@@ -63,19 +56,14 @@ impl SourceFile {
         if got_bytes > limit_bytes {
             return Err(too_large(got_bytes));
         }
-        Ok(Self {
-            name: name.to_owned(),
-            bytes,
-        })
+        Ok(Self { name: name.to_owned(), bytes })
     }
 }
 
 /// The names in `directory` that are UTF-8, sorted.
 pub(crate) fn names(directory: &Path) -> Result<Vec<String>, ModelError> {
-    let unreadable = |error: std::io::Error| ModelError::Unreadable {
-        file: ".".to_owned(),
-        problem: error.to_string(),
-    };
+    let unreadable =
+        |error: std::io::Error| ModelError::Unreadable { file: ".".to_owned(), problem: error.to_string() };
     let mut names = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(unreadable)? {
         if let Ok(name) = entry.map_err(unreadable)?.file_name().into_string() {

@@ -75,11 +75,7 @@ impl Weight {
     /// How many of them a model has: its layers, or 1.
     #[must_use]
     pub const fn num_layers(self, config: &ModelConfig) -> usize {
-        if self.is_per_layer() {
-            config.num_hidden_layers
-        } else {
-            1
-        }
+        if self.is_per_layer() { config.num_hidden_layers } else { 1 }
     }
 
     /// Shape of one of them, outermost axis first.
@@ -192,23 +188,14 @@ mod tests {
     fn the_page_lists_every_tensor_in_order() {
         let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/spec/base-model.md");
         let page = std::fs::read_to_string(page).unwrap();
-        let rows: Vec<&str> = page
-            .lines()
-            .filter(|line| line.starts_with("| `base."))
-            .collect();
+        let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `base.")).collect();
         assert_eq!(rows.len(), Weight::ALL.len());
         for (row, weight) in rows.iter().zip(Weight::ALL) {
             let in_safetensors = format!("`{}`", weight.safetensors_name(7).replace('7', "{}"));
             let in_gguf = format!("`{}`", weight.gguf_name(7).replace('7', "{}"));
-            assert!(
-                row.starts_with(&format!("| `{}`", weight.base_name())),
-                "{row}"
-            );
+            assert!(row.starts_with(&format!("| `{}`", weight.base_name())), "{row}");
             assert!(row.contains(&in_safetensors), "{row}");
-            assert!(
-                row.contains(&in_gguf) || weight.base_name().ends_with("_bias"),
-                "{row}"
-            );
+            assert!(row.contains(&in_gguf) || weight.base_name().ends_with("_bias"), "{row}");
         }
     }
 }

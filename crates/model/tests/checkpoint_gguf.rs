@@ -38,11 +38,7 @@ fn a_file_gives_its_config_and_its_values_unpermuted() {
         assert_eq!(checkpoint.config(), &config);
         for weight in Weight::present(&config) {
             for layer in 0..weight.num_layers(&config) {
-                assert_eq!(
-                    checkpoint.values(weight, layer).unwrap(),
-                    values(&config, weight, layer),
-                    "{weight:?}"
-                );
+                assert_eq!(checkpoint.values(weight, layer).unwrap(), values(&config, weight, layer), "{weight:?}");
             }
         }
     }
@@ -54,69 +50,30 @@ fn quantised_tensors_and_another_alignment() {
     gguf.alignment = 64;
     gguf.u32("general.alignment", 64);
     // An array of strings and one of numbers are skipped.
-    let two_strings = [
-        &8u32.to_le_bytes()[..],
-        &2u64.to_le_bytes(),
-        &1u64.to_le_bytes(),
-        b"a",
-        &0u64.to_le_bytes(),
-    ];
+    let two_strings = [&8u32.to_le_bytes()[..], &2u64.to_le_bytes(), &1u64.to_le_bytes(), b"a", &0u64.to_le_bytes()];
     gguf.put("tokenizer.ggml.merges", 9, two_strings.concat());
-    gguf.put(
-        "general.numbers",
-        9,
-        [&5u32.to_le_bytes()[..], &1u64.to_le_bytes(), &[0; 4]].concat(),
-    );
-    let gate = gguf
-        .tensors
-        .iter_mut()
-        .find(|(name, ..)| name == "blk.1.ffn_gate.weight")
-        .unwrap();
+    gguf.put("general.numbers", 9, [&5u32.to_le_bytes()[..], &1u64.to_le_bytes(), &[0; 4]].concat());
+    let gate = gguf.tensors.iter_mut().find(|(name, ..)| name == "blk.1.ffn_gate.weight").unwrap();
     // 64 rows of one block: d = 1, m = 2, every nibble 3.
     gate.2 = 3;
-    gate.3 = [&[0x00, 0x3c, 0x00, 0x40][..], &[0x33; 16]]
-        .concat()
-        .repeat(64);
+    gate.3 = [&[0x00, 0x3c, 0x00, 0x40][..], &[0x33; 16]].concat().repeat(64);
     let checkpoint = open(&gguf.bytes()).unwrap();
-    assert_eq!(
-        checkpoint.values(Weight::Gate, 1).unwrap(),
-        vec![5.0; 64 * 32]
-    );
-    assert_eq!(
-        checkpoint.values(Weight::Down, 1).unwrap(),
-        values(&config, Weight::Down, 1)
-    );
-    let record = checkpoint
-        .inventory()
-        .tensors
-        .into_iter()
-        .find(|t| t.name == "blk.1.ffn_gate.weight")
-        .unwrap();
-    assert_eq!(
-        (record.dtype.as_str(), record.shape, record.num_bytes),
-        ("Q4_1", vec![64, 32], 64 * 20)
-    );
+    assert_eq!(checkpoint.values(Weight::Gate, 1).unwrap(), vec![5.0; 64 * 32]);
+    assert_eq!(checkpoint.values(Weight::Down, 1).unwrap(), values(&config, Weight::Down, 1));
+    let record = checkpoint.inventory().tensors.into_iter().find(|t| t.name == "blk.1.ffn_gate.weight").unwrap();
+    assert_eq!((record.dtype.as_str(), record.shape, record.num_bytes), ("Q4_1", vec![64, 32], 64 * 20));
 }
 
 #[test]
 fn every_truncation_is_refused() {
     let (_, gguf) = tiny();
     let bytes = gguf.bytes();
-    let header = bytes.len()
-        - gguf
-            .tensors
-            .iter()
-            .map(|tensor| tensor.3.len())
-            .sum::<usize>();
+    let header = bytes.len() - gguf.tensors.iter().map(|tensor| tensor.3.len()).sum::<usize>();
     for len in (0..header).chain([header + 1, bytes.len() / 2, bytes.len() - 1]) {
         let (code, text) = refusal(&bytes[..len]);
         assert_eq!(code, "VT-MODEL-004", "{len}: {text}");
     }
-    assert_refused(
-        &[bytes, vec![0; 32]].concat(),
-        "VT-MODEL-004",
-        "end of the file",
-    );
+    assert_refused(&[bytes, vec![0; 32]].concat(), "VT-MODEL-004", "end of the file");
 }
 
 #[test]
@@ -139,42 +96,23 @@ fn changed_bytes_never_panic() {
 #[test]
 fn huge_counts_and_lengths_are_refused_without_reserving_memory() {
     let (_, gguf) = tiny();
-    for (at, part) in [
-        (8, "more bytes"),
-        (16, "more bytes"),
-        (24, "a string of at most"),
-    ] {
+    for (at, part) in [(8, "more bytes"), (16, "more bytes"), (24, "a string of at most")] {
         for huge in [u64::MAX, 1 << 62, 1 << 33] {
             let mut bytes = gguf.bytes();
             bytes[at..at + 8].copy_from_slice(&huge.to_le_bytes());
             let (code, text) = refusal(&bytes);
-            assert!(
-                code == "VT-MODEL-004" || code == "VT-MODEL-012",
-                "{at}: {code} {text}"
-            );
+            assert!(code == "VT-MODEL-004" || code == "VT-MODEL-012", "{at}: {code} {text}");
             assert!(at != 24 || text.contains(part), "{text}");
         }
     }
     for element in [0u32, 5, 8, 12] {
         let mut gguf = gguf.clone();
-        gguf.put(
-            "general.many",
-            9,
-            [&element.to_le_bytes()[..], &u64::MAX.to_le_bytes()].concat(),
-        );
+        gguf.put("general.many", 9, [&element.to_le_bytes()[..], &u64::MAX.to_le_bytes()].concat());
         assert_refused(&gguf.bytes(), "VT-MODEL-004", "more bytes");
     }
     let mut nested = gguf.clone();
-    nested.put(
-        "general.nested",
-        9,
-        [&9u32.to_le_bytes()[..], &1u64.to_le_bytes()].concat(),
-    );
-    assert_refused(
-        &nested.bytes(),
-        "VT-MODEL-004",
-        "an array of numbers, booleans or strings",
-    );
+    nested.put("general.nested", 9, [&9u32.to_le_bytes()[..], &1u64.to_le_bytes()].concat());
+    assert_refused(&nested.bytes(), "VT-MODEL-004", "an array of numbers, booleans or strings");
     let mut axes = gguf.clone();
     axes.tensors[0].1 = vec![1 << 40, 1 << 40];
     assert_refused(&axes.bytes(), "VT-MODEL-012", "token_embd.weight");
@@ -218,22 +156,16 @@ fn the_format_itself() {
         gguf.version = version;
         assert_refused(&gguf.bytes(), "VT-MODEL-004", "version 2 or 3");
     }
-    for (kind, bytes, part) in [
-        (13, vec![], "a value type"),
-        (7, vec![2], "a boolean"),
-        (8, vec![1, 0, 0, 0, 0, 0, 0, 0, 0xff], "UTF-8"),
-    ] {
+    for (kind, bytes, part) in
+        [(13, vec![], "a value type"), (7, vec![2], "a boolean"), (8, vec![1, 0, 0, 0, 0, 0, 0, 0, 0xff], "UTF-8")]
+    {
         let mut gguf = gguf.clone();
         gguf.put("general.odd", kind, bytes);
         assert_refused(&gguf.bytes(), "VT-MODEL-004", part);
     }
     let mut twice = gguf.clone();
     twice.metadata.push(twice.metadata[0].clone());
-    assert_refused(
-        &twice.bytes(),
-        "VT-MODEL-004",
-        "a key that is not there yet",
-    );
+    assert_refused(&twice.bytes(), "VT-MODEL-004", "a key that is not there yet");
 }
 
 #[test]
@@ -244,42 +176,14 @@ fn tensors_are_refused_by_name() {
         change(&mut gguf);
         gguf.bytes()
     };
-    let at = gguf
-        .tensors
-        .iter()
-        .position(|(name, ..)| name == "blk.1.attn_k.weight")
-        .unwrap();
-    assert_refused(
-        &bend(&|g| drop(g.tensors.remove(at))),
-        "VT-MODEL-008",
-        "blk.1.attn_k.weight",
-    );
-    assert_refused(
-        &bend(&|g| g.tensors[at].0 = "blk.2.attn_k.weight".into()),
-        "VT-MODEL-008",
-        "blk.1.attn_k",
-    );
-    assert_refused(
-        &bend(&|g| g.tensors.push(g.tensors[at].clone())),
-        "VT-MODEL-009",
-        "blk.1.attn_k.weight",
-    );
+    let at = gguf.tensors.iter().position(|(name, ..)| name == "blk.1.attn_k.weight").unwrap();
+    assert_refused(&bend(&|g| drop(g.tensors.remove(at))), "VT-MODEL-008", "blk.1.attn_k.weight");
+    assert_refused(&bend(&|g| g.tensors[at].0 = "blk.2.attn_k.weight".into()), "VT-MODEL-008", "blk.1.attn_k");
+    assert_refused(&bend(&|g| g.tensors.push(g.tensors[at].clone())), "VT-MODEL-009", "blk.1.attn_k.weight");
     let extra = ("rope_freqs.weight".to_owned(), vec![4], 0, vec![0; 16]);
-    assert_refused(
-        &bend(&|g| g.tensors.push(extra.clone())),
-        "VT-MODEL-009",
-        "rope_freqs.weight",
-    );
-    assert_refused(
-        &bend(&|g| g.tensors[at].1 = vec![16, 32]),
-        "VT-MODEL-011",
-        "blk.1.attn_k.weight",
-    );
-    assert_refused(
-        &bend(&|g| g.tensors[at].2 = 14),
-        "VT-MODEL-012",
-        "GGML type 14",
-    );
+    assert_refused(&bend(&|g| g.tensors.push(extra.clone())), "VT-MODEL-009", "rope_freqs.weight");
+    assert_refused(&bend(&|g| g.tensors[at].1 = vec![16, 32]), "VT-MODEL-011", "blk.1.attn_k.weight");
+    assert_refused(&bend(&|g| g.tensors[at].2 = 14), "VT-MODEL-012", "GGML type 14");
     let odd = |g: &mut Gguf| (g.tensors[at].1, g.tensors[at].2) = (vec![16, 32], 3);
     assert_refused(&bend(&odd), "VT-MODEL-012", "whole blocks of 32");
     let long = |g: &mut Gguf| g.tensors[at].0 = "x".repeat(65);
@@ -289,33 +193,17 @@ fn tensors_are_refused_by_name() {
 #[test]
 fn a_value_that_is_not_finite_is_refused_with_its_index() {
     let (_, mut gguf) = tiny();
-    let at = gguf
-        .tensors
-        .iter()
-        .position(|(name, ..)| name == "blk.0.attn_q.weight")
-        .unwrap();
+    let at = gguf.tensors.iter().position(|(name, ..)| name == "blk.0.attn_q.weight").unwrap();
     gguf.tensors[at].3[4 * 70..4 * 71].copy_from_slice(&f32::NAN.to_le_bytes());
-    let error = open(&gguf.bytes())
-        .unwrap()
-        .values(Weight::Query, 0)
-        .unwrap_err();
-    let expected = ModelError::NotFinite {
-        name: "blk.0.attn_q.weight".into(),
-        index: 70,
-        value: "NaN".into(),
-    };
+    let error = open(&gguf.bytes()).unwrap().values(Weight::Query, 0).unwrap_err();
+    let expected = ModelError::NotFinite { name: "blk.0.attn_q.weight".into(), index: 70, value: "NaN".into() };
     assert_eq!(error, expected);
 }
 
 #[test]
 fn keys_are_refused_by_name() {
     let (_, gguf) = tiny();
-    for key in [
-        "llama.block_count",
-        "llama.rope.freq_base",
-        "llama.embedding_length",
-        "general.architecture",
-    ] {
+    for key in ["llama.block_count", "llama.rope.freq_base", "llama.embedding_length", "general.architecture"] {
         let mut gguf = gguf.clone();
         gguf.remove(key);
         assert_refused(&gguf.bytes(), "VT-MODEL-007", key);
@@ -352,11 +240,7 @@ fn keys_are_refused_by_name() {
     unknown.f32("llama.logit_scale", 2.0);
     assert_refused(&unknown.bytes(), "VT-MODEL-006", "llama.logit_scale");
     let mut tokens = gguf.clone();
-    tokens.put(
-        "tokenizer.ggml.tokens",
-        9,
-        [&0u32.to_le_bytes()[..], &5u64.to_le_bytes(), &[0; 5]].concat(),
-    );
+    tokens.put("tokenizer.ggml.tokens", 9, [&0u32.to_le_bytes()[..], &5u64.to_le_bytes(), &[0; 5]].concat());
     assert_refused(&tokens.bytes(), "VT-MODEL-005", "llama.vocab_size");
     for bad in [f32::NAN, 0.0, -1.0, f32::INFINITY] {
         let mut gguf = gguf.clone();

@@ -2,9 +2,7 @@
 
 mod fixture;
 
-use fixture::{
-    Tensor, config, config_json, safetensors_bytes, safetensors_tensors, values, write_safetensors,
-};
+use fixture::{Tensor, config, config_json, safetensors_bytes, safetensors_tensors, values, write_safetensors};
 use serde_json::{Value, json};
 use std::path::Path;
 use tempfile::TempDir;
@@ -20,11 +18,7 @@ fn tiny() -> (TempDir, ModelConfig, Vec<Tensor>) {
 
 fn assert_refused(directory: &Path, code: &str, part: &str) {
     let error = Checkpoint::open(directory).unwrap_err();
-    assert!(
-        error.code() == code && error.to_string().contains(part),
-        "{}: {error}",
-        error.code()
-    );
+    assert!(error.code() == code && error.to_string().contains(part), "{}: {error}", error.code());
 }
 
 /// Opens the tiny model with `config.json` changed.
@@ -38,20 +32,13 @@ fn open_with(change: impl Fn(&mut Value)) -> Result<ModelConfig, ModelError> {
 
 fn assert_field_refused(code: &str, field: &str, change: impl Fn(&mut Value)) {
     let error = open_with(change).unwrap_err();
-    assert!(
-        error.code() == code && error.to_string().contains(field),
-        "{field}: {}: {error}",
-        error.code()
-    );
+    assert!(error.code() == code && error.to_string().contains(field), "{field}: {}: {error}", error.code());
 }
 
 #[test]
 fn a_directory_gives_its_config_values_and_inventory() {
-    for (architecture, tied) in [
-        (Architecture::Llama, true),
-        (Architecture::Llama, false),
-        (Architecture::Qwen2, true),
-    ] {
+    for (architecture, tied) in [(Architecture::Llama, true), (Architecture::Llama, false), (Architecture::Qwen2, true)]
+    {
         let config = config(architecture, tied);
         let directory = tempfile::tempdir().unwrap();
         let tensors = safetensors_tensors(&config);
@@ -60,18 +47,11 @@ fn a_directory_gives_its_config_values_and_inventory() {
         assert_eq!(checkpoint.config(), &config);
         for weight in Weight::present(&config) {
             for layer in 0..weight.num_layers(&config) {
-                assert_eq!(
-                    checkpoint.values(weight, layer).unwrap(),
-                    values(&config, weight, layer)
-                );
+                assert_eq!(checkpoint.values(weight, layer).unwrap(), values(&config, weight, layer));
             }
         }
         let inventory = checkpoint.inventory();
-        let names: Vec<_> = inventory
-            .files
-            .iter()
-            .map(|file| file.name.as_str())
-            .collect();
+        let names: Vec<_> = inventory.files.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(names, ["config.json", "model.safetensors"]);
         assert_eq!(inventory.tensors.len(), tensors.len());
         let text = serde_json::to_string(&inventory).unwrap();
@@ -84,11 +64,7 @@ fn half_precision_tensors() {
     let (directory, config, mut tensors) = tiny();
     let bf16 = |tensor: &mut Tensor| {
         tensor.dtype = "BF16";
-        tensor.bytes = tensor
-            .bytes
-            .chunks(4)
-            .flat_map(|value| value[2..].to_vec())
-            .collect();
+        tensor.bytes = tensor.bytes.chunks(4).flat_map(|value| value[2..].to_vec()).collect();
     };
     bf16(&mut tensors[0]);
     tensors[1].dtype = "F16";
@@ -96,15 +72,9 @@ fn half_precision_tensors() {
     write_safetensors(directory.path(), &config, &tensors);
     let checkpoint = Checkpoint::open(directory.path()).unwrap();
     let truncated = |value: &f32| f32::from_bits(value.to_bits() & 0xffff_0000);
-    let expected: Vec<f32> = values(&config, Weight::Embedding, 0)
-        .iter()
-        .map(truncated)
-        .collect();
+    let expected: Vec<f32> = values(&config, Weight::Embedding, 0).iter().map(truncated).collect();
     assert_eq!(checkpoint.values(Weight::Embedding, 0).unwrap(), expected);
-    assert_eq!(
-        checkpoint.values(Weight::Query, 0).unwrap(),
-        vec![1.0; 32 * 32]
-    );
+    assert_eq!(checkpoint.values(Weight::Query, 0).unwrap(), vec![1.0; 32 * 32]);
 }
 
 #[test]
@@ -117,22 +87,15 @@ fn shards_and_their_index_agree() {
     std::fs::write(path("b.safetensors"), safetensors_bytes(second)).unwrap();
     let index = |change: &dyn Fn(&mut Value)| {
         let mut map = json!({});
-        first
-            .iter()
-            .for_each(|tensor| map[&tensor.name] = json!("a.safetensors"));
-        second
-            .iter()
-            .for_each(|tensor| map[&tensor.name] = json!("b.safetensors"));
+        first.iter().for_each(|tensor| map[&tensor.name] = json!("a.safetensors"));
+        second.iter().for_each(|tensor| map[&tensor.name] = json!("b.safetensors"));
         change(&mut map);
         let index = json!({"metadata": {"total_size": 1}, "weight_map": map});
         std::fs::write(path("model.safetensors.index.json"), index.to_string()).unwrap();
     };
     index(&|_| ());
     let checkpoint = Checkpoint::open(directory.path()).unwrap();
-    assert_eq!(
-        checkpoint.values(Weight::Down, 1).unwrap(),
-        values(&config, Weight::Down, 1)
-    );
+    assert_eq!(checkpoint.values(Weight::Down, 1).unwrap(), values(&config, Weight::Down, 1));
     assert_eq!(checkpoint.inventory().files.len(), 4);
 
     let name = first[3].name.as_str();
@@ -142,12 +105,7 @@ fn shards_and_their_index_agree() {
     assert_refused(directory.path(), "VT-MODEL-010", name);
     index(&|map| map["model.extra"] = json!("a.safetensors"));
     assert_refused(directory.path(), "VT-MODEL-010", "model.extra");
-    for escape in [
-        "../a.safetensors",
-        "/a.safetensors",
-        "..\\a.safetensors",
-        "config.json",
-    ] {
+    for escape in ["../a.safetensors", "/a.safetensors", "..\\a.safetensors", "config.json"] {
         index(&|map| map[name] = json!(escape));
         assert_refused(directory.path(), "VT-MODEL-005", name);
     }
@@ -159,27 +117,15 @@ fn shards_and_their_index_agree() {
 fn the_directory_names_one_set_of_weights() {
     let (directory, _, _) = tiny();
     std::fs::write(directory.path().join("x.gguf"), b"GGUF").unwrap();
-    assert_refused(
-        directory.path(),
-        "VT-MODEL-003",
-        "model.safetensors, x.gguf",
-    );
+    assert_refused(directory.path(), "VT-MODEL-003", "model.safetensors, x.gguf");
     let empty = tempfile::tempdir().unwrap();
     assert_refused(empty.path(), "VT-MODEL-003", "got []");
-    assert_refused(
-        &empty.path().join("absent"),
-        "VT-MODEL-001",
-        "cannot be read",
-    );
+    assert_refused(&empty.path().join("absent"), "VT-MODEL-001", "cannot be read");
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("x.gguf")).unwrap();
     assert_refused(folder.path(), "VT-MODEL-001", "not a regular file");
     std::fs::remove_file(directory.path().join("x.gguf")).unwrap();
-    std::fs::write(
-        directory.path().join("config.json"),
-        vec![b' '; (1 << 20) + 1],
-    )
-    .unwrap();
+    std::fs::write(directory.path().join("config.json"), vec![b' '; (1 << 20) + 1]).unwrap();
     assert_refused(directory.path(), "VT-MODEL-002", "config.json");
 }
 
@@ -194,14 +140,9 @@ fn tensors_are_refused_by_name() {
     };
     let name = tensors[5].name.clone();
     check("VT-MODEL-008", &name, &|t| drop(t.remove(5)));
-    check("VT-MODEL-008", &name, &|t| {
-        t[5].name = "model.layers.9.x".into()
-    });
+    check("VT-MODEL-008", &name, &|t| t[5].name = "model.layers.9.x".into());
     check("VT-MODEL-009", "lm_head.weight", &|t| {
-        let head = Tensor {
-            name: "lm_head.weight".into(),
-            ..t[0].clone()
-        };
+        let head = Tensor { name: "lm_head.weight".into(), ..t[0].clone() };
         t.push(head);
     });
     check("VT-MODEL-011", &name, &|t| t[5].shape.reverse());
@@ -214,19 +155,9 @@ fn a_value_that_is_not_finite_is_refused_with_its_index() {
     let name = tensors[3].name.clone();
     tensors[3].bytes[4 * 9..4 * 10].copy_from_slice(&f32::NEG_INFINITY.to_le_bytes());
     write_safetensors(directory.path(), &config, &tensors);
-    let error = Checkpoint::open(directory.path())
-        .unwrap()
-        .values(Weight::Key, 0)
-        .map(|_| ());
-    let index_9 = ModelError::NotFinite {
-        name: name.clone(),
-        index: 9,
-        value: "-inf".into(),
-    };
-    assert_eq!(
-        (error, name.as_str()),
-        (Err(index_9), "model.layers.0.self_attn.k_proj.weight")
-    );
+    let error = Checkpoint::open(directory.path()).unwrap().values(Weight::Key, 0).map(|_| ());
+    let index_9 = ModelError::NotFinite { name: name.clone(), index: 9, value: "-inf".into() };
+    assert_eq!((error, name.as_str()), (Err(index_9), "model.layers.0.self_attn.k_proj.weight"));
 }
 
 #[test]
@@ -245,11 +176,7 @@ fn hostile_headers_are_refused() {
     let (header, data) = bytes[8..].split_at(header_len);
     let first_end = header.iter().position(|byte| *byte == b'}').unwrap();
     let header = [&header[..=first_end], b",", &header[1..]].concat();
-    std::fs::write(
-        &path,
-        [&(header.len() as u64).to_le_bytes()[..], &header, data].concat(),
-    )
-    .unwrap();
+    std::fs::write(&path, [&(header.len() as u64).to_le_bytes()[..], &header, data].concat()).unwrap();
     assert_refused(directory.path(), "VT-MODEL-004", "twice");
     for len in [u64::MAX, 1 << 40, 100_000_001] {
         std::fs::write(&path, [&len.to_le_bytes()[..], &bytes[8..]].concat()).unwrap();
@@ -259,25 +186,13 @@ fn hostile_headers_are_refused() {
 
 #[test]
 fn config_fields_are_refused_by_name() {
-    for field in [
-        "hidden_size",
-        "rope_theta",
-        "rms_norm_eps",
-        "tie_word_embeddings",
-        "architectures",
-        "hidden_act",
-    ] {
-        assert_field_refused("VT-MODEL-007", field, |json| {
-            drop(json.as_object_mut().unwrap().remove(field))
-        });
+    for field in ["hidden_size", "rope_theta", "rms_norm_eps", "tie_word_embeddings", "architectures", "hidden_act"] {
+        assert_field_refused("VT-MODEL-007", field, |json| drop(json.as_object_mut().unwrap().remove(field)));
         assert_field_refused("VT-MODEL-007", field, |json| json[field] = Value::Null);
     }
     for (field, value) in [
         ("architectures", json!(["MistralForCausalLM"])),
-        (
-            "architectures",
-            json!(["LlamaForCausalLM", "Qwen2ForCausalLM"]),
-        ),
+        ("architectures", json!(["LlamaForCausalLM", "Qwen2ForCausalLM"])),
         ("model_type", json!("qwen2")),
         ("hidden_act", json!("gelu")),
         ("rope_scaling", json!({"type": "linear", "factor": 2.0})),
@@ -288,10 +203,7 @@ fn config_fields_are_refused_by_name() {
         ("partial_rotary_factor", json!(0.5)),
         ("quantization_config", json!({})),
         ("use_sliding_window", json!(true)),
-        (
-            "layer_types",
-            json!(["full_attention", "sliding_attention"]),
-        ),
+        ("layer_types", json!(["full_attention", "sliding_attention"])),
         ("hidden_size", json!(-1)),
         ("hidden_size", json!(1.5)),
         ("hidden_size", json!("32")),
@@ -306,9 +218,7 @@ fn config_fields_are_refused_by_name() {
     ] {
         assert_field_refused("VT-MODEL-005", field, |json| json[field] = value.clone());
     }
-    assert_field_refused("VT-MODEL-006", "logit_scale", |json| {
-        json["logit_scale"] = json!(2.0)
-    });
+    assert_field_refused("VT-MODEL-006", "logit_scale", |json| json["logit_scale"] = json!(2.0));
     assert_field_refused("VT-MODEL-005", "rope_parameters.rope_type", |json| {
         json["rope_parameters"] = json!({"rope_theta": 10000.0, "rope_type": "llama3"});
     });
@@ -316,8 +226,7 @@ fn config_fields_are_refused_by_name() {
         json["rope_parameters"] = json!({"rope_theta": 500.0, "rope_type": "default"});
     });
     assert_field_refused("VT-MODEL-006", "rope_parameters.factor", |json| {
-        json["rope_parameters"] =
-            json!({"rope_theta": 10000.0, "rope_type": "default", "factor": 8.0});
+        json["rope_parameters"] = json!({"rope_theta": 10000.0, "rope_type": "default", "factor": 8.0});
     });
 }
 
@@ -338,11 +247,8 @@ fn json_that_says_a_thing_twice_or_is_no_object_is_refused() {
     let (directory, config, _) = tiny();
     let path = directory.path().join("config.json");
     let text = config_json(&config).to_string();
-    for bad in [
-        format!("{}, \"hidden_size\": 32}}", &text[..text.len() - 1]),
-        format!("{text}x"),
-        "[".repeat(100_000),
-    ] {
+    for bad in [format!("{}, \"hidden_size\": 32}}", &text[..text.len() - 1]), format!("{text}x"), "[".repeat(100_000)]
+    {
         std::fs::write(&path, bad).unwrap();
         assert_refused(directory.path(), "VT-MODEL-004", "config.json");
     }

@@ -41,8 +41,9 @@ pub enum Rule {
     },
 }
 
-/// Least fraction bits that calibration gives.
-const LEAST_FRACTION_BITS: i32 = -8;
+/// How many fraction bits below its start a calibrated kind may lie. Coarser scales could round gradients to zero:
+/// a model that needs them is refused, by an overflow that names the kind.
+const COARSEST_BELOW_START: i32 = 6;
 
 /// One row of the table of kinds.
 #[derive(Debug, Clone, Copy)]
@@ -165,7 +166,9 @@ impl Scales {
             let allowed = match (derived, kind.rule) {
                 (Some(from), _) => from.fraction_bits..=from.fraction_bits,
                 (None, Rule::Fixed) => kind.scale.fraction_bits..=kind.scale.fraction_bits,
-                (None, Rule::HeadRoom { cap, .. }) => LEAST_FRACTION_BITS..=cap.max(kind.scale.fraction_bits),
+                (None, Rule::HeadRoom { cap, .. }) => {
+                    kind.scale.fraction_bits - COARSEST_BELOW_START..=cap.max(kind.scale.fraction_bits)
+                }
             };
             if !allowed.contains(&scale.fraction_bits) {
                 return refuse(
@@ -191,8 +194,11 @@ impl Scales {
             let Some(&seen) = maxima.get(kind.name) else { continue };
             let largest = kind.scale.range().max() as f64;
             let wanted = seen.max(f64::MIN_POSITIVE) * f64::from(factor);
-            let fraction_bits =
-                (largest / wanted).log2().floor().clamp(f64::from(LEAST_FRACTION_BITS), f64::from(cap)) as i32;
+            let fraction_bits = (largest / wanted)
+                .log2()
+                .floor()
+                .clamp(f64::from(kind.scale.fraction_bits - COARSEST_BELOW_START), f64::from(cap))
+                as i32;
             if let Some(scale) = scales.0.get_mut(kind.name) {
                 scale.fraction_bits = fraction_bits;
             }

@@ -293,6 +293,11 @@ impl Spec {
         if t.rows > self.dataset_rows {
             return Err(SpecError::new("training.rows", "is greater than the number of dataset rows"));
         }
+        for (name, &bits) in &m.base_fraction_bits {
+            if !(0..=30).contains(&bits) {
+                return Err(SpecError::new(name, format!("{bits} fraction bits are not in 0..=30")));
+            }
+        }
         self.scales.check(self.range_bits)
     }
 }

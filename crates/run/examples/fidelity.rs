@@ -281,8 +281,10 @@ fn run(arguments: &Arguments, spec: &Spec, inputs: &Inputs, out: &Path, threads:
             let violations = veritune_executor::check(&executed.built.program, &executed.tensors);
             println!("violations {}", violations.len());
         }
-        log.push(serde_json::json!({"step": step, "rows": order(step), "loss": loss, "labels": scalar(&executed, "labels"),
-            "norm": norm, "clipped": active, "seconds": seconds}));
+        log.push(
+            serde_json::json!({"step": step, "rows": order(step), "loss": loss, "labels": scalar(&executed, "labels"),
+            "norm": norm, "clipped": active, "seconds": seconds}),
+        );
         let summary = serde_json::json!({"spec": spec, "steps": log, "range_use": worst, "peak_mib": peak_mib(),
             "threads": threads});
         fs::write(out.join("run.json"), serde_json::to_vec(&summary)?)?;

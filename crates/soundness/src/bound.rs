@@ -89,8 +89,7 @@ impl ErrorBound {
             let mut carry = 0_u128;
             for j in (0..LIMBS).rev() {
                 let slot = i + j + 1;
-                let value =
-                    u128::from(self.0[i]) * u128::from(other.0[j]) + u128::from(wide[slot]) + carry;
+                let value = u128::from(self.0[i]) * u128::from(other.0[j]) + u128::from(wide[slot]) + carry;
                 wide[slot] = value as u64;
                 carry = value >> 64;
             }
@@ -98,11 +97,7 @@ impl ErrorBound {
         }
         let mut high = Self::ZERO;
         high.0.copy_from_slice(&wide[..LIMBS]);
-        if wide[LIMBS..].iter().any(|&limb| limb != 0) {
-            high.next_up()
-        } else {
-            high
-        }
+        if wide[LIMBS..].iter().any(|&limb| limb != 0) { high.next_up() } else { high }
     }
 
     /// The largest multiple of a thousandth of a bit `b` for which the bound is proved at most `2^-b`.
@@ -186,10 +181,7 @@ mod tests {
     fn field_ratio_is_tight_and_above() {
         // p^3 is 2^192 (1 - 2^-32 + 2^-64)^3, so -log2(1/p^3) is 192 - 1.0e-9 up to rounding.
         assert_eq!(ErrorBound::over_challenge_field(1).bits(), Bits(191_999));
-        assert_eq!(
-            ErrorBound::over_challenge_field(1 << 20).bits(),
-            Bits(171_999)
-        );
+        assert_eq!(ErrorBound::over_challenge_field(1 << 20).bits(), Bits(171_999));
         assert_eq!(ErrorBound::over_challenge_field(0), ErrorBound::ZERO);
     }
 

@@ -35,10 +35,7 @@ impl Derivation {
     pub fn bound(self) -> ErrorBound {
         match self {
             Self::OverChallengeField { numerator } => ErrorBound::over_challenge_field(numerator),
-            Self::QueriesMiss {
-                log_inverse_rate,
-                queries,
-            } => ErrorBound::all_queries_miss(log_inverse_rate, queries),
+            Self::QueriesMiss { log_inverse_rate, queries } => ErrorBound::all_queries_miss(log_inverse_rate, queries),
         }
     }
 }
@@ -74,24 +71,12 @@ pub struct Ledger {
 impl Ledger {
     /// An empty ledger for at most `max_proofs` proofs.
     pub fn new(max_proofs: u64) -> Self {
-        Self {
-            max_proofs,
-            entries: Vec::new(),
-        }
+        Self { max_proofs, entries: Vec::new() }
     }
 
     /// Adds one source of error. The argument adds its own terms here, after the opening's.
-    pub fn push(
-        &mut self,
-        source: impl Into<String>,
-        derivation: Derivation,
-        assumption: Assumption,
-    ) {
-        self.entries.push(Entry {
-            source: source.into(),
-            derivation,
-            assumption,
-        });
+    pub fn push(&mut self, source: impl Into<String>, derivation: Derivation, assumption: Assumption) {
+        self.entries.push(Entry { source: source.into(), derivation, assumption });
     }
 
     /// Adds all `entries`.
@@ -113,9 +98,7 @@ impl Ledger {
     pub fn total(&self) -> ErrorBound {
         self.entries
             .iter()
-            .fold(ErrorBound::ZERO, |sum, entry| {
-                sum.plus(entry.derivation.bound())
-            })
+            .fold(ErrorBound::ZERO, |sum, entry| sum.plus(entry.derivation.bound()))
             .times(self.max_proofs)
     }
 
@@ -127,11 +110,7 @@ impl Ledger {
     /// Succeeds when the total is at least `target` bits.
     pub fn require(&self, target: u32) -> Result<(), BelowTarget> {
         let got = self.total_bits();
-        if got.0 / 1000 >= target {
-            Ok(())
-        } else {
-            Err(BelowTarget { target, got })
-        }
+        if got.0 / 1000 >= target { Ok(()) } else { Err(BelowTarget { target, got }) }
     }
 
     /// The ledger as a JSON object: `max_proofs`, `total_millibits`, `entries`.
@@ -157,12 +136,9 @@ fn entry_json(entry: &Entry) -> String {
         Derivation::OverChallengeField { numerator } => {
             format!("\"kind\":\"over_challenge_field\",\"numerator\":{numerator}")
         }
-        Derivation::QueriesMiss {
-            log_inverse_rate,
-            queries,
-        } => format!(
-            "\"kind\":\"queries_miss\",\"log_inverse_rate\":{log_inverse_rate},\"queries\":{queries}"
-        ),
+        Derivation::QueriesMiss { log_inverse_rate, queries } => {
+            format!("\"kind\":\"queries_miss\",\"log_inverse_rate\":{log_inverse_rate},\"queries\":{queries}")
+        }
     };
     let (status, basis) = match &entry.assumption {
         Assumption::Proved(basis) => ("proved", basis),
@@ -183,14 +159,7 @@ mod tests {
 
     fn ledger(max_proofs: u64, queries: u32) -> Ledger {
         let mut ledger = Ledger::new(max_proofs);
-        ledger.push(
-            "queries",
-            Derivation::QueriesMiss {
-                log_inverse_rate: 1,
-                queries,
-            },
-            Assumption::Proved("test"),
-        );
+        ledger.push("queries", Derivation::QueriesMiss { log_inverse_rate: 1, queries }, Assumption::Proved("test"));
         ledger
     }
 
@@ -199,23 +168,13 @@ mod tests {
         assert!(ledger(1, 345).require(143).is_ok());
         assert!(ledger(1, 344).require(143).is_err());
         assert!(ledger(1000, 345).require(134).is_err());
-        assert_eq!(
-            ledger(2, 345).total_bits().0,
-            ledger(1, 345).total_bits().0 - 1000
-        );
+        assert_eq!(ledger(2, 345).total_bits().0, ledger(1, 345).total_bits().0 - 1000);
     }
 
     #[test]
     fn entries_add_up() {
         let mut two = ledger(1, 345);
-        two.push(
-            "again",
-            Derivation::QueriesMiss {
-                log_inverse_rate: 1,
-                queries: 345,
-            },
-            Assumption::Proved("test"),
-        );
+        two.push("again", Derivation::QueriesMiss { log_inverse_rate: 1, queries: 345 }, Assumption::Proved("test"));
         assert_eq!(two.total(), ledger(2, 345).total());
     }
 }

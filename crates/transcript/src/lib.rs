@@ -16,12 +16,7 @@
 //! Source: the labelled framing follows Merlin; the state chaining is BLAKE3 keyed mode (BLAKE3
 //! specification, section 2.3).
 
-#![deny(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::as_conversions
-)]
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::as_conversions)]
 #![deny(clippy::panic)]
 
 use veritune_field::traits::{BasedVectorSpace, PrimeCharacteristicRing};
@@ -43,9 +38,7 @@ pub struct Transcript {
 impl Transcript {
     /// A transcript that starts from the protocol identifier.
     pub fn new(protocol_id: &[u8]) -> Self {
-        Self {
-            state: blake3::derive_key(KDF_CONTEXT, protocol_id),
-        }
+        Self { state: blake3::derive_key(KDF_CONTEXT, protocol_id) }
     }
 
     /// Binds every later challenge to `message` under `label`.
@@ -84,9 +77,7 @@ impl Transcript {
         let mut challenges = Vec::with_capacity(count);
         for _ in 0..count {
             let coefficients: [F; 3] = [(); 3].map(|()| uniform_f(&mut reader));
-            challenges.push(E::from_basis_coefficients_fn(|i| {
-                coefficients.get(i).copied().unwrap_or(F::ZERO)
-            }));
+            challenges.push(E::from_basis_coefficients_fn(|i| coefficients.get(i).copied().unwrap_or(F::ZERO)));
         }
         challenges
     }
@@ -96,9 +87,7 @@ impl Transcript {
     /// `log_size` is at most 63.
     pub fn challenge_indices(&mut self, label: &str, count: usize, log_size: u32) -> Vec<u64> {
         let mut reader = self.challenge_reader(label);
-        let mask = 1_u64
-            .checked_shl(log_size)
-            .map_or(u64::MAX, |size| size.wrapping_sub(1));
+        let mask = 1_u64.checked_shl(log_size).map_or(u64::MAX, |size| size.wrapping_sub(1));
         let mut indices = Vec::with_capacity(count);
         for _ in 0..count {
             indices.push(next_u64(&mut reader) & mask);
@@ -189,20 +178,14 @@ mod tests {
         assert_eq!(indices.len(), 4096);
         assert!(indices.iter().all(|&i| i < 32));
         assert!((0..32).all(|i| indices.contains(&i)));
-        assert!(
-            transcript
-                .challenge_indices("i", 10, 0)
-                .iter()
-                .all(|&i| i == 0)
-        );
+        assert!(transcript.challenge_indices("i", 10, 0).iter().all(|&i| i == 0));
     }
 
     #[test]
     fn a_known_answer_fixes_the_wire_behaviour() {
         let mut transcript = Transcript::new(b"veritune test");
         transcript.absorb("message", b"hello");
-        let mut expected =
-            blake3::Hasher::new_keyed(&blake3::derive_key(KDF_CONTEXT, b"veritune test"));
+        let mut expected = blake3::Hasher::new_keyed(&blake3::derive_key(KDF_CONTEXT, b"veritune test"));
         expected.update(&[1]);
         expected.update(&7_u64.to_le_bytes());
         expected.update(b"message");

@@ -5,7 +5,7 @@ use crate::ledger::{TARGET_BITS, run_ledger, to_certificate};
 use crate::settlement::{self, StepClaims};
 use crate::statement::Run;
 use crate::step::Context;
-use crate::{adapter, seed};
+use crate::{adapter, recipe, seed};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
@@ -138,7 +138,7 @@ pub fn verify(path: &Path, keys: &[String]) -> Report {
 /// 1. The directory holds only files of the allow-list, and the index lists exactly the certificate's.
 /// 2. The claims are signed by a named key, and so is the plan if it is signed.
 /// 3. The claims are about the plan: same digest, spec, program, base, dataset and number of steps.
-/// 4. The spec is within its ranges and builds the program of the plan.
+/// 4. The spec is within its ranges, says what the recipe says, and builds the program of the plan.
 /// 5. The seed follows from plan, dataset root and beacon.
 /// 6. Every step has one proof, whose states are those of the chain, the first being the public initial state.
 /// 7. Every step's proof verifies.
@@ -195,6 +195,9 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
     let spec: Spec = serde_json::from_slice(&plan.spec.to_canonical()).map_err(|e| spec_refused(&e))?;
     if spec.training.steps != plan.num_steps {
         return Err(spec_refused(&"another number of steps than the plan"));
+    }
+    if let Some(field) = recipe::disagreement(&plan.recipe, &spec) {
+        return Err(Refusal::new(PLAN_DISAGREES, format_args!("plan.recipe: {field}"), "the spec's", "another"));
     }
     // 5
     let seed_bytes = index.read(&folder, "seed.json", MAX_JSON_BYTES)?;

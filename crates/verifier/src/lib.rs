@@ -7,6 +7,7 @@ pub mod certificate;
 pub mod codes;
 pub mod ledger;
 pub mod proof;
+pub mod recipe;
 pub mod seed;
 pub mod settlement;
 pub mod statement;

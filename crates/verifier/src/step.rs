@@ -26,6 +26,9 @@ pub enum StepRefused {
     /// The statement cannot be formed.
     #[error(transparent)]
     Statement(#[from] StatementError),
+    /// The step is none of the run's, or does not start from the public first state.
+    #[error("step {0} is none of the run's, or the first does not start from the public first state")]
+    Chain(u64),
     /// The proof is refused.
     #[error(transparent)]
     Proof(#[from] ProofError),
@@ -93,6 +96,9 @@ impl<'a> Context<'a> {
         after: Root,
         bytes: &[u8],
     ) -> Result<Vec<BaseClaim>, StepRefused> {
+        if step == 0 || step > self.run.spec.training.steps || (step == 1 && before != self.first_root()) {
+            return Err(StepRefused::Chain(step));
+        }
         let program = self.program(step)?.program;
         let layout = Layout::new(&program);
         let mut transcript = self.run.step_transcript(step, &before, &after);

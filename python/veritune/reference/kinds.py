@@ -100,7 +100,7 @@ def calibrated(maxima: dict[str, float], range_bits: int) -> dict[str, dict[str,
         if kind.factor and name in maxima:
             largest = (1 << (kind.bits - kind.signed)) - 1
             wanted = max(maxima[name], 2.0**-900) * kind.factor
-            bits[name] = min(max(math.floor(math.log2(largest / wanted)), -8), kind.cap)
+            bits[name] = min(max(math.floor(math.log2(largest / wanted)), kind.fraction_bits - 6), kind.cap)
     bits |= {name: bits[source] for name, source in DERIVED.items()}
     return {
         name: {"bits": kind.bits, "signed": kind.signed, "fraction_bits": bits[name]} for name, kind in kinds.items()

@@ -33,21 +33,11 @@ impl AdapterConfig {
     /// The file's bytes; refused if an option has no canonical form.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Refusal> {
         self.check_options()?;
-        let targets: BTreeSet<&str> = self
-            .target_modules
-            .iter()
-            .map(|module| module.target())
-            .collect();
-        let targets: Vec<String> = targets
-            .iter()
-            .map(|target| format!("    \"{target}\""))
-            .collect();
+        let targets: BTreeSet<&str> = self.target_modules.iter().map(|module| module.target()).collect();
+        let targets: Vec<String> = targets.iter().map(|target| format!("    \"{target}\"")).collect();
         let fields = [
             ("alpha_pattern", pattern(&self.alpha_pattern)),
-            (
-                "base_model_name_or_path",
-                format!("\"{}\"", self.base_model_name_or_path),
-            ),
+            ("base_model_name_or_path", format!("\"{}\"", self.base_model_name_or_path)),
             ("bias", "\"none\"".to_owned()),
             ("fan_in_fan_out", "false".to_owned()),
             ("inference_mode", "true".to_owned()),
@@ -64,10 +54,7 @@ impl AdapterConfig {
             ("use_dora", "false".to_owned()),
             ("use_rslora", self.use_rslora.to_string()),
         ];
-        let lines: Vec<String> = fields
-            .iter()
-            .map(|(name, value)| format!("  \"{name}\": {value}"))
-            .collect();
+        let lines: Vec<String> = fields.iter().map(|(name, value)| format!("  \"{name}\": {value}")).collect();
         Ok(format!("{{\n{}\n}}", lines.join(",\n")).into_bytes())
     }
 
@@ -84,38 +71,23 @@ impl AdapterConfig {
             let (expected, got) = (ours.next(), theirs.next());
             if expected != got || expected.is_none() {
                 let shown = |line: Option<&[u8]>| {
-                    line.map_or("the end of the file".into(), String::from_utf8_lossy)
-                        .into_owned()
+                    line.map_or("the end of the file".into(), String::from_utf8_lossy).into_owned()
                 };
                 let location = format!("line {number}");
-                return Err(Refusal::new(
-                    CONFIG_BYTES,
-                    location,
-                    shown(expected),
-                    shown(got),
-                ));
+                return Err(Refusal::new(CONFIG_BYTES, location, shown(expected), shown(got)));
             }
             number = number.saturating_add(1);
         }
     }
 
     fn check_options(&self) -> Result<(), Refusal> {
-        let refuse = |field: &str, expected: &str, got: &dyn Display| {
-            Err(Refusal::new(CONFIG_FIELD, field, expected, got))
-        };
-        let plain = |text: &str| {
-            !text.is_empty()
-                && text
-                    .bytes()
-                    .all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\')
-        };
+        let refuse =
+            |field: &str, expected: &str, got: &dyn Display| Err(Refusal::new(CONFIG_FIELD, field, expected, got));
+        let plain =
+            |text: &str| !text.is_empty() && text.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\');
         if !plain(&self.base_model_name_or_path) {
             let expected = "printable ASCII without `\"` and `\\`";
-            return refuse(
-                "base_model_name_or_path",
-                expected,
-                &self.base_model_name_or_path,
-            );
+            return refuse("base_model_name_or_path", expected, &self.base_model_name_or_path);
         }
         if self.target_modules.is_empty() {
             return refuse("target_modules", "at least one module", &"none");
@@ -125,17 +97,10 @@ impl AdapterConfig {
                 return refuse(field, "a positive number", &0);
             }
         }
-        for (field, map) in [
-            ("rank_pattern", &self.rank_pattern),
-            ("alpha_pattern", &self.alpha_pattern),
-        ] {
+        for (field, map) in [("rank_pattern", &self.rank_pattern), ("alpha_pattern", &self.alpha_pattern)] {
             for (name, value) in map {
                 if !plain(name) || *value == 0 {
-                    return refuse(
-                        field,
-                        "printable names and positive numbers",
-                        &format!("{name}: {value}"),
-                    );
+                    return refuse(field, "printable names and positive numbers", &format!("{name}: {value}"));
                 }
             }
         }
@@ -147,10 +112,7 @@ fn pattern(map: &BTreeMap<String, u32>) -> String {
     if map.is_empty() {
         return "{}".to_owned();
     }
-    let lines: Vec<String> = map
-        .iter()
-        .map(|(name, value)| format!("    \"{name}\": {value}"))
-        .collect();
+    let lines: Vec<String> = map.iter().map(|(name, value)| format!("    \"{name}\": {value}")).collect();
     format!("{{\n{}\n  }}", lines.join(",\n"))
 }
 
@@ -202,10 +164,7 @@ mod tests {
 
     #[test]
     fn one_text() {
-        assert_eq!(
-            String::from_utf8(example().to_bytes().unwrap()).unwrap(),
-            TEXT
-        );
+        assert_eq!(String::from_utf8(example().to_bytes().unwrap()).unwrap(), TEXT);
         example().check(TEXT.as_bytes()).unwrap();
         assert!(serde_json::from_str::<serde_json::Value>(TEXT).is_ok());
     }
@@ -236,9 +195,7 @@ mod tests {
             ("}", "}\n"),
             ("\n", "\r\n"),
         ] {
-            let refusal = example()
-                .check(TEXT.replace(from, to).as_bytes())
-                .unwrap_err();
+            let refusal = example().check(TEXT.replace(from, to).as_bytes()).unwrap_err();
             assert_eq!(refusal.code(), CONFIG_BYTES);
         }
     }

@@ -26,9 +26,7 @@ pub fn encode(integer: i64, fraction_bits: u32) -> Option<u32> {
     let Some(top_bit) = magnitude.checked_ilog2() else {
         return Some(0);
     };
-    let exponent = top_bit
-        .checked_add(EXPONENT_BIAS)?
-        .checked_sub(fraction_bits)?;
+    let exponent = top_bit.checked_add(EXPONENT_BIAS)?.checked_sub(fraction_bits)?;
     let significand = magnitude.checked_shl(STORED_BITS.checked_sub(top_bit)?)?;
     let fraction = significand & ((1 << STORED_BITS) - 1);
     let sign = if integer < 0 { SIGN_BIT } else { 0 };
@@ -42,16 +40,10 @@ pub fn decode(bits: u32, fraction_bits: u32) -> Option<i64> {
         return (fraction_bits <= MAX_FRACTION_BITS).then_some(0);
     }
     let exponent = (bits & !SIGN_BIT) >> STORED_BITS;
-    let top_bit = exponent
-        .checked_add(fraction_bits)?
-        .checked_sub(EXPONENT_BIAS)?;
+    let top_bit = exponent.checked_add(fraction_bits)?.checked_sub(EXPONENT_BIAS)?;
     let significand = (bits & ((1 << STORED_BITS) - 1)) | (1 << STORED_BITS);
     let magnitude = i64::from(significand.checked_shr(STORED_BITS.checked_sub(top_bit)?)?);
-    let integer = if bits & SIGN_BIT == 0 {
-        magnitude
-    } else {
-        magnitude.checked_neg()?
-    };
+    let integer = if bits & SIGN_BIT == 0 { magnitude } else { magnitude.checked_neg()? };
     // Bits below the unit, subnormals and exponents out of range do not encode back to the same bits.
     (encode(integer, fraction_bits) == Some(bits)).then_some(integer)
 }

@@ -23,15 +23,7 @@ pub enum Module {
 
 impl Module {
     /// All modules, in the order of the program.
-    pub const ALL: [Module; 7] = [
-        Module::Q,
-        Module::K,
-        Module::V,
-        Module::O,
-        Module::Gate,
-        Module::Up,
-        Module::Down,
-    ];
+    pub const ALL: [Module; 7] = [Module::Q, Module::K, Module::V, Module::O, Module::Gate, Module::Up, Module::Down];
 
     /// The name in `target_modules`.
     #[must_use]

@@ -13,9 +13,7 @@
 //! Tensors are sorted by the bytes of their names (so `layers.10` comes before `layers.2`).
 
 use super::float32;
-use crate::codes::{
-    ADAPTER_FLOAT, ADAPTER_HEADER, ADAPTER_LAYOUT, ADAPTER_LENGTH, ADAPTER_TENSOR, ADAPTER_VALUE,
-};
+use crate::codes::{ADAPTER_FLOAT, ADAPTER_HEADER, ADAPTER_LAYOUT, ADAPTER_LENGTH, ADAPTER_TENSOR, ADAPTER_VALUE};
 use crate::verdict::Refusal;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -34,10 +32,7 @@ pub struct TensorLayout {
 impl TensorLayout {
     /// The number of elements, if it and the number of bytes fit the machine.
     fn num_elements(&self) -> Option<usize> {
-        let elements = self
-            .shape
-            .iter()
-            .try_fold(1u64, |product, extent| product.checked_mul(*extent))?;
+        let elements = self.shape.iter().try_fold(1u64, |product, extent| product.checked_mul(*extent))?;
         let elements = usize::try_from(elements).ok()?;
         elements.checked_mul(ELEMENT_BYTES).map(|_| elements)
     }
@@ -115,12 +110,7 @@ pub fn check(bytes: &[u8], tensors: &[Tensor]) -> Result<(), Refusal> {
             }
         }
     }
-    Err(Refusal::new(
-        ADAPTER_TENSOR,
-        "the whole file",
-        "the canonical bytes",
-        "other bytes",
-    ))
+    Err(Refusal::new(ADAPTER_TENSOR, "the whole file", "the canonical bytes", "other bytes"))
 }
 
 /// The tensors of a file with these layouts, in the order of the layouts; encoding them gives `bytes` again.
@@ -129,19 +119,12 @@ pub fn check(bytes: &[u8], tensors: &[Tensor]) -> Result<(), Refusal> {
 pub fn decode(bytes: &[u8], layouts: &[TensorLayout]) -> Result<Vec<Tensor>, Refusal> {
     let sorted = sort(layouts, |layout| layout)?;
     let data = split(bytes, &sorted)?;
-    let by_name: BTreeMap<&str, &[u8]> = sorted
-        .iter()
-        .zip(data)
-        .map(|(layout, data)| (layout.name.as_str(), data))
-        .collect();
+    let by_name: BTreeMap<&str, &[u8]> =
+        sorted.iter().zip(data).map(|(layout, data)| (layout.name.as_str(), data)).collect();
     layouts
         .iter()
         .map(|layout| {
-            let (elements, _) = by_name
-                .get(layout.name.as_str())
-                .copied()
-                .unwrap_or(&[])
-                .as_chunks();
+            let (elements, _) = by_name.get(layout.name.as_str()).copied().unwrap_or(&[]).as_chunks();
             let values = elements.iter().enumerate().map(|(element, bytes)| {
                 let bits = u32::from_le_bytes(*bytes);
                 float32::decode(bits, layout.fraction_bits).ok_or_else(|| {
@@ -153,10 +136,7 @@ pub fn decode(bytes: &[u8], layouts: &[TensorLayout]) -> Result<Vec<Tensor>, Ref
                     )
                 })
             });
-            Ok(Tensor {
-                layout: layout.clone(),
-                values: values.collect::<Result<_, _>>()?,
-            })
+            Ok(Tensor { layout: layout.clone(), values: values.collect::<Result<_, _>>()? })
         })
         .collect()
 }
@@ -164,35 +144,17 @@ pub fn decode(bytes: &[u8], layouts: &[TensorLayout]) -> Result<Vec<Tensor>, Ref
 /// The data of each tensor of a file whose length and header are those of the sorted `layouts`.
 fn split<'a>(bytes: &'a [u8], layouts: &[&TensorLayout]) -> Result<Vec<&'a [u8]>, Refusal> {
     let header = header(layouts)?;
-    let sizes: Vec<usize> = layouts
-        .iter()
-        .map(|layout| {
-            layout
-                .num_elements()
-                .unwrap_or(0)
-                .saturating_mul(ELEMENT_BYTES)
-        })
-        .collect();
-    if let Some(offset) = header
-        .iter()
-        .enumerate()
-        .position(|(at, byte)| bytes.get(at) != Some(byte))
-    {
+    let sizes: Vec<usize> =
+        layouts.iter().map(|layout| layout.num_elements().unwrap_or(0).saturating_mul(ELEMENT_BYTES)).collect();
+    if let Some(offset) = header.iter().enumerate().position(|(at, byte)| bytes.get(at) != Some(byte)) {
         let shown = |text: &[u8]| {
             let end = offset.saturating_add(48).min(text.len());
             String::from_utf8_lossy(text.get(offset..end).unwrap_or(b"")).into_owned()
         };
         let location = format!("header byte {offset}");
-        return Err(Refusal::new(
-            ADAPTER_HEADER,
-            location,
-            shown(&header),
-            shown(bytes),
-        ));
+        return Err(Refusal::new(ADAPTER_HEADER, location, shown(&header), shown(bytes)));
     }
-    let expected = sizes
-        .iter()
-        .try_fold(header.len(), |sum, size| sum.checked_add(*size));
+    let expected = sizes.iter().try_fold(header.len(), |sum, size| sum.checked_add(*size));
     if expected != Some(bytes.len()) {
         return Err(Refusal::new(
             ADAPTER_LENGTH,
@@ -214,12 +176,7 @@ fn split<'a>(bytes: &'a [u8], layouts: &[&TensorLayout]) -> Result<Vec<&'a [u8]>
 /// `items` sorted by name; refused unless every layout has a canonical form and the names differ.
 fn sort<T>(items: &[T], layout: impl Fn(&T) -> &TensorLayout) -> Result<Vec<&T>, Refusal> {
     let refuse = |name: &str, expected: &str, got: String| {
-        Err(Refusal::new(
-            ADAPTER_LAYOUT,
-            format_args!("tensor `{name}`"),
-            expected,
-            got,
-        ))
+        Err(Refusal::new(ADAPTER_LAYOUT, format_args!("tensor `{name}`"), expected, got))
     };
     let mut by_name = BTreeMap::new();
     for item in items {
@@ -243,23 +200,12 @@ fn sort<T>(items: &[T], layout: impl Fn(&T) -> &TensorLayout) -> Result<Vec<&T>,
 
 /// The length field and the padded header of the sorted `layouts`.
 fn header(layouts: &[&TensorLayout]) -> Result<Vec<u8>, Refusal> {
-    let too_large = || {
-        Refusal::new(
-            ADAPTER_LAYOUT,
-            "the header",
-            "a file that fits the machine",
-            "a larger one",
-        )
-    };
+    let too_large = || Refusal::new(ADAPTER_LAYOUT, "the header", "a file that fits the machine", "a larger one");
     let mut text = String::from(r#"{"__metadata__":{"format":"pt"}"#);
     let mut start = 0usize;
     for layout in layouts {
-        let size = layout
-            .num_elements()
-            .and_then(|count| count.checked_mul(ELEMENT_BYTES));
-        let end = size
-            .and_then(|size| start.checked_add(size))
-            .ok_or_else(too_large)?;
+        let size = layout.num_elements().and_then(|count| count.checked_mul(ELEMENT_BYTES));
+        let end = size.and_then(|size| start.checked_add(size)).ok_or_else(too_large)?;
         let shape: Vec<String> = layout.shape.iter().map(u64::to_string).collect();
         write!(
             text,

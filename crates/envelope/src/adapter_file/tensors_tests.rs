@@ -6,21 +6,11 @@ use std::collections::HashMap;
 
 fn example() -> Vec<Tensor> {
     let tensor = |layer, factor, shape: [u64; 2], fraction_bits, values: &[i64]| Tensor {
-        layout: TensorLayout {
-            name: tensor_name(layer, Module::Q, factor),
-            shape: shape.to_vec(),
-            fraction_bits,
-        },
+        layout: TensorLayout { name: tensor_name(layer, Module::Q, factor), shape: shape.to_vec(), fraction_bits },
         values: values.to_vec(),
     };
     vec![
-        tensor(
-            2,
-            Factor::B,
-            [3, 2],
-            18,
-            &[1, 0, -3, 8_388_607, -8_388_608, 16_777_215],
-        ),
+        tensor(2, Factor::B, [3, 2], 18, &[1, 0, -3, 8_388_607, -8_388_608, 16_777_215]),
         tensor(2, Factor::A, [2, 2], 16, &[0, -1, 65_536, 7]),
         tensor(10, Factor::A, [2, 2], 16, &[5, 6, 7, 8]),
     ]
@@ -39,21 +29,12 @@ fn bytes_of_the_safetensors_library() {
             let scale = 2f32.powi(-(tensor.layout.fraction_bits as i32));
             let floats = tensor.values.iter().map(|value| *value as f32 * scale);
             let bytes = floats.flat_map(f32::to_le_bytes).collect();
-            let shape = tensor
-                .layout
-                .shape
-                .iter()
-                .map(|extent| *extent as usize)
-                .collect();
+            let shape = tensor.layout.shape.iter().map(|extent| *extent as usize).collect();
             (tensor.layout.name, shape, bytes)
         })
         .collect();
-    let views = data.iter().map(|(name, shape, bytes)| {
-        (
-            name,
-            TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap(),
-        )
-    });
+    let views =
+        data.iter().map(|(name, shape, bytes)| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let theirs = serialize(views, Some(metadata)).unwrap();
     let ours = encode(&example()).unwrap();
@@ -88,8 +69,7 @@ fn every_changed_byte_is_named() {
             assert_eq!(refusal.code(), ADAPTER_TENSOR);
             assert!(
                 decode(&changed, &layouts()).is_ok_and(|tensors| tensors != example())
-                    || decode(&changed, &layouts())
-                        .is_err_and(|error| error.code() == ADAPTER_FLOAT)
+                    || decode(&changed, &layouts()).is_err_and(|error| error.code() == ADAPTER_FLOAT)
             );
         }
     }
@@ -105,10 +85,7 @@ fn lengths() {
     let mut long = bytes.clone();
     long.push(0);
     assert_eq!(check(&long, &example()).unwrap_err().code(), ADAPTER_LENGTH);
-    assert_eq!(
-        decode(&long, &layouts()).unwrap_err().code(),
-        ADAPTER_LENGTH
-    );
+    assert_eq!(decode(&long, &layouts()).unwrap_err().code(), ADAPTER_LENGTH);
 }
 
 /// One special float at a time, in place of the zero at `lora_B[0, 1]` of the last tensor.
@@ -118,24 +95,14 @@ fn special_floats() {
     let at = bytes.len() - 5 * ELEMENT_BYTES;
     assert_eq!(&bytes[at..at + 4], &[0; 4]);
     let name = tensor_name(2, Module::Q, Factor::B);
-    for special in [
-        -0.0f32,
-        f32::NAN,
-        f32::INFINITY,
-        f32::from_bits(1),
-        2f32.powi(-19),
-        64.0,
-    ] {
+    for special in [-0.0f32, f32::NAN, f32::INFINITY, f32::from_bits(1), 2f32.powi(-19), 64.0] {
         let mut changed = bytes.clone();
         changed[at..at + 4].copy_from_slice(&special.to_le_bytes());
         for (refusal, code) in [
             (check(&changed, &example()).unwrap_err(), ADAPTER_TENSOR),
             (decode(&changed, &layouts()).unwrap_err(), ADAPTER_FLOAT),
         ] {
-            assert_eq!(
-                (refusal.code(), refusal.location()),
-                (code, format!("{name}[0, 1]").as_str())
-            );
+            assert_eq!((refusal.code(), refusal.location()), (code, format!("{name}[0, 1]").as_str()));
         }
     }
 }
@@ -145,9 +112,7 @@ fn special_floats() {
 fn other_headers_of_the_same_tensors() {
     let bytes = encode(&example()).unwrap();
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-    let text = std::str::from_utf8(&bytes[8..8 + length])
-        .unwrap()
-        .trim_end();
+    let text = std::str::from_utf8(&bytes[8..8 + length]).unwrap().trim_end();
     let spaced = text.replace(":[", ": [");
     let others = [
         text.replace(r#""__metadata__":{"format":"pt"},"#, ""),
@@ -169,10 +134,7 @@ fn other_headers_of_the_same_tensors() {
 #[test]
 fn tensor_sets() {
     let bytes = encode(&example()).unwrap();
-    assert_eq!(
-        check(&bytes, &example()[..2]).unwrap_err().code(),
-        ADAPTER_HEADER
-    );
+    assert_eq!(check(&bytes, &example()[..2]).unwrap_err().code(), ADAPTER_HEADER);
     let mut more = example();
     more.push(more[0].clone());
     assert_eq!(check(&bytes, &more).unwrap_err().code(), ADAPTER_LAYOUT);
@@ -186,10 +148,7 @@ fn tensor_sets() {
     large[0].values[3] = 1 << 24;
     let refusal = encode(&large).unwrap_err();
     assert_eq!(refusal.code(), ADAPTER_VALUE);
-    assert!(
-        refusal.location().ends_with("lora_B.weight[1, 1]"),
-        "{refusal}"
-    );
+    assert!(refusal.location().ends_with("lora_B.weight[1, 1]"), "{refusal}");
     for (name, shape) in [
         ("", vec![1]),
         ("a\"b", vec![1]),
@@ -199,15 +158,8 @@ fn tensor_sets() {
         ("a", vec![u64::MAX, 2]),
         ("a", vec![u64::MAX / 2]),
     ] {
-        let layout = TensorLayout {
-            name: name.to_owned(),
-            shape,
-            fraction_bits: 16,
-        };
-        assert_eq!(
-            decode(&bytes, &[layout]).unwrap_err().code(),
-            ADAPTER_LAYOUT
-        );
+        let layout = TensorLayout { name: name.to_owned(), shape, fraction_bits: 16 };
+        assert_eq!(decode(&bytes, &[layout]).unwrap_err().code(), ADAPTER_LAYOUT);
     }
     assert_eq!(encode(&[]).unwrap_err().code(), ADAPTER_LAYOUT);
 }

@@ -30,11 +30,7 @@ pub fn parse_canonical(bytes: &[u8], limit: usize) -> Result<Value, Refusal> {
     if canonical == bytes {
         return Ok(value);
     }
-    let offset = canonical
-        .iter()
-        .zip(bytes)
-        .take_while(|(a, b)| a == b)
-        .count();
+    let offset = canonical.iter().zip(bytes).take_while(|(a, b)| a == b).count();
     Err(Refusal::new(
         JSON_NOT_CANONICAL,
         format_args!("byte {offset}"),
@@ -52,19 +48,13 @@ pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], limit: usize) -> Re
 }
 
 /// The `T` that a canonical text holds; writing it again gives the same bytes.
-pub fn decode_canonical<T: Serialize + DeserializeOwned>(
-    bytes: &[u8],
-    limit: usize,
-) -> Result<T, Refusal> {
+pub fn decode_canonical<T: Serialize + DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, Refusal> {
     let value = parse_canonical(bytes, limit)?;
     decode_parsed(bytes, &value)
 }
 
 /// The `T` that strict `bytes` with the parsed `value` hold.
-pub(crate) fn decode_parsed<T: Serialize + DeserializeOwned>(
-    bytes: &[u8],
-    value: &Value,
-) -> Result<T, Refusal> {
+pub(crate) fn decode_parsed<T: Serialize + DeserializeOwned>(bytes: &[u8], value: &Value) -> Result<T, Refusal> {
     let decoded: T = serde_json::from_slice(bytes).map_err(|error| {
         Refusal::new(
             JSON_SHAPE,
@@ -75,12 +65,7 @@ pub(crate) fn decode_parsed<T: Serialize + DeserializeOwned>(
     })?;
     match to_value(&decoded)?.first_difference(value) {
         None => Ok(decoded),
-        Some(path) => Err(Refusal::new(
-            JSON_SHAPE,
-            path,
-            "the field in the schema's form",
-            "another form",
-        )),
+        Some(path) => Err(Refusal::new(JSON_SHAPE, path, "the field in the schema's form", "another form")),
     }
 }
 

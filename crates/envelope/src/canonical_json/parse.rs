@@ -1,10 +1,7 @@
 //! The strict parser: one pass, no recursion beyond [`MAX_DEPTH`], memory proportional to the text.
 
 use super::value::{MAX_INTEGER, Value};
-use crate::codes::{
-    JSON_DEPTH, JSON_DUPLICATE_KEY, JSON_ENCODING, JSON_NUMBER, JSON_SIZE, JSON_SYNTAX,
-    JSON_TRAILING,
-};
+use crate::codes::{JSON_DEPTH, JSON_DUPLICATE_KEY, JSON_ENCODING, JSON_NUMBER, JSON_SIZE, JSON_SYNTAX, JSON_TRAILING};
 use crate::verdict::{Code, Refusal};
 use std::collections::BTreeMap;
 
@@ -24,12 +21,7 @@ pub fn parse(bytes: &[u8], limit: usize) -> Result<Value, Refusal> {
         ));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
-        Refusal::new(
-            JSON_ENCODING,
-            format_args!("byte {}", error.valid_up_to()),
-            "UTF-8",
-            "other bytes",
-        )
+        Refusal::new(JSON_ENCODING, format_args!("byte {}", error.valid_up_to()), "UTF-8", "other bytes")
     })?;
     let mut parser = Parser { text, position: 0 };
     parser.skip_white_space();
@@ -62,11 +54,7 @@ impl<'a> Parser<'a> {
 
     fn refuse(&self, code: Code, expected: &str) -> Refusal {
         let found: String = self.rest().chars().take(16).collect();
-        let got = if found.is_empty() {
-            "the end of the text".to_owned()
-        } else {
-            format!("`{found}`")
-        };
+        let got = if found.is_empty() { "the end of the text".to_owned() } else { format!("`{found}`") };
         Refusal::new(code, format_args!("byte {}", self.position), expected, got)
     }
 
@@ -94,9 +82,7 @@ impl<'a> Parser<'a> {
 
     fn value(&mut self, depth: usize) -> Result<Value, Refusal> {
         match self.peek() {
-            Some(b'{' | b'[') if depth >= MAX_DEPTH => {
-                Err(self.refuse(JSON_DEPTH, "at most 64 levels"))
-            }
+            Some(b'{' | b'[') if depth >= MAX_DEPTH => Err(self.refuse(JSON_DEPTH, "at most 64 levels")),
             Some(b'{') => self.object(depth.saturating_add(1)),
             Some(b'[') => self.array(depth.saturating_add(1)),
             Some(b'"') => Ok(Value::String(self.string()?)),
@@ -165,16 +151,11 @@ impl<'a> Parser<'a> {
 
     fn integer(&mut self) -> Result<Value, Refusal> {
         let rest = self.rest();
-        let end = rest
-            .find(|c: char| !matches!(c, '0'..='9' | '-' | '+' | '.' | 'e' | 'E'))
-            .unwrap_or(rest.len());
+        let end = rest.find(|c: char| !matches!(c, '0'..='9' | '-' | '+' | '.' | 'e' | 'E')).unwrap_or(rest.len());
         let text = rest.get(..end).unwrap_or("");
         // The shortest decimal form is the only one: no leading zero, no `-0`, no sign `+`.
         match text.parse::<i64>() {
-            Ok(integer)
-                if (-MAX_INTEGER..=MAX_INTEGER).contains(&integer)
-                    && integer.to_string() == text =>
-            {
+            Ok(integer) if (-MAX_INTEGER..=MAX_INTEGER).contains(&integer) && integer.to_string() == text => {
                 self.position = self.position.saturating_add(end);
                 Ok(Value::Integer(integer))
             }
@@ -187,10 +168,7 @@ impl<'a> Parser<'a> {
         let mut out = String::new();
         loop {
             let rest = self.rest();
-            let end = rest
-                .bytes()
-                .position(|byte| matches!(byte, b'"' | b'\\' | 0x00..=0x1f))
-                .unwrap_or(rest.len());
+            let end = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0x00..=0x1f)).unwrap_or(rest.len());
             out.push_str(rest.get(..end).unwrap_or(""));
             self.position = self.position.saturating_add(end);
             match self.peek() {
@@ -239,10 +217,7 @@ impl<'a> Parser<'a> {
 
     fn code_unit(&mut self) -> Result<u16, Refusal> {
         self.step();
-        let digits = self
-            .rest()
-            .get(..4)
-            .filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+        let digits = self.rest().get(..4).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
         let unit = digits.and_then(|digits| u16::from_str_radix(digits, 16).ok());
         let unit = unit.ok_or_else(|| self.refuse(JSON_SYNTAX, "four hexadecimal digits"))?;
         self.position = self.position.saturating_add(4);

@@ -15,8 +15,7 @@ fn rfc_8785_serialisation() {
         "string": "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/",
         "literals": [null, true, false]
     }"#;
-    let expected =
-        "{\"literals\":[null,true,false],\"string\":\"€$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\"}";
+    let expected = "{\"literals\":[null,true,false],\"string\":\"€$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\"}";
     assert_eq!(canonical(source), expected);
 }
 
@@ -102,11 +101,7 @@ fn one_fault_per_text() {
     ];
     for (text, code, location) in cases {
         let refusal = parse(text, LIMIT).unwrap_err();
-        assert_eq!(
-            (refusal.code(), refusal.location()),
-            (*code, *location),
-            "{refusal}"
-        );
+        assert_eq!((refusal.code(), refusal.location()), (*code, *location), "{refusal}");
     }
     assert_eq!(parse(b"1234", 3).unwrap_err().code(), JSON_SIZE);
     assert!(parse(&deep.as_bytes()[1..130], LIMIT).is_ok());
@@ -142,10 +137,7 @@ struct Row {
 #[test]
 fn decoding_loses_nothing() {
     let row: Row = decode(br#"{"name":"x", "rest":{"b":[1],"a":null}}"#, LIMIT).unwrap();
-    assert_eq!(
-        to_bytes(&row).unwrap(),
-        br#"{"name":"x","rest":{"a":null,"b":[1]}}"#
-    );
+    assert_eq!(to_bytes(&row).unwrap(), br#"{"name":"x","rest":{"a":null,"b":[1]}}"#);
     let cases = [
         (r#"["x",1,2]"#, ""),
         (r#"{"name":"x","step":null,"rest":1}"#, ".step"),
@@ -155,11 +147,7 @@ fn decoding_loses_nothing() {
     ];
     for (text, location) in cases {
         let refusal = decode::<Row>(text.as_bytes(), LIMIT).unwrap_err();
-        assert_eq!(
-            (refusal.code(), refusal.location()),
-            (JSON_SHAPE, location),
-            "{text}"
-        );
+        assert_eq!((refusal.code(), refusal.location()), (JSON_SHAPE, location), "{text}");
     }
     assert_eq!(to_bytes(&0.5).unwrap_err().code(), JSON_NUMBER);
     assert_eq!(to_bytes(&u64::MAX).unwrap_err().code(), JSON_NUMBER);

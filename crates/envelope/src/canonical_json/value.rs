@@ -93,25 +93,20 @@ impl Value {
     pub fn first_difference(&self, other: &Value) -> Option<String> {
         match (self, other) {
             (Self::Array(ours), Self::Array(theirs)) => {
-                let differing =
-                    ours.iter()
-                        .zip(theirs)
-                        .enumerate()
-                        .find_map(|(position, (a, b))| {
-                            Some(format!("[{position}]{}", a.first_difference(b)?))
-                        });
-                differing.or_else(|| {
-                    (ours.len() != theirs.len())
-                        .then(|| format!("[{}]", ours.len().min(theirs.len())))
-                })
+                let differing = ours
+                    .iter()
+                    .zip(theirs)
+                    .enumerate()
+                    .find_map(|(position, (a, b))| Some(format!("[{position}]{}", a.first_difference(b)?)));
+                differing
+                    .or_else(|| (ours.len() != theirs.len()).then(|| format!("[{}]", ours.len().min(theirs.len()))))
             }
             (Self::Object(ours), Self::Object(theirs)) => {
                 let keys = ours.keys().chain(theirs.keys());
-                keys.into_iter()
-                    .find_map(|key| match (ours.get(key), theirs.get(key)) {
-                        (Some(a), Some(b)) => Some(format!(".{key}{}", a.first_difference(b)?)),
-                        _ => Some(format!(".{key}")),
-                    })
+                keys.into_iter().find_map(|key| match (ours.get(key), theirs.get(key)) {
+                    (Some(a), Some(b)) => Some(format!(".{key}{}", a.first_difference(b)?)),
+                    _ => Some(format!(".{key}")),
+                })
             }
             _ => (self != other).then(String::new),
         }
@@ -194,9 +189,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_u64<E: serde::de::Error>(self, integer: u64) -> Result<Value, E> {
-        i64::try_from(integer)
-            .map_err(E::custom)
-            .and_then(|integer| self.visit_i64(integer))
+        i64::try_from(integer).map_err(E::custom).and_then(|integer| self.visit_i64(integer))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {

@@ -2,9 +2,7 @@
 
 use super::{BaseCommitment, Predicate, Tool, check_names};
 use crate::canonical_json::Value;
-use crate::codes::{
-    CLAIMS_CLAIM, CLAIMS_LEDGER, CLAIMS_NOT_CLAIMED, CLAIMS_PROOF_FILE, CLAIMS_STATE_ROOTS,
-};
+use crate::codes::{CLAIMS_CLAIM, CLAIMS_LEDGER, CLAIMS_NOT_CLAIMED, CLAIMS_PROOF_FILE, CLAIMS_STATE_ROOTS};
 use crate::digest::Digest;
 use crate::index::is_safe_name;
 use crate::verdict::Refusal;
@@ -200,8 +198,7 @@ impl ClaimsV1 {
                 (ProofKind::Step, Some(step)) if !steps.insert(step) => {
                     return refuse("step", "each step once", &step.to_string());
                 }
-                (ProofKind::Step, Some(_)) | (ProofKind::Settlement | ProofKind::Release, None) => {
-                }
+                (ProofKind::Step, Some(_)) | (ProofKind::Settlement | ProofKind::Release, None) => {}
                 (ProofKind::Step, None) => return refuse("step", "a step", "none"),
                 (_, Some(step)) => return refuse("step", "none", &step.to_string()),
             }
@@ -241,11 +238,7 @@ impl Predicate for ClaimsV1 {
                 CLAIMS_LEDGER,
                 "predicate.ledger",
                 "rows, and a bound on the number of proofs",
-                format_args!(
-                    "{} rows, {} proofs",
-                    self.ledger.rows.len(),
-                    self.ledger.max_proofs
-                ),
+                format_args!("{} rows, {} proofs", self.ledger.rows.len(), self.ledger.max_proofs),
             ));
         }
         Ok(())

@@ -12,9 +12,7 @@ pub use claims::{Claim, ClaimsSchema, ClaimsV1, Ledger, LedgerRow, ProofFile, Pr
 pub use plan::{PlanSchema, PlanV1};
 
 use crate::canonical_json::{self, Value};
-use crate::codes::{
-    BASE_FILES, JSON_SHAPE, PREDICATE_SCHEMA, PREDICATE_TYPE, STATEMENT_SUBJECT, STATEMENT_TYPE,
-};
+use crate::codes::{BASE_FILES, JSON_SHAPE, PREDICATE_SCHEMA, PREDICATE_TYPE, STATEMENT_SUBJECT, STATEMENT_TYPE};
 use crate::digest::Digest;
 use crate::verdict::{Code, Refusal};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -51,12 +49,7 @@ impl Subject {
     /// The subject `name` with these bytes.
     #[must_use]
     pub fn of(name: &str, bytes: &[u8]) -> Self {
-        Self {
-            name: name.to_owned(),
-            digest: DigestSet {
-                sha256: Digest::sha256(bytes),
-            },
-        }
+        Self { name: name.to_owned(), digest: DigestSet { sha256: Digest::sha256(bytes) } }
     }
 }
 
@@ -148,27 +141,12 @@ impl<P: Predicate> Statement<P> {
     /// 5. The predicate's own conditions hold.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Refusal> {
         let value = canonical_json::parse_canonical(bytes, MAX_STATEMENT_BYTES)?; // 1
-        let schema = value
-            .get("predicate")
-            .and_then(|predicate| predicate.get("schema"));
-        expect_text(
-            value.get("_type"),
-            STATEMENT_TYPE_URI,
-            STATEMENT_TYPE,
-            "_type",
-        )?; // 2
-        expect_text(
-            value.get("predicateType"),
-            P::TYPE,
-            PREDICATE_TYPE,
-            "predicateType",
-        )?;
+        let schema = value.get("predicate").and_then(|predicate| predicate.get("schema"));
+        expect_text(value.get("_type"), STATEMENT_TYPE_URI, STATEMENT_TYPE, "_type")?; // 2
+        expect_text(value.get("predicateType"), P::TYPE, PREDICATE_TYPE, "predicateType")?;
         expect_text(schema, P::SCHEMA, PREDICATE_SCHEMA, "predicate.schema")?;
         let wire: Wire<P> = canonical_json::decode_parsed(bytes, &value)?; // 3
-        let statement = Self {
-            subject: wire.subject,
-            predicate: wire.predicate,
-        };
+        let statement = Self { subject: wire.subject, predicate: wire.predicate };
         statement.check()?; // 4, 5
         Ok(statement)
     }
@@ -180,12 +158,7 @@ impl<P: Predicate> Statement<P> {
     }
 }
 
-fn expect_text(
-    found: Option<&Value>,
-    expected: &str,
-    code: Code,
-    location: &str,
-) -> Result<(), Refusal> {
+fn expect_text(found: Option<&Value>, expected: &str, code: Code, location: &str) -> Result<(), Refusal> {
     match found.map(Value::as_str) {
         Some(Some(text)) if text == expected => Ok(()),
         Some(Some(text)) => Err(Refusal::new(code, location, expected, text)),
@@ -194,21 +167,12 @@ fn expect_text(
 }
 
 /// Accepts iff there is a name, none is empty and none comes twice.
-fn check_names<'a>(
-    names: impl Iterator<Item = &'a str>,
-    code: Code,
-    location: &str,
-) -> Result<(), Refusal> {
+fn check_names<'a>(names: impl Iterator<Item = &'a str>, code: Code, location: &str) -> Result<(), Refusal> {
     let mut seen = BTreeSet::new();
     for (position, name) in names.enumerate() {
         if name.is_empty() || !seen.insert(name) {
             let location = format!("{location}[{position}]");
-            return Err(Refusal::new(
-                code,
-                location,
-                "a new name that is not empty",
-                name,
-            ));
+            return Err(Refusal::new(code, location, "a new name that is not empty", name));
         }
     }
     if seen.is_empty() {

@@ -12,17 +12,9 @@ pub fn digest(text: &str) -> Digest {
 /// Claims with every field, two steps.
 pub fn claims() -> Statement<ClaimsV1> {
     let spec = br#"{"num_layers":30,"log_rows":"12"}"#;
-    let proof = |name: &str, kind, step| ProofFile {
-        name: format!("proofs/{name}.bin"),
-        sha256: digest(name),
-        kind,
-        step,
-    };
-    let claim = |kind: &str, word| Claim {
-        kind: kind.to_owned(),
-        word,
-        detail: "A sentence.".to_owned(),
-    };
+    let proof =
+        |name: &str, kind, step| ProofFile { name: format!("proofs/{name}.bin"), sha256: digest(name), kind, step };
+    let claim = |kind: &str, word| Claim { kind: kind.to_owned(), word, detail: "A sentence.".to_owned() };
     Statement {
         subject: vec![Subject::of("adapter_model.safetensors", b"weights")],
         predicate: ClaimsV1 {
@@ -40,17 +32,10 @@ pub fn claims() -> Statement<ClaimsV1> {
                 proof("settlement", ProofKind::Settlement, None),
                 proof("release", ProofKind::Release, None),
             ],
-            claims: vec![
-                claim("training", Word::ZkProof),
-                claim("licences", Word::SelfDeclared),
-            ],
+            claims: vec![claim("training", Word::ZkProof), claim("licences", Word::SelfDeclared)],
             not_claimed: vec!["That the data is good.".to_owned()],
             ledger: Ledger {
-                rows: vec![LedgerRow {
-                    source: "sumcheck".to_owned(),
-                    bits: 153,
-                    assumption: "none".to_owned(),
-                }],
+                rows: vec![LedgerRow { source: "sumcheck".to_owned(), bits: 153, assumption: "none".to_owned() }],
                 total_bits: 143,
                 max_proofs: 1000,
             },
@@ -61,19 +46,13 @@ pub fn claims() -> Statement<ClaimsV1> {
 
 pub fn base() -> BaseCommitment {
     BaseCommitment {
-        files: vec![BaseFile {
-            name: "model.safetensors".to_owned(),
-            sha256: digest("base"),
-        }],
+        files: vec![BaseFile { name: "model.safetensors".to_owned(), sha256: digest("base") }],
         root: digest("base root"),
     }
 }
 
 pub fn tool() -> Tool {
-    Tool {
-        name: "veritune".to_owned(),
-        version: "0.1.0".to_owned(),
-    }
+    Tool { name: "veritune".to_owned(), version: "0.1.0".to_owned() }
 }
 
 /// A plan with every field.

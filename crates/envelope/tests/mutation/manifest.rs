@@ -20,44 +20,17 @@ pub const TWICE: Option<Code> = Some(JSON_DUPLICATE_KEY);
 
 /// A member that must be there.
 pub const fn member(field: &'static str, mutate: Option<Code>) -> Row {
-    Row {
-        field,
-        mutate,
-        drop: SHAPE,
-        duplicate: TWICE,
-        retype: SHAPE,
-        extend: SHAPE,
-    }
+    Row { field, mutate, drop: SHAPE, duplicate: TWICE, retype: SHAPE, extend: SHAPE }
 }
 
 /// An element of an array.
-pub const fn element(
-    field: &'static str,
-    mutate: Option<Code>,
-    drop: Option<Code>,
-    duplicate: Option<Code>,
-) -> Row {
-    Row {
-        field,
-        mutate,
-        drop,
-        duplicate,
-        retype: SHAPE,
-        extend: SHAPE,
-    }
+pub const fn element(field: &'static str, mutate: Option<Code>, drop: Option<Code>, duplicate: Option<Code>) -> Row {
+    Row { field, mutate, drop, duplicate, retype: SHAPE, extend: SHAPE }
 }
 
 /// Runs all changes; returns the number of refused ones.
-pub fn run(
-    document: &[u8],
-    rows: &[Row],
-    read: impl Fn(&[u8]) -> Result<Vec<u8>, Refusal>,
-) -> usize {
-    assert_eq!(
-        read(document).unwrap(),
-        document,
-        "the untouched document is read and written again"
-    );
+pub fn run(document: &[u8], rows: &[Row], read: impl Fn(&[u8]) -> Result<Vec<u8>, Refusal>) -> usize {
+    assert_eq!(read(document).unwrap(), document, "the untouched document is read and written again");
     let json: Json = serde_json::from_slice(document).unwrap();
     let mut refused = 0;
     let mut fields = Vec::new();
@@ -91,17 +64,9 @@ pub fn run(
         }
     }
     for row in rows {
-        assert!(
-            fields.iter().any(|name| name == row.field),
-            "a row for no field: {}",
-            row.field
-        );
+        assert!(fields.iter().any(|name| name == row.field), "a row for no field: {}", row.field);
     }
-    for (suffix, code) in [
-        ("x", JSON_TRAILING),
-        ("{}", JSON_TRAILING),
-        ("\0", JSON_TRAILING),
-    ] {
+    for (suffix, code) in [("x", JSON_TRAILING), ("{}", JSON_TRAILING), ("\0", JSON_TRAILING)] {
         let long = [document, suffix.as_bytes()].concat();
         assert_eq!(read(&long).unwrap_err().code(), code);
     }

@@ -28,13 +28,7 @@ pub enum Change {
     Extend,
 }
 
-pub const CHANGES: [Change; 5] = [
-    Change::Mutate,
-    Change::Retype,
-    Change::Drop,
-    Change::Duplicate,
-    Change::Extend,
-];
+pub const CHANGES: [Change; 5] = [Change::Mutate, Change::Retype, Change::Drop, Change::Duplicate, Change::Extend];
 
 /// All places below the root, in the order of the text.
 pub fn places(document: &Value) -> Vec<Path> {
@@ -45,15 +39,8 @@ pub fn places(document: &Value) -> Vec<Path> {
 
 fn visit(value: &Value, path: &mut Path, out: &mut Vec<Path>) {
     let children: Vec<(Step, &Value)> = match value {
-        Value::Object(members) => members
-            .iter()
-            .map(|(key, child)| (Step::Key(key.clone()), child))
-            .collect(),
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .map(|(at, child)| (Step::Element(at), child))
-            .collect(),
+        Value::Object(members) => members.iter().map(|(key, child)| (Step::Key(key.clone()), child)).collect(),
+        Value::Array(items) => items.iter().enumerate().map(|(at, child)| (Step::Element(at), child)).collect(),
         _ => Vec::new(),
     };
     for (step, child) in children {
@@ -112,11 +99,7 @@ fn write(value: &Value, at: Option<(&[Step], Change)>, out: &mut String) {
             Some(([], Change::Duplicate)) => write(child, None, &mut text),
             _ => write(child, at, &mut text),
         }
-        let copies = if matches!(at, Some(([], Change::Duplicate))) {
-            2
-        } else {
-            1
-        };
+        let copies = if matches!(at, Some(([], Change::Duplicate))) { 2 } else { 1 };
         vec![text; copies]
     };
     match value {
@@ -125,19 +108,14 @@ fn write(value: &Value, at: Option<(&[Step], Change)>, out: &mut String) {
                 .iter()
                 .flat_map(|(key, child)| {
                     let texts = texts(child, Step::Key(key.clone()));
-                    texts
-                        .into_iter()
-                        .map(move |text| format!("\"{key}\":{text}"))
+                    texts.into_iter().map(move |text| format!("\"{key}\":{text}"))
                 })
                 .collect();
             write!(out, "{{{}}}", parts.join(",")).unwrap();
         }
         Value::Array(items) => {
-            let parts: Vec<String> = items
-                .iter()
-                .enumerate()
-                .flat_map(|(position, child)| texts(child, Step::Element(position)))
-                .collect();
+            let parts: Vec<String> =
+                items.iter().enumerate().flat_map(|(position, child)| texts(child, Step::Element(position))).collect();
             write!(out, "[{}]", parts.join(",")).unwrap();
         }
         leaf => out.push_str(&leaf.to_string()),

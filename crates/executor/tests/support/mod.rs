@@ -16,38 +16,21 @@ pub fn at(axis: AxisId) -> Index {
 }
 
 pub fn term(coefficient: i64, factors: &[&View]) -> Term {
-    Term {
-        coefficient,
-        factors: factors.iter().map(|&v| v.clone()).collect(),
-    }
+    Term { coefficient, factors: factors.iter().map(|&v| v.clone()).collect() }
 }
 
 impl Draft {
     pub fn new() -> Self {
-        Self {
-            program: Program {
-                range_bits: 16,
-                ..Program::default()
-            },
-        }
+        Self { program: Program { range_bits: 16, ..Program::default() } }
     }
 
     pub fn axis(&mut self, name: &str, len: usize) -> AxisId {
-        self.program.axes.push(Axis {
-            name: name.into(),
-            len,
-        });
+        self.program.axes.push(Axis { name: name.into(), len });
         AxisId(self.program.axes.len() - 1)
     }
 
     /// A tensor and the view of it by its own axes.
-    pub fn tensor(
-        &mut self,
-        name: &str,
-        axes: &[AxisId],
-        place: Place,
-        range: Range,
-    ) -> (TensorId, View) {
+    pub fn tensor(&mut self, name: &str, axes: &[AxisId], place: Place, range: Range) -> (TensorId, View) {
         self.program.tensors.push(Tensor {
             name: name.into(),
             axes: axes.to_vec(),
@@ -58,13 +41,7 @@ impl Draft {
             range_by_other: false,
         });
         let id = TensorId(self.program.tensors.len() - 1);
-        (
-            id,
-            View {
-                tensor: id,
-                index: axes.iter().map(|&a| at(a)).collect(),
-            },
-        )
+        (id, View { tensor: id, index: axes.iter().map(|&a| at(a)).collect() })
     }
 
     pub fn witness(&mut self, name: &str, axes: &[AxisId], range: Range) -> View {
@@ -81,52 +58,23 @@ impl Draft {
         view
     }
 
-    pub fn one_hot(
-        &mut self,
-        name: &str,
-        axes: &[AxisId],
-        bits: &View,
-        flag: Option<&View>,
-    ) -> View {
+    pub fn one_hot(&mut self, name: &str, axes: &[AxisId], bits: &View, flag: Option<&View>) -> View {
         let (tensor, view) = self.tensor(name, axes, Place::Witness, Range::unsigned(1));
-        self.program.one_hots.push(OneHot {
-            tensor,
-            bits: bits.tensor,
-            flag: flag.map(|f| f.tensor),
-        });
+        self.program.one_hots.push(OneHot { tensor, bits: bits.tensor, flag: flag.map(|f| f.tensor) });
         view
     }
 
     pub fn step(&mut self, name: &str, sweep: Sweep, operation: Operation) {
-        self.program.steps.push(Step {
-            name: name.into(),
-            sweep,
-            operation,
-        });
+        self.program.steps.push(Step { name: name.into(), sweep, operation });
     }
 
     pub fn equation(&mut self, name: &str, axes: &[AxisId], terms: Expression) {
-        self.program.equations.push(Equation {
-            name: name.into(),
-            axes: axes.to_vec(),
-            terms,
-        });
+        self.program.equations.push(Equation { name: name.into(), axes: axes.to_vec(), terms });
     }
 
     /// `out = terms`, exactly: divisor 1, with its equation.
-    pub fn copy(
-        &mut self,
-        name: &str,
-        sweep: Sweep,
-        axes: &[AxisId],
-        terms: Expression,
-        out: &View,
-    ) {
-        self.equation(
-            name,
-            axes,
-            terms.iter().cloned().chain([term(-1, &[out])]).collect(),
-        );
+    pub fn copy(&mut self, name: &str, sweep: Sweep, axes: &[AxisId], terms: Expression, out: &View) {
+        self.equation(name, axes, terms.iter().cloned().chain([term(-1, &[out])]).collect());
         self.step(
             name,
             sweep,
@@ -141,33 +89,13 @@ impl Draft {
     }
 
     /// `out = round(terms / divisor)`, with remainder, equation and the remainder's range check.
-    pub fn rescale(
-        &mut self,
-        name: &str,
-        sweep: Sweep,
-        axes: &[AxisId],
-        terms: Expression,
-        divisor: i64,
-        out: &View,
-    ) {
+    pub fn rescale(&mut self, name: &str, sweep: Sweep, axes: &[AxisId], terms: Expression, divisor: i64, out: &View) {
         let tensor = self.program.tensor(out.tensor).clone();
         let bits = 64 - (divisor - 1).leading_zeros();
-        let (id, _) = self.tensor(
-            &format!("{name}.remainder"),
-            &tensor.axes,
-            Place::Witness,
-            Range::unsigned(bits),
-        );
-        let remainder = View {
-            tensor: id,
-            index: out.index.clone(),
-        };
+        let (id, _) = self.tensor(&format!("{name}.remainder"), &tensor.axes, Place::Witness, Range::unsigned(bits));
+        let remainder = View { tensor: id, index: out.index.clone() };
         let mut equation = terms.clone();
-        equation.extend([
-            term(divisor / 2, &[]),
-            term(-divisor, &[out]),
-            term(-1, &[&remainder]),
-        ]);
+        equation.extend([term(divisor / 2, &[]), term(-divisor, &[out]), term(-1, &[&remainder])]);
         self.equation(name, axes, equation);
         self.step(
             name,
@@ -188,10 +116,7 @@ pub struct Numbers(pub u64);
 
 impl Numbers {
     pub fn signed(&mut self, bits: u32) -> i64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         self.0 as i64 >> (64 - bits)
     }
 }
@@ -225,10 +150,6 @@ pub fn completes(program: &Program, seed: u64) -> Tensors<i64> {
     let two = execute(program, seed, 2).into_tensors();
     assert!(one == two, "one and two threads differ");
     let violations = check(program, &one);
-    assert!(
-        violations.is_empty(),
-        "{:?}",
-        &violations[..violations.len().min(5)]
-    );
+    assert!(violations.is_empty(), "{:?}", &violations[..violations.len().min(5)]);
     one
 }

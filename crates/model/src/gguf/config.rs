@@ -21,51 +21,20 @@ pub(crate) fn read(
     tie_word_embeddings: bool,
 ) -> Result<ModelConfig, ModelError> {
     let mut keys = Keys { file, metadata };
-    keys.only(
-        "general.architecture",
-        "llama",
-        |value| value.shown() == "llama",
-        true,
-    )?;
-    keys.only(
-        "general.type",
-        "model",
-        |value| value.shown() == "model",
-        false,
-    )?;
-    keys.only(
-        "split.count",
-        "0 or 1: one file",
-        |v| matches!(v, Value::Integer(0 | 1)),
-        false,
-    )?;
-    keys.only(
-        "llama.rope.scaling.type",
-        "none",
-        |value| value.shown() == "none",
-        false,
-    )?;
-    for key in [
-        "llama.expert_count",
-        "llama.expert_used_count",
-        "llama.attention.sliding_window",
-    ] {
+    keys.only("general.architecture", "llama", |value| value.shown() == "llama", true)?;
+    keys.only("general.type", "model", |value| value.shown() == "model", false)?;
+    keys.only("split.count", "0 or 1: one file", |v| matches!(v, Value::Integer(0 | 1)), false)?;
+    keys.only("llama.rope.scaling.type", "none", |value| value.shown() == "none", false)?;
+    for key in ["llama.expert_count", "llama.expert_used_count", "llama.attention.sliding_window"] {
         keys.only(key, "0", |value| *value == Value::Integer(0), false)?;
     }
     for key in ["llama.use_parallel_residual", "llama.tensor_data_layout"] {
-        keys.only(
-            key,
-            "absence or false",
-            |value| *value == Value::Bool(false),
-            false,
-        )?;
+        keys.only(key, "absence or false", |value| *value == Value::Bool(false), false)?;
     }
 
     let hidden_size = keys.natural("llama.embedding_length")?;
     let num_attention_heads = keys.natural("llama.attention.head_count")?;
-    let num_key_value_heads = keys
-        .optional("llama.attention.head_count_kv")?
-        .unwrap_or(num_attention_heads);
+    let num_key_value_heads = keys.optional("llama.attention.head_count_kv")?.unwrap_or(num_attention_heads);
     let head_dim = match keys.optional("llama.attention.key_length")? {
         Some(head_dim) => head_dim,
         None if hidden_size.checked_rem(num_attention_heads) == Some(0) => {
@@ -77,11 +46,7 @@ pub(crate) fn read(
         if let Some(got) = keys.optional(key)?
             && got != head_dim
         {
-            return Err(keys.unsupported(
-                key,
-                &format!("the head's width {head_dim}"),
-                &got.to_string(),
-            ));
+            return Err(keys.unsupported(key, &format!("the head's width {head_dim}"), &got.to_string()));
         }
     }
     let config = ModelConfig {
@@ -99,10 +64,7 @@ pub(crate) fn read(
         max_position_embeddings: keys.optional("llama.context_length")?,
     };
     if let Some(key) = keys.metadata.keys().find(|key| key.starts_with("llama.")) {
-        return Err(ModelError::UnknownField {
-            file: file.to_owned(),
-            field: shown(key),
-        });
+        return Err(ModelError::UnknownField { file: file.to_owned(), field: shown(key) });
     }
     config.check(file, |field| gguf_key(field).to_owned())
 }
@@ -141,10 +103,7 @@ fn vocab_size(keys: &mut Keys<'_>) -> Result<usize, ModelError> {
 
 impl Keys<'_> {
     fn missing(&self, key: &str) -> ModelError {
-        ModelError::MissingField {
-            file: self.file.to_owned(),
-            field: key.to_owned(),
-        }
+        ModelError::MissingField { file: self.file.to_owned(), field: key.to_owned() }
     }
 
     fn unsupported(&self, key: &str, supported: &str, got: &str) -> ModelError {
@@ -164,9 +123,7 @@ impl Keys<'_> {
         required: bool,
     ) -> Result<(), ModelError> {
         match self.metadata.remove(key) {
-            Some(value) if !is_supported(&value) => {
-                Err(self.unsupported(key, supported, &value.shown()))
-            }
+            Some(value) if !is_supported(&value) => Err(self.unsupported(key, supported, &value.shown())),
             None if required => Err(self.missing(key)),
             _ => Ok(()),
         }
@@ -180,9 +137,7 @@ impl Keys<'_> {
             Value::Integer(value) => usize::try_from(value).ok(),
             _ => None,
         };
-        natural
-            .map(Some)
-            .ok_or_else(|| self.unsupported(key, "one natural number", &value.shown()))
+        natural.map(Some).ok_or_else(|| self.unsupported(key, "one natural number", &value.shown()))
     }
 
     fn natural(&mut self, key: &str) -> Result<usize, ModelError> {

@@ -12,11 +12,7 @@ pub(crate) struct Cursor<'a> {
 impl<'a> Cursor<'a> {
     /// At the start of `bytes`.
     pub(crate) const fn new(file: &'a str, bytes: &'a [u8]) -> Self {
-        Self {
-            file,
-            bytes,
-            offset: 0,
-        }
+        Self { file, bytes, offset: 0 }
     }
 
     /// Bytes read so far.
@@ -25,12 +21,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The refusal of what stands at `offset`.
-    pub(crate) fn malformed(
-        &self,
-        offset: usize,
-        expected: &str,
-        got: impl ToString,
-    ) -> ModelError {
+    pub(crate) fn malformed(&self, offset: usize, expected: &str, got: impl ToString) -> ModelError {
         ModelError::Malformed {
             file: self.file.to_owned(),
             offset: u64::try_from(offset).unwrap_or(u64::MAX),
@@ -41,9 +32,7 @@ impl<'a> Cursor<'a> {
 
     /// The next `len` bytes.
     pub(crate) fn take(&mut self, len: u64) -> Result<&'a [u8], ModelError> {
-        let end = usize::try_from(len)
-            .ok()
-            .and_then(|len| self.offset.checked_add(len));
+        let end = usize::try_from(len).ok().and_then(|len| self.offset.checked_add(len));
         match end.and_then(|end| Some((end, self.bytes.get(self.offset..end)?))) {
             Some((end, taken)) => {
                 self.offset = end;
@@ -51,11 +40,7 @@ impl<'a> Cursor<'a> {
             }
             None => {
                 let left = self.bytes.len().saturating_sub(self.offset);
-                Err(self.malformed(
-                    self.offset,
-                    &format!("{len} more bytes"),
-                    format!("{left} bytes left"),
-                ))
+                Err(self.malformed(self.offset, &format!("{len} more bytes"), format!("{left} bytes left")))
             }
         }
     }
@@ -64,9 +49,7 @@ impl<'a> Cursor<'a> {
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], ModelError> {
         let offset = self.offset;
         let taken = self.take(u64::try_from(N).unwrap_or(u64::MAX))?;
-        taken
-            .try_into()
-            .map_err(|_| self.malformed(offset, "more bytes", "the end"))
+        taken.try_into().map_err(|_| self.malformed(offset, "more bytes", "the end"))
     }
 
     /// The next four bytes as a number.

@@ -56,11 +56,7 @@ impl Header {
         let mut cursor = Cursor::new(&file.name, &file.bytes);
         let magic: [u8; 4] = cursor.array()?;
         if magic != MAGIC {
-            return Err(cursor.malformed(
-                0,
-                "the magic GGUF",
-                shown(&String::from_utf8_lossy(&magic)),
-            ));
+            return Err(cursor.malformed(0, "the magic GGUF", shown(&String::from_utf8_lossy(&magic))));
         }
         let version = cursor.u32()?;
         if version != 2 && version != 3 {
@@ -126,11 +122,7 @@ fn array(cursor: &mut Cursor<'_>) -> Result<Value, ModelError> {
             return Ok(Value::Array { len });
         }
         other => {
-            return Err(cursor.malformed(
-                offset,
-                "an array of numbers, booleans or strings",
-                other,
-            ));
+            return Err(cursor.malformed(offset, "an array of numbers, booleans or strings", other));
         }
     };
     cursor.take(len.saturating_mul(element_bytes))?;
@@ -145,15 +137,9 @@ fn alignment(cursor: &Cursor<'_>, metadata: &BTreeMap<String, Value>) -> Result<
         Value::Integer(value) => u64::try_from(*value).ok(),
         _ => None,
     };
-    alignment
-        .filter(|a| a.is_power_of_two() && (8..=MAX_ALIGNMENT).contains(a))
-        .ok_or_else(|| {
-            cursor.malformed(
-                cursor.offset(),
-                "general.alignment a power of two from 8 to 65536",
-                value.shown(),
-            )
-        })
+    alignment.filter(|a| a.is_power_of_two() && (8..=MAX_ALIGNMENT).contains(a)).ok_or_else(|| {
+        cursor.malformed(cursor.offset(), "general.alignment a power of two from 8 to 65536", value.shown())
+    })
 }
 
 /// A row of the tensor directory.
@@ -166,11 +152,7 @@ struct Entry {
 
 /// Reads the directory and checks that each tensor starts where the one before it ends, rounded up. A repeated name
 /// is refused with the unexpected ones.
-fn directory(
-    cursor: &mut Cursor<'_>,
-    num_tensors: u64,
-    alignment: u64,
-) -> Result<Vec<Entry>, ModelError> {
+fn directory(cursor: &mut Cursor<'_>, num_tensors: u64, alignment: u64) -> Result<Vec<Entry>, ModelError> {
     let mut entries = Vec::new();
     let mut next_offset = 0u64;
     for _ in 0..num_tensors {
@@ -185,42 +167,26 @@ fn directory(
             let at = cursor.offset();
             let axis = cursor.u64()?;
             let axis = usize::try_from(axis).ok().filter(|axis| *axis > 0);
-            shape.push(
-                axis.ok_or_else(|| cursor.malformed(at, "a positive axis", "another number"))?,
-            );
+            shape.push(axis.ok_or_else(|| cursor.malformed(at, "a positive axis", "another number"))?);
         }
         shape.reverse();
         let element = element(&name, cursor.u32()?)?;
-        let num_bytes = element
-            .num_bytes(&shape)
-            .and_then(|bytes| u64::try_from(bytes).ok());
+        let num_bytes = element.num_bytes(&shape).and_then(|bytes| u64::try_from(bytes).ok());
         let num_bytes = num_bytes.ok_or_else(|| ModelError::ElementType {
             name: shown(&name),
-            supported: format!(
-                "{element} in rows of whole blocks of {}",
-                element.block_len()
-            ),
+            supported: format!("{element} in rows of whole blocks of {}", element.block_len()),
             got: format!("shape {shape:?}"),
         })?;
         let at = cursor.offset();
         let offset = cursor.u64()?;
         if offset != next_offset {
-            return Err(cursor.malformed(
-                at,
-                &format!("tensor {} at offset {next_offset}", shown(&name)),
-                offset,
-            ));
+            return Err(cursor.malformed(at, &format!("tensor {} at offset {next_offset}", shown(&name)), offset));
         }
         next_offset = offset
             .checked_add(num_bytes)
             .and_then(|end| end.checked_next_multiple_of(alignment))
             .ok_or_else(|| cursor.malformed(at, "a tensor that ends before 2^64", num_bytes))?;
-        entries.push(Entry {
-            name,
-            shape,
-            element,
-            num_bytes,
-        });
+        entries.push(Entry { name, shape, element, num_bytes });
     }
     Ok(entries)
 }
@@ -256,33 +222,14 @@ fn place(
     let mut start = aligned(cursor.offset()).ok_or_else(past_end)?;
     let mut end = start;
     let mut tensors = Vec::new();
-    for Entry {
-        name,
-        shape,
-        element,
-        num_bytes,
-    } in entries
-    {
+    for Entry { name, shape, element, num_bytes } in entries {
         let num_bytes = usize::try_from(num_bytes).map_err(|_| past_end())?;
-        end = start
-            .checked_add(num_bytes)
-            .filter(|end| *end <= file_len)
-            .ok_or_else(past_end)?;
-        tensors.push(StoredTensor {
-            name,
-            shape,
-            element,
-            file: 0,
-            range: start..end,
-        });
+        end = start.checked_add(num_bytes).filter(|end| *end <= file_len).ok_or_else(past_end)?;
+        tensors.push(StoredTensor { name, shape, element, file: 0, range: start..end });
         start = aligned(end).ok_or_else(past_end)?;
     }
     if file_len != end && file_len != start {
-        return Err(cursor.malformed(
-            end,
-            "the end of the file after the last tensor",
-            format!("{file_len} bytes"),
-        ));
+        return Err(cursor.malformed(end, "the end of the file after the last tensor", format!("{file_len} bytes")));
     }
     Ok(tensors)
 }

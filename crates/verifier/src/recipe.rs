@@ -1,0 +1,52 @@
+//! The recipe that people read says what the spec proves.
+
+use veritune_envelope::canonical_json::Value;
+use veritune_relations::spec::{Optimizer, Schedule, Spec};
+
+/// The first recipe field that disagrees with the spec; none if all agree.
+pub fn disagreement(recipe: &Value, spec: &Spec) -> Option<&'static str> {
+    let get = |section: &str, name: &str| recipe.get(section).and_then(|s| s.get(name));
+    let text = |section: &str, name: &str, expected: &str| get(section, name).and_then(Value::as_str) == Some(expected);
+    let integer = |section: &str, name: &str| match get(section, name) {
+        Some(Value::Integer(value)) => u64::try_from(*value).ok(),
+        _ => None,
+    };
+    let wide = |n: usize| u64::try_from(n).ok();
+    let training = &spec.training;
+    let optimizer = match training.optimizer {
+        Optimizer::AdamW => "adamw",
+        Optimizer::Sgd => "sgd",
+    };
+    let schedule = match training.schedule {
+        Schedule::Constant => "constant",
+        Schedule::Linear => "linear",
+        Schedule::Cosine => "cosine",
+    };
+    let rows = integer("train", "per_device_train_batch_size")
+        .zip(integer("train", "gradient_accumulation_steps"))
+        .and_then(|(batch, steps)| batch.checked_mul(steps));
+    let per_epoch = wide(spec.dataset_rows).zip(rows).and_then(|(all, rows)| all.checked_div(rows));
+    let steps = match (get("train", "max_steps"), get("train", "num_train_epochs")) {
+        (Some(_), _) => integer("train", "max_steps"),
+        (None, Some(_)) => integer("train", "num_train_epochs").zip(per_epoch).and_then(|(n, e)| n.checked_mul(e)),
+        (None, None) => per_epoch,
+    };
+    let modules: Vec<Value> = spec.lora.targets.iter().map(|t| Value::String(t.module().to_owned())).collect();
+    let checks = [
+        ("lora.target_modules", get("lora", "target_modules") == Some(&Value::Array(modules))),
+        ("train.optimizer", text("train", "optimizer", optimizer)),
+        ("train.learning_rate", text("train", "learning_rate", &training.learning_rate.0)),
+        ("train.lr_scheduler_type", text("train", "lr_scheduler_type", schedule)),
+        ("train.warmup_steps", integer("train", "warmup_steps") == Some(training.warmup_steps)),
+        ("train.weight_decay", text("train", "weight_decay", &training.weight_decay.0)),
+        ("train.adam_beta1", text("train", "adam_beta1", &training.adam_beta1.0)),
+        ("train.adam_beta2", text("train", "adam_beta2", &training.adam_beta2.0)),
+        ("train.adam_epsilon", text("train", "adam_epsilon", &training.adam_epsilon.0)),
+        ("train.max_grad_norm", text("train", "max_grad_norm", &training.max_grad_norm.0)),
+        ("train batch", rows.is_some() && rows == wide(training.rows)),
+        ("train steps", steps == Some(training.steps)),
+        ("data.bucket", integer("data", "bucket") == wide(training.tokens)),
+        ("proof.range_bits", integer("proof", "range_bits") == Some(u64::from(spec.range_bits))),
+    ];
+    checks.into_iter().find(|(_, agrees)| !agrees).map(|(field, _)| field)
+}
