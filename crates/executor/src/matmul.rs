@@ -14,6 +14,8 @@ const ROWS: usize = 6;
 const COLUMNS: usize = 16;
 /// Depth of a packed panel: a panel of the right side (64 KiB of `i32`) stays in a core's second-level cache.
 const DEPTH: usize = 1024;
+/// Depth that is interleaved at a time.
+const BLOCK: usize = 16;
 /// Multiply-adds per task.
 const TASK_PRODUCTS: usize = 1 << 22;
 /// Tasks whose results are held at once.
@@ -169,10 +171,15 @@ fn pack<S: Carrier, E: Packed<S>, const W: usize>(
 ) {
     let contiguous = |p: &[usize]| p.windows(2).all(|w| w[1] == w[0] + 1);
     if contiguous(inner) {
-        for (r, &row) in rows.iter().enumerate() {
-            let at = base + row + inner[0];
-            for (slot, &value) in panel[r..].iter_mut().step_by(W).zip(&data[at..at + inner.len()]) {
-                *slot = E::pack(value);
+        // In blocks, so that a block of the panel stays in the first-level cache while every row is put into it.
+        let panel = &mut panel[..inner.len() * W];
+        for (start, block) in (0..).step_by(BLOCK).zip(panel.chunks_mut(BLOCK * W)) {
+            for (r, &row) in rows.iter().enumerate() {
+                let at = base + row + inner[0] + start;
+                let values = &data[at..at + block.len() / W];
+                for (slots, &value) in block.as_chunks_mut::<W>().0.iter_mut().zip(values) {
+                    slots[r] = E::pack(value);
+                }
             }
         }
     } else if contiguous(rows) {

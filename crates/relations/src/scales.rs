@@ -133,6 +133,9 @@ pub struct Scales(pub BTreeMap<String, Scale>);
 /// head-room for the same number of limbs; the norm's inputs less, because its backward product multiplies them.
 fn kind_for(kind: &Kind, range_bits: u32) -> Kind {
     let mut kind = *kind;
+    if range_bits >= WIDE_RANGE_BITS {
+        return wide_kind(kind);
+    }
     if let Rule::HeadRoom { factor, cap } = kind.rule
         && kind.scale.bits == 20
         && kind.name.starts_with("grad.")
@@ -144,6 +147,56 @@ fn kind_for(kind: &Kind, range_bits: u32) -> Kind {
         kind.rule = Rule::HeadRoom { factor: factor << more, cap };
     }
     kind
+}
+
+/// From this width of the range table on, kinds have the widths that models with uneven layers need.
+const WIDE_RANGE_BITS: u32 = 20;
+
+/// The row of a kind for a wide range table: one scale over layers whose ranges differ by seven bits needs as many
+/// more bits for the same precision in the quietest layer (measured on a 135-million-parameter model).
+fn wide_kind(mut kind: Kind) -> Kind {
+    // (more bits, all of them fraction bits)
+    let more = match kind.name {
+        // Below 20 bits there is one limb anyway.
+        "query_raw" | "query" | "key_raw" | "key" | "value" | "attention" | "final_normed" => 2,
+        // Its table has a row for every value.
+        "gate" => 3,
+        // Ranged by the table, so its width costs nothing; times `up` and A' it must stay below the field order.
+        "silu" => 3,
+        "normed" => 2,
+        // The norm's backward product multiplies these by two more factors.
+        "grad.normed" => 2,
+        "grad.projection" => 0,
+        name if name.starts_with("grad.") && kind.scale.bits == 20 => 4,
+        _ => 0,
+    };
+    kind.scale.bits += more;
+    kind.scale.fraction_bits += more as i32;
+    if kind.name == "silu" {
+        // Finer than its gate, which starts three finer itself: small gates give far smaller values.
+        kind.scale.fraction_bits = SILU_FINER + 13;
+    }
+    if let Rule::HeadRoom { factor, cap } = kind.rule {
+        kind.rule = Rule::HeadRoom { factor, cap: cap + more as i32 };
+    }
+    if kind.name == "up" {
+        // Times SiLU and the base it fills the field: precision is taken from the head-room.
+        kind.rule = Rule::HeadRoom { factor: 3, cap: 13 };
+    }
+    if kind.name == "grad.adapter" {
+        // The sum that it joins with the gradients of gate and up is aligned to its scale: finer ones could wrap.
+        kind.scale.fraction_bits = 15;
+        kind.rule = Rule::HeadRoom { factor: 32, cap: 15 };
+    }
+    kind
+}
+
+/// Fraction bits of SiLU beyond its gate's, for a wide range table.
+const SILU_FINER: i32 = 1;
+
+/// Fraction bits of a derived kind, from those of the kind that it takes them from.
+fn derived_fraction_bits(name: &str, from: i32, range_bits: u32) -> i32 {
+    if name == "silu" && range_bits >= WIDE_RANGE_BITS { from + SILU_FINER } else { from }
 }
 
 /// Kinds that take another's fraction bits: rotation and SiLU keep their input's scale.
@@ -164,7 +217,10 @@ impl Scales {
             }
             let derived = DERIVED.iter().find(|(name, _)| *name == kind.name).and_then(|(_, from)| self.0.get(*from));
             let allowed = match (derived, kind.rule) {
-                (Some(from), _) => from.fraction_bits..=from.fraction_bits,
+                (Some(from), _) => {
+                    let bits = derived_fraction_bits(kind.name, from.fraction_bits, range_bits);
+                    bits..=bits
+                }
                 (None, Rule::Fixed) => kind.scale.fraction_bits..=kind.scale.fraction_bits,
                 (None, Rule::HeadRoom { cap, .. }) => {
                     kind.scale.fraction_bits - COARSEST_BELOW_START..=cap.max(kind.scale.fraction_bits)
@@ -206,7 +262,7 @@ impl Scales {
         for (derived, from) in DERIVED {
             let from = scales.0.get(from).map(|s| s.fraction_bits);
             if let (Some(scale), Some(from)) = (scales.0.get_mut(derived), from) {
-                scale.fraction_bits = from;
+                scale.fraction_bits = derived_fraction_bits(derived, from, range_bits);
             }
         }
         scales

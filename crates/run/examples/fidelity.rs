@@ -2,7 +2,7 @@
 //! what a float reference needs to follow the same run: row order, losses, adapters, gradients, scales.
 //!
 //! `fidelity model=DIR train=FILE calibration=FILE out=DIR [tokens=64] [batch=1] [targets=qv|all] [steps=100]
-//! [calibration_steps=12] [range_bits=20] [threads=1] [lr=1e-3] [warmup=4] [clip=1.0] [seed=5] [gradients=2,40]
+//! [calibration_steps=12] [range_bits=20] [base_bits=16] [threads=1] [lr=1e-3] [warmup=4] [clip=1.0] [seed=5] [gradients=2,40]
 //! [adapters=0,1,40,100] [check=0] [only=spec|calibration]`
 
 use std::collections::BTreeMap;
@@ -91,13 +91,17 @@ fn settings(arguments: &Arguments) -> Done<Settings> {
 }
 
 /// The spec of these settings. `Settings::spec` refuses a witness above 2^26 for want of rows in the commitment;
-/// execution needs no commitment, so it is asked for two tokens and the rest is put in afterwards.
-fn spec_of(settings: &Settings, base: &BaseModel, scales: Scales, rows: usize) -> Done<Spec> {
+/// execution needs no commitment, so it is asked for two tokens of one target and the rest is put in afterwards.
+fn spec_of(settings: &Settings, base: &BaseModel, base_bits: u32, scales: Scales, rows: usize) -> Done<Spec> {
     let tokens = settings.data.bucket;
     let mut small = settings.clone();
     (small.data.bucket, small.data.max_length) = (2, 2);
+    small.lora.target_modules.truncate(1);
     let mut spec = small.spec(base, scales, rows)?;
     (spec.training.tokens, spec.log_rows) = (tokens, 20);
+    // The width that the base was built with; `Settings::spec` writes the default.
+    spec.model.base_bits = base_bits;
+    spec.lora.targets.clone_from(&settings.lora.target_modules);
     spec.validate()?;
     Ok(spec)
 }
@@ -179,17 +183,18 @@ fn main() -> Done<()> {
     let tokens = arguments.number("tokens", 64)? as usize;
     let range_bits = arguments.number("range_bits", 20)? as u32;
     let threads = arguments.number("threads", 1)? as usize;
+    let base_bits = arguments.number("base_bits", DEFAULT_BASE_BITS.into())? as u32;
     let settings = settings(&arguments)?;
     let only = arguments.text("only", "");
 
     let start = Instant::now();
-    let base = BaseModel::build(&Checkpoint::open(&arguments.path("model")?)?, DEFAULT_BASE_BITS)?;
+    let base = BaseModel::build(&Checkpoint::open(&arguments.path("model")?)?, base_bits)?;
     println!("base {:.1} s, peak {} MiB", start.elapsed().as_secs_f64(), peak_mib());
     let rows = Rows::read(&arguments.path("train")?, tokens)?;
     let calibration = Rows::read(&arguments.path("calibration")?, tokens)?;
 
     let start = Instant::now();
-    let spec = spec_of(&settings, &base, Scales::starting(range_bits), calibration.len)?;
+    let spec = spec_of(&settings, &base, base_bits, Scales::starting(range_bits), calibration.len)?;
     let first = veritune_relations::step::build(&spec, 1, &(0..spec.training.rows).collect::<Vec<_>>())?;
     println!("starting scales build, {:.1} s", start.elapsed().as_secs_f64());
     print_bound(&spec, &first.program);
@@ -212,9 +217,9 @@ fn main() -> Done<()> {
         maxima
     };
     println!("calibrated in {:.1} s, peak {} MiB", start.elapsed().as_secs_f64(), peak_mib());
-    let base_bits: Vec<_> = base.tensors.iter().map(|t| format!("{} f{}", t.name, t.fraction_bits)).collect();
-    println!("{}", base_bits.join(" · "));
-    let spec = spec_of(&settings, &base, calibrate::scales(&maxima, range_bits), rows.len)?;
+    let base_scales: Vec<_> = base.tensors.iter().map(|t| format!("{} f{}", t.name, t.fraction_bits)).collect();
+    println!("{}", base_scales.join(" · "));
+    let spec = spec_of(&settings, &base, base_bits, calibrate::scales(&maxima, range_bits), rows.len)?;
     fs::write(out.join("spec.json"), serde_json::to_vec_pretty(&spec)?)?;
     for (kind, scale) in &spec.scales.0 {
         let sign = if scale.signed { "s" } else { "u" };
