@@ -126,7 +126,12 @@ def relative(got: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> dict[
     pairs = {n: [(g, w) for g, w in zip(got[n], wanted[n], strict=True)] for n in wanted}
     of = lambda side: [p for n, ps in pairs.items() if n.endswith(side) for p in ps]  # noqa: E731
     singles = [distance([p]) for ps in pairs.values() for p in ps if float((p[1] ** 2).sum()) > 0]
-    return {"all": distance(of("")), "a": distance(of(".a")), "b": distance(of(".b")), "worst_matrix": max(singles, default=0.0)}
+    return {
+        "all": distance(of("")),
+        "a": distance(of(".a")),
+        "b": distance(of(".b")),
+        "worst_matrix": max(singles, default=0.0),
+    }
 
 
 def learning_rate(training: dict, step: int) -> float:
