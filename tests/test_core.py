@@ -134,6 +134,11 @@ def test_the_plan_commits_to_model_and_rows(finished: Finished, model_dir: Path)
     assert committed == {"root": plan.value["datasetRoot"], "rows": 40}
     other = core.commit_data(plan.value["spec"], job.read_rows(), bytes(32))
     assert other["root"] != committed["root"]
+    rows = job.read_rows()
+    meta = rows.meta.copy()
+    meta[39, 31] ^= 1
+    other = core.commit_data(plan.value["spec"], Rows(rows.tokens, rows.targets, meta), job.read_salt())
+    assert other["root"] != committed["root"]
     calibration = json.loads(job.calibration.read_bytes())
     assert calibration["scales"] == plan.value["spec"]["scales"] and calibration["dataset_rows"] == 40
     assert core.make_spec(model_dir, settings_of(plan), calibration)["program_digest"] == plan.value["programDigest"]
@@ -227,7 +232,7 @@ def test_errors_name_code_and_place(finished: Finished, model_dir: Path, tmp_pat
     with pytest.raises(InvalidInput) as caught:
         core.commit_model(tmp_path, plan.value["spec"])
     assert caught.value.code.startswith("VT-MODEL-") and caught.value.location == "model"
-    wrong = Rows(rows.tokens.copy(), rows.targets)
+    wrong = Rows(rows.tokens.copy(), rows.targets, rows.meta)
     wrong.tokens[3, 5] = 1 << 40
     with pytest.raises(InvalidInput, match="row 3, position 5") as caught:
         core.calibrate(model_dir, settings, wrong, 1, core.ignore_progress)
@@ -245,9 +250,13 @@ def test_arrays_of_another_kind_do_not_cross(finished: Finished) -> None:
     spec = canonical_json(read_plan(finished.job.plan).value["spec"]).decode()
     rows = finished.job.read_rows()
     with pytest.raises(TypeError):
-        _core.commit_data(spec, rows.tokens.astype(np.int32), rows.targets, bytes(32))  # type: ignore[arg-type]
+        _core.commit_data(spec, rows.tokens.astype(np.int32), rows.targets, rows.meta.tobytes(), bytes(32))  # type: ignore[arg-type]
     with pytest.raises(_core.CoreError):
-        _core.commit_data(spec, np.asfortranarray(rows.tokens), np.asfortranarray(rows.targets), bytes(32))
+        _core.commit_data(
+            spec, np.asfortranarray(rows.tokens), np.asfortranarray(rows.targets), rows.meta.tobytes(), bytes(32)
+        )
+    with pytest.raises(_core.CoreError, match="meta"):
+        _core.commit_data(spec, rows.tokens, rows.targets, b"short", bytes(32))
 
 
 def test_the_interpreter_runs_on_while_the_core_works(model_dir: Path, tmp_path: Path) -> None:

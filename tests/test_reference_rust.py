@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from veritune.reference import OutOfRange, step
+from veritune.reference.leaf import leaf_tensors
 from veritune.reference.tiny import case
 
 ROOT = Path(__file__).parent.parent
@@ -68,20 +69,24 @@ def test_every_tensor_has_the_same_bits(name: str, step_dump: Path, tmp_path: Pa
     made = case(options.pop("seed"), **options)
     (tmp_path / "in").mkdir()
     (tmp_path / "spec.json").write_text(json.dumps(made.spec))
-    (tmp_path / "meta.json").write_text(json.dumps({"step": number, "rows": list(range(made.tokens.shape[0]))}))
+    (tmp_path / "meta.json").write_text(json.dumps({"step": number}))
     for tensor, values in made.base.items():
         put(tmp_path, tensor, values)
     for matrix, parts in made.state.items():
         for part, values in zip(("master", "first", "second"), parts, strict=True):
             put(tmp_path, f"state_before.{matrix}.{part}", values)
     labelled = made.targets != -100
-    put(tmp_path, "data.tokens", made.tokens)
-    put(tmp_path, "data.targets", np.where(labelled, made.targets, 0))
-    put(tmp_path, "data.supervised", labelled)
+    put(tmp_path, "batch.tokens", made.tokens)
+    put(tmp_path, "batch.targets", np.where(labelled, made.targets, 0))
+    put(tmp_path, "batch.supervised", labelled)
+    half = (2**64 - 2**32) // 2
+    headers = np.random.default_rng(number).integers(-half, half, (made.tokens.shape[0], 8), endpoint=True)
+    put(tmp_path, "batch.leaf.header", headers)
 
     ran = subprocess.run([str(step_dump), str(tmp_path)], capture_output=True, text=True, check=False)
     try:
         mine = step(made.spec, made.base, made.state, made.tokens, made.targets, number).tensors
+        mine |= leaf_tensors(headers, made.tokens, made.targets)[0]
     except OutOfRange:
         assert ran.returncode == 4, ran.stderr
         pytest.fail(f"the case leaves its range on both sides: {ran.stderr}")

@@ -3,7 +3,7 @@
 Structured data crosses as JSON text (UTF-8), decimals inside it as strings, digests and roots as
 lower-case hex. Arrays are C-contiguous int64 of shape (num_rows, num_positions): ``tokens`` holds
 token ids padded with the pad id, ``targets`` the label of each position **already shifted** (the id
-of the next token where it is supervised, else -100).
+of the next token where it is supervised, else -100). ``meta`` is SHA-256 of each row's meta data, one after another.
 
 ``settings_json``, ``spec_json`` and ``plan_json`` are RFC 8785 bytes as text. The settings have the
 sections lora, train, data and proof; the plan's ``recipe`` holds these four and, beside them, text,
@@ -41,6 +41,7 @@ def calibrate(
     settings_json: str,
     tokens: _Rows,
     targets: _Rows,
+    meta: bytes,
     steps: int,
     progress: _Progress,
 ) -> str:
@@ -52,7 +53,7 @@ def calibrate(
 def make_spec(model_dir: str, settings_json: str, calibration_json: str) -> str:
     """Returns {spec, program_digest, base: {files, root}, largest_bound_log2, range_report}."""
 
-def commit_data(spec_json: str, tokens: _Rows, targets: _Rows, secret: bytes) -> str:
+def commit_data(spec_json: str, tokens: _Rows, targets: _Rows, meta: bytes, secret: bytes) -> str:
     """Returns {root, rows}; ``secret`` is 32 bytes from which the row salts are derived."""
 
 def commit_model(model_dir: str, spec_json: str) -> str:
@@ -67,6 +68,8 @@ def train(
     model_dir: str,
     tokens: _Rows,
     targets: _Rows,
+    meta: bytes,
+    secret: bytes,
     run_dir: str,
     threads: int,
     progress: _Progress,
@@ -82,6 +85,7 @@ def prove(
     model_dir: str,
     tokens: _Rows,
     targets: _Rows,
+    meta: bytes,
     secret: bytes,
     run_dir: str,
     threads: int,

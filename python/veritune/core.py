@@ -54,6 +54,10 @@ def _text(value: dict[str, Any]) -> str:
     return canonical_json(value).decode("utf-8")
 
 
+def _arrays(rows: Rows) -> tuple[Any, Any, bytes]:
+    return rows.tokens, rows.targets, rows.meta.tobytes()
+
+
 def core_version() -> str:
     """Returns the version of the core."""
     return str(_call("core_version"))
@@ -61,7 +65,7 @@ def core_version() -> str:
 
 def calibrate(model_dir: Path, settings: dict[str, Any], rows: Rows, steps: int, progress: Progress) -> dict[str, Any]:
     """Returns the calibration after ``steps`` steps on the rows in order."""
-    return _json("calibrate", str(model_dir), _text(settings), rows.tokens, rows.targets, steps, progress)
+    return _json("calibrate", str(model_dir), _text(settings), *_arrays(rows), steps, progress)
 
 
 def make_spec(model_dir: Path, settings: dict[str, Any], calibration: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +75,7 @@ def make_spec(model_dir: Path, settings: dict[str, Any], calibration: dict[str, 
 
 def commit_data(spec: dict[str, Any], rows: Rows, secret: bytes) -> dict[str, Any]:
     """Returns {root, rows}."""
-    return _json("commit_data", _text(spec), rows.tokens, rows.targets, secret)
+    return _json("commit_data", _text(spec), *_arrays(rows), secret)
 
 
 def commit_model(model_dir: Path, spec: dict[str, Any]) -> dict[str, Any]:
@@ -89,6 +93,7 @@ def train(
     seed: dict[str, Any],
     model_dir: Path,
     rows: Rows,
+    secret: bytes,
     run_dir: Path,
     threads: int,
     progress: Progress,
@@ -99,8 +104,8 @@ def train(
         _text(plan),
         _text(seed),
         str(model_dir),
-        rows.tokens,
-        rows.targets,
+        *_arrays(rows),
+        secret,
         str(run_dir),
         threads,
         progress,
@@ -123,8 +128,7 @@ def prove(
         _text(plan),
         _text(seed),
         str(model_dir),
-        rows.tokens,
-        rows.targets,
+        *_arrays(rows),
         secret,
         str(run_dir),
         threads,

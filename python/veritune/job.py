@@ -88,7 +88,7 @@ class Job:
         """After the call data/secret holds the salt, the token arrays and where things lie."""
         from safetensors.numpy import save
 
-        arrays = save({"tokens": dataset.rows.tokens, "targets": dataset.rows.targets})
+        arrays = save({"tokens": dataset.rows.tokens, "targets": dataset.rows.targets, "meta": dataset.rows.meta})
         write_atomic(self.secret / "salt.bin", secret, secret=True)
         write_atomic(self.secret / "rows.safetensors", arrays, secret=True)
         local = {
@@ -134,4 +134,4 @@ class Job:
                 remedy="restore the file, or plan again",
             )
         arrays = load(content)
-        return Rows(arrays["tokens"], arrays["targets"])
+        return Rows(arrays["tokens"], arrays["targets"], arrays["meta"])

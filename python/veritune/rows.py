@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from veritune.encoder import Encoder
 from veritune.errors import Code, InvalidInput
-from veritune.files import parse_json
+from veritune.files import canonical_json, parse_json
 from veritune.recipe import Recipe
 from veritune.template import Rendered, RowError, Template, load_template, render_row
 
@@ -66,17 +66,19 @@ class Rows:
         tokens: (num_rows, bucket) int64, C-contiguous, ids padded with the pad id.
         targets: (num_rows, bucket) int64; targets[row, t] = tokens[row, t + 1] where that token is
             supervised, else -100. The last column is -100.
+        meta: (num_rows, 32) uint8: SHA-256 of the canonical JSON of each row's meta data.
     """
 
     tokens: NDArray[np.int64]
     targets: NDArray[np.int64]
+    meta: NDArray[np.uint8]
 
     def __len__(self) -> int:
         return int(self.tokens.shape[0])
 
     def head(self, num_rows: int) -> Rows:
         """Returns the first rows."""
-        return Rows(self.tokens[:num_rows], self.targets[:num_rows])
+        return Rows(self.tokens[:num_rows], self.targets[:num_rows], self.meta[:num_rows])
 
 
 @dataclass(frozen=True)
@@ -164,8 +166,10 @@ def read_dataset(recipe: Recipe) -> Dataset:
                     targets[index],
                 )
             )
+    digests_of_meta = [hashlib.sha256(canonical_json(source.meta)).digest() for source in sources]
+    meta = np.frombuffer(b"".join(digests_of_meta), dtype=np.uint8).reshape(len(sources), 32)
     return Dataset(
-        Rows(tokens, targets),
+        Rows(tokens, targets, meta),
         tuple(reports),
         recipe.files,
         tuple(digests),

@@ -57,6 +57,7 @@ def train(
             seed,
             job.model_dir(model),
             rows,
+            job.read_salt(),
             run_dir,
             threads or default_threads(),
             progress,

@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::time::Instant;
-use veritune_argument::{Plan, count, verify_native};
+use veritune_argument::{NUM_PLACES, Plan, count, verify_native};
 use veritune_field::E;
 use veritune_prover::argument::{Channel, NativeChannel, dense_weights, multiplicities, place_vectors, prove_into};
 use veritune_relations::builder::{Builder, Make, Sum};
@@ -146,7 +146,7 @@ fn main() {
         );
         let since = Instant::now();
         let point: Vec<E> = joint.parts.iter().cycle().take(24).map(|p| p.scale).collect();
-        let at = joint.weights_at(&[&point; 5]);
+        let at = joint.weights_at(&[&point; NUM_PLACES]);
         assert!(at.iter().any(|&w| w != E::default()));
         println!("{:8.4} s weights at a point", since.elapsed().as_secs_f64());
         let since = Instant::now();

@@ -13,11 +13,11 @@ use veritune_field::{E, F, f_from_i64};
 type Packing = <F as Field>::Packing;
 type PackedE = <E as ExtensionField<F>>::ExtensionPacking;
 
-/// Number of committed places: witness, state before, state after, dataset, base.
-pub const NUM_PLACES: usize = 5;
+/// Number of committed places: witness, state before, state after, base.
+pub const NUM_PLACES: usize = 4;
 
 /// The base place.
-pub const BASE_PLACE: usize = 4;
+pub const BASE_PLACE: usize = 3;
 
 /// Weights along one axis of `2^log` indices.
 #[derive(Debug, Clone)]

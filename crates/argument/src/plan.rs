@@ -6,7 +6,7 @@ use crate::check::PlanError;
 use crate::functional::{log_of, pow2};
 use crate::terms::{Factor, LinearTerm, ProductTerm, sort_terms};
 use veritune_relations::layout::{Layout, limb_widths, place_index};
-use veritune_relations::{AxisId, Index, Place, Program, TableId, TensorId, View};
+use veritune_relations::{AxisId, Index, Place, Program, Range, TableId, TensorId, View};
 
 /// Least base-2 logarithm of all leaves: a prover works on registers of several leaves.
 pub const MIN_LOG_LEAVES: usize = 6;
@@ -140,7 +140,8 @@ fn check_tensors(program: &Program, layout: &Layout) -> Result<(), PlanError> {
         if tensor.axes.iter().any(|a| program.axes.get(a.0).is_none()) {
             return refuse(&tensor.name, "an unknown axis");
         }
-        if tensor.range.bits == 0 || tensor.range.bits > 63 {
+        let any_element = tensor.range == Range::FIELD && (tensor.range_by_other || tensor.place == Place::Public);
+        if !(1..=63).contains(&tensor.range.bits) && !any_element {
             return refuse(&tensor.name, "a width that is not within 1 to 63 bits");
         }
         let stored = place_index(tensor.place).is_some() && !is_one_hot(program, TensorId(i));

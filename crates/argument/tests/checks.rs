@@ -18,7 +18,7 @@ fn case() -> (Program, Vec<Vec<i64>>) {
     fn make<'a>(name: &'a str, axes: &'a [veritune_relations::AxisId], bits: u32) -> Make<'a> {
         Make { name, axes, range: Range::unsigned(bits), fraction_bits: 0 }
     }
-    let table = b.tensor(Place::Dataset, &make("table", &[value], 6));
+    let table = b.tensor(Place::StateBefore, &make("table", &[value], 6));
     let bits = b.index_bits("bits", &[token], value).unwrap();
     let one_hot = b.one_hot("one_hot", &[token], value, bits, None);
     let (one_hot, table) = (b.on(one_hot), b.on(table));

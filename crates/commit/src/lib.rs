@@ -22,6 +22,7 @@ mod ledger;
 mod merkle;
 mod profile;
 mod reader;
+pub mod rows;
 mod shape;
 mod tensor;
 mod verify;

@@ -22,6 +22,8 @@ pub trait Carrier:
     + AddAssign
     + 'static
 {
+    /// Whether integers are exact; if not, what is made of field elements is left at zero.
+    const EXACT: bool;
     /// The integer.
     fn from_i64(x: i64) -> Self;
     /// The integer at or below.
@@ -55,6 +57,7 @@ pub trait Carrier:
 }
 
 impl Carrier for i64 {
+    const EXACT: bool = true;
     fn from_i64(x: i64) -> Self {
         x
     }
@@ -104,6 +107,7 @@ impl Carrier for i64 {
 }
 
 impl Carrier for f64 {
+    const EXACT: bool = false;
     fn from_i64(x: i64) -> Self {
         x as f64
     }

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use veritune_relations::{AxisId, Expression, Index, Place, Program, TableId, TensorId, Term, View};
+use veritune_relations::{AxisId, Expression, FIELD_ORDER, Index, Place, Program, TableId, TensorId, Term, View};
 
 use crate::Tensors;
 
@@ -32,7 +32,11 @@ pub fn check(program: &Program, tensors: &Tensors<i64>) -> Vec<Violation> {
     let mut violations = Vec::new();
     for equation in &program.equations {
         for index in indices(program, &equation.axes) {
-            let value = reader.expression(&equation.axes, &index, &equation.terms);
+            let value = if equation.modular {
+                reader.congruence(&equation.axes, &index, &equation.terms)
+            } else {
+                reader.expression(&equation.axes, &index, &equation.terms)
+            };
             if value != 0 {
                 violations.push(Violation { name: equation.name.clone(), index, value });
             }
@@ -77,7 +81,7 @@ fn table_rows(columns: &[Vec<i64>]) -> HashSet<Vec<i128>> {
 }
 
 /// Every index tuple over `axes`, row-major.
-fn indices(program: &Program, axes: &[AxisId]) -> impl Iterator<Item = Vec<usize>> {
+fn indices(program: &Program, axes: &[AxisId]) -> impl Iterator<Item = Vec<usize>> + use<> {
     let lens: Vec<usize> = axes.iter().map(|&a| program.axis(a).len).collect();
     (0..lens.iter().product()).map(move |mut position| {
         let mut index = vec![0; lens.len()];
@@ -103,7 +107,33 @@ impl Reader<'_> {
         terms.iter().map(|term| self.term(axes, index, term)).sum()
     }
 
+    /// The expression modulo the field order, as a residue.
+    fn congruence(&self, axes: &[AxisId], index: &[usize], terms: &Expression) -> i128 {
+        let order = FIELD_ORDER as i128;
+        let multiply =
+            |a: i128, b: i128| (a.rem_euclid(order) as u128 * b.rem_euclid(order) as u128 % FIELD_ORDER) as i128;
+        let mut total = 0;
+        for term in terms {
+            for at in self.assignments(axes, index, term) {
+                let product = term.factors.iter().map(|view| self.value(view, &at)).fold(1, multiply);
+                total = (total + multiply(term.coefficient.into(), product)).rem_euclid(order);
+            }
+        }
+        total
+    }
+
     fn term(&self, axes: &[AxisId], index: &[usize], term: &Term) -> i128 {
+        let product = |at: HashMap<AxisId, usize>| term.factors.iter().map(|v| self.value(v, &at)).product::<i128>();
+        i128::from(term.coefficient) * self.assignments(axes, index, term).map(product).sum::<i128>()
+    }
+
+    /// Every assignment of the term's axes: the equation's at `index`, the others at every index.
+    fn assignments(
+        &self,
+        axes: &[AxisId],
+        index: &[usize],
+        term: &Term,
+    ) -> impl Iterator<Item = HashMap<AxisId, usize>> {
         let mut summed: Vec<AxisId> = Vec::new();
         for entry in term.factors.iter().flat_map(|view| &view.index) {
             if let Index::Axis(a) | Index::Shifted(a, _) = *entry
@@ -113,13 +143,12 @@ impl Reader<'_> {
                 summed.push(a);
             }
         }
-        let mut at = bind(axes, index);
-        let mut sum = 0;
-        for inner in indices(self.program, &summed) {
+        let fixed = bind(axes, index);
+        indices(self.program, &summed).map(move |inner| {
+            let mut at = fixed.clone();
             at.extend(summed.iter().copied().zip(inner));
-            sum += term.factors.iter().map(|view| self.value(view, &at)).product::<i128>();
-        }
-        i128::from(term.coefficient) * sum
+            at
+        })
     }
 
     fn value(&self, view: &View, at: &HashMap<AxisId, usize>) -> i128 {

@@ -19,6 +19,7 @@ mod nest;
 mod one_hot;
 mod operand;
 mod operations;
+mod sponge;
 mod statistics;
 mod tensors;
 mod term;

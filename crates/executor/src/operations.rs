@@ -131,6 +131,7 @@ impl<C: Carrier> Executor<'_, C> {
                 self.write(name, scope, high, axes, h)?;
                 self.write(name, scope, low, axes, l)
             }
+            Operation::Sponge { .. } => self.sponge(name, scope, &step.operation),
         }
     }
 

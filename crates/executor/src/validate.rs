@@ -16,6 +16,7 @@ pub(crate) fn written(operation: &Operation) -> Vec<&View> {
         Operation::Bits { bits, .. } => vec![bits],
         Operation::Sign { out, magnitude, .. } => vec![out, magnitude],
         Operation::Split { high, low, .. } => vec![high, low],
+        Operation::Sponge { state, point, cube, seventh, .. } => vec![state, point, cube, seventh],
     }
 }
 
@@ -34,6 +35,7 @@ pub(crate) fn read(operation: &Operation) -> Vec<&View> {
             of(value).collect()
         }
         Operation::Bits { value, .. } => vec![value],
+        Operation::Sponge { header, messages, .. } => [header].into_iter().chain(messages).collect(),
     }
 }
 
@@ -47,7 +49,8 @@ fn axes(operation: &Operation) -> &[AxisId] {
         | Operation::Normalise { axes, .. }
         | Operation::Bits { axes, .. }
         | Operation::Sign { axes, .. }
-        | Operation::Split { axes, .. } => axes,
+        | Operation::Split { axes, .. }
+        | Operation::Sponge { axes, .. } => axes,
     }
 }
 

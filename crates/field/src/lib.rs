@@ -61,6 +61,12 @@ pub fn f_from_i64(x: i64) -> F {
     F::from_i64(x)
 }
 
+/// The signed integer of least absolute value that encodes to `x`.
+pub fn f_to_i64(x: F) -> i64 {
+    let value = x.as_canonical_u64();
+    if value <= P / 2 { value.cast_signed() } else { value.wrapping_sub(P).cast_signed() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +76,15 @@ mod tests {
         assert_eq!(f_from_bytes(P.to_le_bytes()), Err(NotCanonical(P)));
         assert_eq!(f_from_bytes(u64::MAX.to_le_bytes()), Err(NotCanonical(u64::MAX)));
         assert_eq!(f_from_bytes((P - 1).to_le_bytes()), Ok(F::NEG_ONE));
+    }
+
+    #[test]
+    fn every_element_has_a_signed_integer() {
+        for value in [0, 1, P / 2, P / 2 + 1, P - 1] {
+            let x = F::from_u64(value);
+            assert_eq!(f_from_i64(f_to_i64(x)), x);
+        }
+        assert_eq!(f_to_i64(F::NEG_ONE), -1);
     }
 
     #[test]

@@ -15,19 +15,26 @@ use numpy::{PyReadonlyArray2, PyUntypedArrayMethods};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use veritune_envelope::Verdict;
+use veritune_run::dataset::Rows;
 
 /// Token ids or targets: `(rows, positions)` int64, C-contiguous.
-type Rows<'py> = PyReadonlyArray2<'py, i64>;
+type Ids<'py> = PyReadonlyArray2<'py, i64>;
 
-/// The values of two arrays of one shape.
-fn values<'a>(tokens: &'a Rows<'_>, targets: &'a Rows<'_>) -> Result<(&'a [i64], &'a [i64]), Failure> {
+/// Rows from two arrays of one shape and 32 bytes of meta data for each row.
+fn rows_of<'a>(tokens: &'a Ids<'_>, targets: &'a Ids<'_>, meta: &'a [u8]) -> Result<Rows<'a>, Failure> {
     let wrong = |reason: &str| Failure::new("VT-JOB-007", reason, "data", Verdict::Internal);
     if tokens.shape() != targets.shape() {
         return Err(wrong("tokens and targets have different shapes"));
     }
+    let (meta, rest) = meta.as_chunks::<32>();
+    if meta.len() != tokens.shape()[0] || !rest.is_empty() {
+        return Err(wrong("meta must be 32 bytes for each row"));
+    }
     // A slice of a column-major array would be its transpose.
     match (tokens.as_slice(), targets.as_slice()) {
-        (Ok(a), Ok(b)) if tokens.is_c_contiguous() && targets.is_c_contiguous() => Ok((a, b)),
+        (Ok(a), Ok(b)) if tokens.is_c_contiguous() && targets.is_c_contiguous() => {
+            Ok(Rows { tokens: a, targets: b, meta })
+        }
         _ => Err(wrong("arrays must be C-contiguous")),
     }
 }

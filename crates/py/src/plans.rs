@@ -2,7 +2,7 @@
 
 use crate::error::Failure;
 use crate::work::{quietly, reporting};
-use crate::{Rows, from_json, hex, secret_of, to_json, values};
+use crate::{Ids, from_json, hex, rows_of, secret_of, to_json};
 use pyo3::prelude::*;
 use serde::Serialize;
 use serde_json::json;
@@ -23,17 +23,18 @@ pub fn calibrate(
     py: Python<'_>,
     model_dir: PathBuf,
     settings_json: &str,
-    tokens: Rows<'_>,
-    targets: Rows<'_>,
+    tokens: Ids<'_>,
+    targets: Ids<'_>,
+    meta: &[u8],
     steps: u64,
     progress: Py<PyAny>,
 ) -> PyResult<String> {
-    let (tokens, targets) = values(&tokens, &targets)?;
+    let rows = rows_of(&tokens, &targets, meta)?;
     reporting(py, cores(), &progress, |reporter| {
         let settings = Settings::parse(settings_json)?;
         let (base, _) = session::open_base(&model_dir)?;
         let told = |done, total| reporter.report(done, total, 0.0);
-        to_json(&session::calibrate_settings(&settings, &base, tokens, targets, steps, cores(), told)?)
+        to_json(&session::calibrate_settings(&settings, &base, rows, steps, cores(), told)?)
     })
 }
 
@@ -89,15 +90,16 @@ fn planned(spec_json: &str) -> Result<Planned, Failure> {
 pub fn commit_data(
     py: Python<'_>,
     spec_json: &str,
-    tokens: Rows<'_>,
-    targets: Rows<'_>,
+    tokens: Ids<'_>,
+    targets: Ids<'_>,
+    meta: &[u8],
     secret: &[u8],
 ) -> PyResult<String> {
-    let (tokens, targets) = values(&tokens, &targets)?;
+    let rows = rows_of(&tokens, &targets, meta)?;
     let secret = secret_of(secret)?;
     quietly(py, || {
         let planned = planned(spec_json)?;
-        let root = planned.dataset_root(tokens, targets, secret)?;
+        let root = planned.dataset_root(rows, secret)?;
         to_json(&json!({"root": hex(&root.0), "rows": planned.spec().dataset_rows}))
     })
 }

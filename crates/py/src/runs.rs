@@ -2,13 +2,14 @@
 
 use crate::error::Failure;
 use crate::work::reporting;
-use crate::{Rows, hex, secret_of, to_json, values};
+use crate::{Ids, hex, rows_of, secret_of, to_json};
 use pyo3::prelude::*;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use veritune_envelope::canonical_json;
 use veritune_envelope::statement::{MAX_STATEMENT_BYTES, PlanV1};
 use veritune_run::certificate::prove_run;
+use veritune_run::dataset::Rows;
 use veritune_run::session::Session;
 use veritune_run::store::Store;
 use veritune_run::train::train as train_run;
@@ -17,12 +18,12 @@ fn session(
     plan_json: &str,
     seed_json: &str,
     model_dir: &Path,
-    tokens: &[i64],
-    targets: &[i64],
+    rows: Rows<'_>,
+    secret: [u8; 32],
 ) -> Result<Session, Failure> {
     let plan: PlanV1 = canonical_json::decode_canonical(plan_json.as_bytes(), MAX_STATEMENT_BYTES)
         .map_err(|refusal| refusal.within("plan.json").in_container())?;
-    Ok(Session::open(plan, plan_json.as_bytes(), seed_json.as_bytes(), model_dir, tokens, targets)?)
+    Ok(Session::open(plan, plan_json.as_bytes(), seed_json.as_bytes(), model_dir, rows, secret)?)
 }
 
 /// Trains, or continues.
@@ -33,15 +34,18 @@ pub fn train(
     plan_json: &str,
     seed_json: &str,
     model_dir: PathBuf,
-    tokens: Rows<'_>,
-    targets: Rows<'_>,
+    tokens: Ids<'_>,
+    targets: Ids<'_>,
+    meta: &[u8],
+    secret: &[u8],
     run_dir: PathBuf,
     threads: usize,
     progress: Py<PyAny>,
 ) -> PyResult<String> {
-    let (tokens, targets) = values(&tokens, &targets)?;
+    let rows = rows_of(&tokens, &targets, meta)?;
+    let secret = secret_of(secret)?;
     reporting(py, threads, &progress, |reporter| {
-        let session = session(plan_json, seed_json, &model_dir, tokens, targets)?;
+        let session = session(plan_json, seed_json, &model_dir, rows, secret)?;
         let store = Store::open(&run_dir)?;
         let run = &session.run;
         let total = run.spec.training.steps;
@@ -63,21 +67,22 @@ pub fn prove(
     plan_json: &str,
     seed_json: &str,
     model_dir: PathBuf,
-    tokens: Rows<'_>,
-    targets: Rows<'_>,
+    tokens: Ids<'_>,
+    targets: Ids<'_>,
+    meta: &[u8],
     secret: &[u8],
     run_dir: PathBuf,
     threads: usize,
     progress: Py<PyAny>,
 ) -> PyResult<String> {
-    let (tokens, targets) = values(&tokens, &targets)?;
+    let rows = rows_of(&tokens, &targets, meta)?;
     let secret = secret_of(secret)?;
     reporting(py, threads, &progress, |reporter| {
-        let Session { plan, run, inputs } = session(plan_json, seed_json, &model_dir, tokens, targets)?;
+        let Session { plan, run, inputs } = session(plan_json, seed_json, &model_dir, rows, secret)?;
         let store = Store::open(&run_dir)?;
         let told = |done, total| reporter.report(done, total, 0.0);
         let seed = seed_json.as_bytes();
-        let summary = prove_run(&run, &plan, seed, &inputs, &store, secret, threads, told)?;
+        let summary = prove_run(&run, &plan, seed, &inputs, &store, threads, told)?;
         to_json(&json!({"steps": summary.steps, "proof_bytes": summary.proof_bytes}))
     })
 }

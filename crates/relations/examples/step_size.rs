@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         log_rows: 16,
     };
     let start = std::time::Instant::now();
-    let program = step::build(&spec, 3, &[7])?.program;
+    let program = step::build(&spec, 3, &step::no_leaves(&spec))?.program;
     println!("built in {:?}", start.elapsed());
     let layout = Layout::new(&program);
     println!(

@@ -6,9 +6,6 @@
 
 use crate::program::*;
 
-/// The order of the field.
-pub const FIELD_ORDER: u128 = 0xffff_ffff_0000_0001;
-
 /// A tensor indexed by the axes of an equation, with its scale.
 #[derive(Debug, Clone)]
 pub struct Operand {
@@ -139,7 +136,7 @@ impl Builder {
     }
 
     /// Declares a witness tensor whose range is enforced by a table or an equation, not by limbs.
-    fn witness_by_other(&mut self, make: &Make<'_>) -> TensorId {
+    pub(crate) fn witness_by_other(&mut self, make: &Make<'_>) -> TensorId {
         let id = self.witness(make);
         self.program.tensors[id.0].range_by_other = true;
         id
@@ -179,7 +176,7 @@ impl Builder {
         operand
     }
 
-    fn step(&mut self, name: &str, operation: Operation) {
+    pub(crate) fn step(&mut self, name: &str, operation: Operation) {
         let sweep = self.sweep.unwrap_or(Sweep::Once);
         self.program.steps.push(Step { name: name.to_owned(), sweep, operation });
     }
@@ -198,8 +195,13 @@ impl Builder {
         if self.program.largest_bound.as_ref().is_none_or(|(largest, _)| bound > *largest) {
             self.program.largest_bound = Some((bound, name.to_owned()));
         }
-        self.program.equations.push(Equation { name: name.to_owned(), axes: axes.to_vec(), terms });
+        self.program.equations.push(Equation { name: name.to_owned(), axes: axes.to_vec(), terms, modular: false });
         Ok(())
+    }
+
+    /// Adds `terms = 0` modulo p, between field elements: says nothing of integers.
+    pub(crate) fn field_equation(&mut self, name: &str, axes: &[AxisId], terms: Expression) {
+        self.program.equations.push(Equation { name: name.to_owned(), axes: axes.to_vec(), terms, modular: true });
     }
 
     fn lookup(&mut self, name: &str, table: TableId, axes: &[AxisId], columns: Vec<Expression>, mask: Option<View>) {

@@ -3,13 +3,11 @@
 
 use crate::program::Program;
 use crate::spec::Spec;
-use crate::step::{StepError, Tables, build_with};
+use crate::step::{StepError, Tables, build_with, no_leaves};
 
-/// The digest that a plan pins: of the first step's program on the dataset's first rows, so that it follows from the
-/// spec alone.
+/// The digest that a plan pins: of the first step's program without leaves, so that it follows from the spec alone.
 pub fn spec_digest(spec: &Spec, tables: &Tables) -> Result<[u8; 32], StepError> {
-    let rows: Vec<usize> = (0..spec.training.rows).collect();
-    Ok(program_digest(&build_with(spec, tables, 1, &rows)?.program))
+    Ok(program_digest(&build_with(spec, tables, 1, &no_leaves(spec))?.program))
 }
 
 /// BLAKE3 over axes, tensors, equations, lookups and tables. Values are 8 bytes LE, structure is Rust's debug text.

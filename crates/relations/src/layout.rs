@@ -36,17 +36,16 @@ pub struct Layout {
     /// First slot, in the witness, of the multiplicities of each table, aligned to `2^log_rows`.
     pub table_multiplicities: Vec<usize>,
     /// Slots in use, per place.
-    pub used: [usize; 5],
+    pub used: [usize; 4],
 }
 
-/// Position of a place in [`Layout::used`] and in an opening: witness, state before, state after, dataset, base.
+/// Position of a place in [`Layout::used`] and in an opening: witness, state before, state after, base.
 pub const fn place_index(place: Place) -> Option<usize> {
     match place {
         Place::Witness => Some(0),
         Place::StateBefore => Some(1),
         Place::StateAfter => Some(2),
-        Place::Dataset => Some(3),
-        Place::Base => Some(4),
+        Place::Base => Some(3),
         Place::Public => None,
     }
 }
@@ -107,14 +106,14 @@ impl Layout {
             slots: vec![None; program.tensors.len()],
             range_multiplicities: 0,
             table_multiplicities: vec![0; program.tables.len()],
-            used: [0; 5],
+            used: [0; 4],
         };
         enum Item {
             Limb(usize, usize),
             Range,
             Table(usize),
         }
-        let mut items: [Vec<(usize, usize, Item)>; 5] = Default::default();
+        let mut items: [Vec<(usize, usize, Item)>; 4] = Default::default();
         for (i, tensor) in program.tensors.iter().enumerate() {
             let Some(place) = place_index(tensor.place) else { continue };
             let id = TensorId(i);

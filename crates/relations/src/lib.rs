@@ -9,11 +9,13 @@ pub mod digest;
 pub mod fixed;
 pub mod initial;
 pub mod layout;
+pub mod poseidon2;
 pub mod program;
 pub mod release;
 pub mod sampler;
 pub mod scales;
 pub mod spec;
+mod sponge;
 pub mod step;
 
 pub use program::*;

@@ -10,6 +10,9 @@
 
 use std::fmt;
 
+/// The order of the field.
+pub const FIELD_ORDER: u128 = 0xffff_ffff_0000_0001;
+
 /// Index of an [`Axis`] in [`Program::axes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AxisId(pub usize);
@@ -48,8 +51,6 @@ pub enum Place {
     StateBefore,
     /// Adapter and optimiser state after the step. Stored as it is, equal by equation to range-checked witness.
     StateAfter,
-    /// The committed dataset rows. Stored as it is.
-    Dataset,
     /// Known to everybody; its values are in [`Tensor::values`].
     Public,
 }
@@ -72,17 +73,26 @@ impl Range {
     pub const fn signed(bits: u32) -> Self {
         Self { bits, signed: true }
     }
+    /// Any field element, as the signed integer of least absolute value. Nothing checks it, so no equation over the
+    /// integers may read it: its bound is the field order.
+    pub const FIELD: Self = Self { bits: 64, signed: true };
     /// Least allowed value.
     pub const fn min(self) -> i64 {
-        if self.signed { -(1i64 << (self.bits - 1)) } else { 0 }
+        if self.signed { i64::MIN >> (64 - self.bits) } else { 0 }
     }
     /// Greatest allowed value.
     pub const fn max(self) -> i64 {
-        if self.signed { (1i64 << (self.bits - 1)) - 1 } else { ((1u64 << self.bits) - 1) as i64 }
+        if self.signed { i64::MAX >> (64 - self.bits) } else { ((1u64 << self.bits) - 1) as i64 }
     }
     /// Greatest absolute value that the check admits.
     pub const fn max_abs(self) -> u128 {
-        if self.signed { 1u128 << (self.bits - 1) } else { (1u128 << self.bits) - 1 }
+        if self.bits == 64 {
+            FIELD_ORDER
+        } else if self.signed {
+            1u128 << (self.bits - 1)
+        } else {
+            (1u128 << self.bits) - 1
+        }
     }
     /// Whether `x` is allowed.
     pub const fn contains(self, x: i64) -> bool {
@@ -150,6 +160,8 @@ pub struct Equation {
     pub axes: Vec<AxisId>,
     /// The terms.
     pub terms: Expression,
+    /// Whether it states a congruence modulo p between field elements, and no equality of integers.
+    pub modular: bool,
 }
 
 /// A table of allowed rows.
@@ -271,6 +283,20 @@ pub enum Operation {
     Sign { axes: Vec<AxisId>, value: Expression, out: View, magnitude: View },
     /// Splits `value = high * base + low` with `0 <= low < base`.
     Split { axes: Vec<AxisId>, value: Expression, base: i64, high: View, low: View },
+    /// The sponge of a row: see [`crate::sponge`]. `axes` is the row axis; `header` has the rate's values of the first
+    /// block, `messages` one value each of every later block, `capacity` what the capacity starts as; `state` is the
+    /// input of every permutation, `point`, `cube` and `seventh` are what its S-boxes read, the third and the seventh
+    /// power.
+    Sponge {
+        axes: Vec<AxisId>,
+        header: View,
+        messages: Vec<View>,
+        capacity: [i64; 4],
+        state: View,
+        point: View,
+        cube: View,
+        seventh: View,
+    },
 }
 
 /// An operation with its place in the order of execution.

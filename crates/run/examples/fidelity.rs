@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use veritune_model::{BaseModel, Checkpoint, DEFAULT_BASE_BITS};
 use veritune_relations::scales::Scales;
-use veritune_relations::step::{StepProgram, Tables, build_with};
+use veritune_relations::step::{StepProgram, Tables, build_with, no_leaves};
 use veritune_relations::{Spec, TensorId, sampler};
+use veritune_run::dataset::{self, Dataset};
 use veritune_run::inputs::Inputs;
 use veritune_run::settings::Settings;
 use veritune_run::train::{Executed, State};
@@ -60,6 +61,14 @@ impl Rows {
         let words: Vec<i64> = bytes.as_chunks::<8>().0.iter().map(|w| i64::from_le_bytes(*w)).collect();
         let (tokens, targets) = words.split_at(words.len() / 2);
         Ok(Self { tokens: tokens.to_vec(), targets: targets.to_vec(), len: tokens.len() / tokens_per_row })
+    }
+}
+
+impl Rows {
+    fn dataset(&self, spec: &Spec) -> Done<Dataset> {
+        let meta = vec![[0; 32]; self.len];
+        let rows = dataset::Rows { tokens: &self.tokens, targets: &self.targets, meta: &meta };
+        Ok(Dataset::new(spec, rows, [0; 32])?)
     }
 }
 
@@ -195,7 +204,7 @@ fn main() -> Done<()> {
 
     let start = Instant::now();
     let spec = spec_of(&settings, &base, base_bits, Scales::starting(range_bits), calibration.len)?;
-    let first = veritune_relations::step::build(&spec, 1, &(0..spec.training.rows).collect::<Vec<_>>())?;
+    let first = veritune_relations::step::build(&spec, 1, &no_leaves(&spec))?;
     println!("starting scales build, {:.1} s", start.elapsed().as_secs_f64());
     print_bound(&spec, &first.program);
     if only == "spec" {
@@ -207,7 +216,7 @@ fn main() -> Done<()> {
     let maxima: BTreeMap<String, f64> = if maxima_path.exists() {
         serde_json::from_slice(&fs::read(&maxima_path)?)?
     } else {
-        let inputs = Inputs::new(&spec, &base, &calibration.tokens, &calibration.targets)?;
+        let inputs = Inputs::new(&base, calibration.dataset(&spec)?);
         let steps = arguments.number("calibration_steps", 12)?;
         let maxima = calibrate::maxima(&spec, &inputs, &[9; 32], steps, threads, |step| {
             println!("calibration step {step}, {:.1} s", start.elapsed().as_secs_f64());
@@ -227,7 +236,7 @@ fn main() -> Done<()> {
         let room = scale.range().max() as f64 * (-f64::from(scale.fraction_bits)).exp2() / seen;
         println!("{kind:24} {sign}{:<2} f{:<3} max {seen:12.6} room {room:10.1}", scale.bits, scale.fraction_bits);
     }
-    let inputs = Inputs::new(&spec, &base, &rows.tokens, &rows.targets)?;
+    let inputs = Inputs::new(&base, rows.dataset(&spec)?);
     drop(base);
     if only == "calibration" {
         return Ok(());
@@ -242,7 +251,7 @@ fn run(arguments: &Arguments, spec: &Spec, inputs: &Inputs, out: &Path, threads:
     let check = arguments.number("check", 0)?;
     let tables = Tables::new(spec)?;
     let order = |step| sampler::step_rows(&seed, step, spec.dataset_rows, spec.training.rows);
-    let first = build_with(spec, &tables, 1, &order(1))?;
+    let first = build_with(spec, &tables, 1, &no_leaves(spec))?;
     print_bound(spec, &first.program);
     let manifest: Vec<_> = first
         .adapters
@@ -260,12 +269,12 @@ fn run(arguments: &Arguments, spec: &Spec, inputs: &Inputs, out: &Path, threads:
     let mut worst = BTreeMap::new();
     for step in 1..=spec.training.steps {
         let start = Instant::now();
-        let built = build_with(spec, &tables, step, &order(step))?;
+        let built = build_with(spec, &tables, step, &no_leaves(spec))?;
         let build_seconds = start.elapsed().as_secs_f64();
         if gradients.contains(&step) {
             dump_adapter(out, &built, &state, step - 1)?;
         }
-        let executed = train::execute(built, inputs, step, &state, threads)?;
+        let executed = train::execute(built, inputs, step, &order(step), &state, threads)?;
         let seconds = start.elapsed().as_secs_f64();
         state = train::state_after(&executed);
         let loss = train::display_loss(&executed);

@@ -4,6 +4,8 @@ use std::path::Path;
 use veritune_commit::Root;
 use veritune_model::{BaseModel, Checkpoint, DEFAULT_BASE_BITS};
 use veritune_relations::scales::Scales;
+use veritune_relations::step::{Tables, no_leaves};
+use veritune_run::dataset::{Dataset, Rows};
 use veritune_run::inputs::Inputs;
 use veritune_run::settings::Settings;
 use veritune_run::{calibrate, train};
@@ -31,7 +33,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let start = std::time::Instant::now();
     let base = BaseModel::build(&Checkpoint::open(Path::new(&args[2]))?, DEFAULT_BASE_BITS)?;
     let spec = settings.spec(&base, Scales::starting(18), rows)?;
-    let inputs = Inputs::new(&spec, &base, tokens, labels)?;
+    let arrays = Rows { tokens, targets: labels, meta: &vec![[0; 32]; rows] };
+    let inputs = Inputs::new(&base, Dataset::new(&spec, arrays, [3; 32])?);
     let seed = [5; 32];
     println!("base {:?}", start.elapsed());
     let maxima = calibrate::maxima(&spec, &inputs, &[9; 32], 32, 2, |_| true)?;
@@ -45,12 +48,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     println!("\nlog_rows {}", spec.log_rows);
     let run = Run { spec, plan_digest: [1; 32], seed, dataset: Root([0; 32]), base: Root([0; 32]) };
-    let first = run.program(1)?;
+    let tables = Tables::new(&run.spec)?;
+    let first = run.program(&tables, 1, &no_leaves(&run.spec))?;
     let state = train::first_state(&first, &seed);
     let mut state = state;
     for step in 1..=8 {
         let t = std::time::Instant::now();
-        let executed = train::execute(run.program(step)?, &inputs, step, &state, 2)?;
+        let rows = run.rows(step);
+        let built = run.program(&tables, step, &inputs.dataset.leaves(&rows))?;
+        let executed = train::execute(built, &inputs, step, &rows, &state, 2)?;
         if step <= 2 {
             let violations = veritune_executor::check(&executed.built.program, &executed.tensors);
             println!("violations {} {:?}", violations.len(), violations.iter().take(5).collect::<Vec<_>>());

@@ -6,6 +6,8 @@ use veritune_commit::Root;
 use veritune_model::{BaseModel, Checkpoint, DEFAULT_BASE_BITS};
 use veritune_relations::layout::Layout;
 use veritune_relations::scales::Scales;
+use veritune_relations::step::{Tables, no_leaves};
+use veritune_run::dataset::{Dataset, Rows};
 use veritune_run::inputs::Inputs;
 use veritune_run::prove::{Prover, check_step, step_file};
 use veritune_run::settings::Settings;
@@ -36,33 +38,32 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ))?;
     let base = BaseModel::build(&Checkpoint::open(Path::new(&args[2]))?, DEFAULT_BASE_BITS)?;
     let spec = settings.spec(&base, Scales::starting(18), rows)?;
-    let inputs = Inputs::new(&spec, &base, tokens, labels)?;
+    let arrays = Rows { tokens, targets: labels, meta: &vec![[0; 32]; rows] };
+    let inputs = Inputs::new(&base, Dataset::new(&spec, arrays, [3; 32])?);
     let maxima = calibrate::maxima(&spec, &inputs, &[9; 32], 32, 2, |_| true)?;
     let spec = settings.spec(&base, calibrate::scales(&maxima, 18), rows)?;
     let mut run = Run { spec, plan_digest: [1; 32], seed: [5; 32], dataset: Root([0; 32]), base: Root([0; 32]) };
     let folder = std::env::temp_dir().join(format!("veritune-small-{}", std::process::id()));
     let store = Store::open(&folder)?;
     let profile = run.profile()?;
-    let first = run.program(1)?;
+    let first = run.program(&Tables::new(&run.spec)?, 1, &no_leaves(&run.spec))?;
     let layout = Layout::new(&first.program);
     let shapes = run.shapes(&profile, &layout)?;
     println!("log_rows {} shapes {shapes:?} used {:?}", run.spec.log_rows, layout.used);
-    let salt = [3; 32];
     let t = Instant::now();
-    let (dataset, base_root) = {
-        let committer = Committer { run: &run, profile: &profile, shapes, secret: store.secret()? };
-        (committer.dataset(&first, &layout, &inputs, salt)?.root(), committer.base(&first, &layout, &inputs)?.root())
-    };
-    println!("dataset and base committed {:?}", t.elapsed());
-    run.dataset = dataset;
-    run.base = base_root;
+    run.dataset = inputs.dataset.root();
+    println!("rows hashed {:?}", t.elapsed());
+    let t = Instant::now();
+    let committer = Committer { run: &run, profile: &profile, shapes, secret: store.secret()? };
+    run.base = committer.base(&first, &layout, &inputs.base)?.root();
+    println!("base committed {:?}", t.elapsed());
     let t = Instant::now();
     train::train(&run, &inputs, &store, 2, |step, loss| {
         println!("step {step} loss {loss:.4}");
         true
     })?;
     println!("trained {:?}", t.elapsed());
-    let mut prover = Prover::new(&run, &profile, &inputs, &store, salt, 2)?;
+    let mut prover = Prover::new(&run, &profile, &inputs, &store, 2)?;
     let mut claims = Vec::new();
     for step in 1..=steps {
         let t = Instant::now();
@@ -83,7 +84,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         );
         if step == 2 {
             let t = Instant::now();
-            let program = prover.context().program(step)?.program;
+            let program = prover.context().program(step, &no_leaves(&run.spec))?.program;
             let built = t.elapsed();
             let layout = Layout::new(&program);
             let laid_out = t.elapsed();

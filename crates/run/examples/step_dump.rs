@@ -1,6 +1,6 @@
 //! Executes one step from files, for comparison with the NumPy reference.
 //!
-//! `step_dump DIR`: reads `DIR/spec.json`, `DIR/meta.json` (`{"step", "rows"}`) and `DIR/in/<tensor>.i64` (LE), writes
+//! `step_dump DIR`: reads `DIR/spec.json`, `DIR/meta.json` (`{"step"}`) and `DIR/in/<tensor>.i64` (LE), writes
 //! `DIR/out/<tensor>.i64` and `DIR/out.json` (names and shapes). Exit 3: the spec is refused; 4: a value left its range.
 
 use std::error::Error;
@@ -13,7 +13,6 @@ use veritune_relations::{Place, Spec, TensorId, step};
 #[derive(serde::Deserialize)]
 struct Meta {
     step: u64,
-    rows: Vec<usize>,
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -21,7 +20,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let folder = Path::new(&folder);
     let spec: Spec = serde_json::from_slice(&fs::read(folder.join("spec.json"))?)?;
     let meta: Meta = serde_json::from_slice(&fs::read(folder.join("meta.json"))?)?;
-    let built = match step::build(&spec, meta.step, &meta.rows) {
+    let built = match step::build(&spec, meta.step, &step::no_leaves(&spec)) {
         Ok(built) => built,
         Err(error) => {
             eprintln!("{error}");

@@ -1,7 +1,7 @@
 //! Calibration: runs the step's program without rounding on real rows and reads the greatest value of each kind.
 
 use crate::RunError;
-use crate::inputs::{Inputs, name_before, tensors_of};
+use crate::inputs::{Inputs, Named, name_before, tensors_of};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,8 +22,8 @@ pub fn maxima(
     mut progress: impl FnMut(u64) -> bool,
 ) -> Result<BTreeMap<String, f64>, RunError> {
     let mut maxima: BTreeMap<String, f64> = BTreeMap::new();
-    let mut state: BTreeMap<String, Arc<Vec<f64>>> = BTreeMap::new();
-    // Base and dataset are the same buffers at every step: converted once, by address.
+    let mut state: Named<f64> = BTreeMap::new();
+    // The base's are the same buffers at every step: converted once, by address.
     let converted: RefCell<BTreeMap<usize, Arc<Vec<f64>>>> = RefCell::default();
     let convert = |values: &Arc<Vec<i64>>| {
         let floats = || Arc::new(values.iter().map(|&x| x as f64).collect());
@@ -32,7 +32,7 @@ pub fn maxima(
     let tables = step::Tables::new(spec)?;
     for number in 1..=steps {
         let rows = sampler::step_rows(seed, number, spec.dataset_rows, spec.training.rows);
-        let built = step::build_with(spec, &tables, number, &rows)?;
+        let built = step::build_with(spec, &tables, number, &step::no_leaves(spec))?;
         let program = &built.program;
         if number == 1 {
             for (id, values) in initial_state(&built, seed) {
@@ -42,7 +42,7 @@ pub fn maxima(
         }
         let failed = |source| RunError::Execute { step: number, source: Box::new(source) };
         let mut executor = Executor::<f64>::new(program).map_err(failed)?;
-        inputs.set_with(&mut executor, program, &state, convert).map_err(failed)?;
+        inputs.set_with(&mut executor, program, &state, &rows, convert).map_err(failed)?;
         executor.run(threads).map_err(failed)?;
         for (name, kind) in &built.kinds {
             let Some(id) = program.find(name) else { continue };

@@ -49,14 +49,12 @@ pub fn run_of(plan: &PlanV1, plan_bytes: &[u8], seed_bytes: &[u8]) -> Result<Run
 /// Proves every step that has no verified proof yet, settles, releases, and writes the claims.
 ///
 /// `progress` gets the steps done and in total, and returns whether to go on.
-#[allow(clippy::too_many_arguments)]
 pub fn prove_run(
     run: &Run,
     plan: &PlanV1,
     seed_bytes: &[u8],
     inputs: &Inputs,
     store: &Store,
-    salt: [u8; 32],
     threads: usize,
     mut progress: impl FnMut(u64, u64) -> bool,
 ) -> Result<Summary, RunError> {
@@ -65,7 +63,7 @@ pub fn prove_run(
         return Err(RunError::Rows(format!("the run is not trained to its last step, {steps}; run veritune train")));
     }
     let profile = run.profile()?;
-    let mut prover = Prover::new(run, &profile, inputs, store, salt, threads)?;
+    let mut prover = Prover::new(run, &profile, inputs, store, threads)?;
     let mut claims = Vec::new();
     let mut files = Vec::new();
     let mut proof_bytes = 0;

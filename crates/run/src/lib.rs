@@ -2,6 +2,7 @@
 
 pub mod calibrate;
 pub mod certificate;
+pub mod dataset;
 pub mod inputs;
 pub mod prove;
 pub mod session;

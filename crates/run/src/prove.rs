@@ -18,7 +18,7 @@ use veritune_transcript::Transcript;
 use veritune_verifier::proof::{absorb_witness, opening_target};
 use veritune_verifier::settlement::{self, StepClaims};
 use veritune_verifier::statement::Run;
-use veritune_verifier::step::{Context, DATASET, STATE_AFTER, STATE_BEFORE};
+use veritune_verifier::step::{Context, STATE_AFTER, STATE_BEFORE};
 
 fn commit_error(error: impl std::fmt::Display) -> RunError {
     RunError::Commit(error.to_string())
@@ -81,7 +81,6 @@ pub struct Prover<'a> {
     inputs: &'a Inputs,
     store: &'a Store,
     layout: Layout,
-    dataset: CommittedTree,
     /// The state after the step proved last: the state before the next one, not committed to again.
     last: Option<(u64, CommittedTree)>,
     threads: usize,
@@ -93,23 +92,21 @@ fn state_name(step: u64) -> String {
 }
 
 impl<'a> Prover<'a> {
-    /// A prover of the run; `salt` is the secret that the dataset was committed with.
+    /// A prover of the run.
     pub fn new(
         run: &'a Run,
         profile: &'a Profile,
         inputs: &'a Inputs,
         store: &'a Store,
-        salt: [u8; 32],
         threads: usize,
     ) -> Result<Self, RunError> {
         let context = Context::new(run)?;
         let layout = Layout::new(&context.first.program);
         let committer = Committer { run, profile, shapes: context.shapes, secret: store.secret()? };
-        let dataset = committer.dataset(&context.first, &layout, inputs, salt)?;
-        if dataset.root() != run.dataset {
-            return Err(RunError::Rows("the rows and their salt do not give the plan's dataset root".into()));
+        if inputs.dataset.root() != run.dataset {
+            return Err(RunError::Rows("the rows, meta data and salt do not give the plan's dataset root".into()));
         }
-        Ok(Self { context, committer, inputs, store, layout, dataset, last: None, threads })
+        Ok(Self { context, committer, inputs, store, layout, last: None, threads })
     }
 
     fn tree(
@@ -124,11 +121,16 @@ impl<'a> Prover<'a> {
         Ok(tree)
     }
 
-    /// Proves `step` and writes `certificate/proofs/step-000001.bin`: roots of the states around it, then the proof.
+    /// Proves `step` and writes `certificate/proofs/step-000001.bin`: roots of the states around it, the
+    /// paths of its rows, then the proof.
     pub fn prove_step(&mut self, step: u64) -> Result<Proof, RunError> {
         let run = self.context.run;
         let state = train::load_state(self.store, &self.context.first.program, step - 1)?;
-        let executed = train::execute(self.context.program(step)?, self.inputs, step, &state, self.threads)?;
+        let rows = run.rows(step);
+        let dataset = &self.inputs.dataset;
+        let leaves = dataset.leaves(&rows);
+        let built = self.context.program(step, &leaves)?;
+        let executed = train::execute(built, self.inputs, step, &rows, &state, self.threads)?;
         let after = train::state_after(&executed);
         let openings = self.store.openings()?;
         let mut after_tree = self.tree(&executed, step, &after, &openings)?;
@@ -139,7 +141,6 @@ impl<'a> Prover<'a> {
                 reason: "is not the root that the step gives; remove the files of this and all later steps".into(),
             });
         }
-        self.dataset.set_spent(openings.get("dataset").copied().unwrap_or(0));
         let mut before_tree = match self.last.take() {
             _ if step == 1 => None,
             Some((last, mut tree)) if last + 1 == step => {
@@ -149,9 +150,9 @@ impl<'a> Prover<'a> {
             _ => Some(self.tree(&executed, step - 1, &state, &openings)?),
         };
         let before = before_tree.as_ref().map_or_else(|| self.context.first_root(), CommittedTree::root);
-        let mut transcript = run.step_transcript(step, &before, &stored);
+        let mut transcript = run.step_transcript(step, &leaves, &before, &stored);
         let mut trees: Vec<(usize, &mut CommittedTree)> = Vec::new();
-        let mut names = vec![state_name(step), "dataset".to_owned()];
+        let mut names = vec![state_name(step)];
         let mut known: Vec<(usize, &[F])> = Vec::new();
         match &mut before_tree {
             Some(tree) => {
@@ -161,7 +162,6 @@ impl<'a> Prover<'a> {
             None => known.push((STATE_BEFORE, &self.context.first_state)),
         }
         trees.push((STATE_AFTER, &mut after_tree));
-        trees.push((DATASET, &mut self.dataset));
         let tensors = plain(&executed.tensors);
         let proof = prove_program(
             &executed.built.program,
@@ -174,6 +174,7 @@ impl<'a> Prover<'a> {
         )?;
         let mut bytes = before.0.to_vec();
         bytes.extend_from_slice(&stored.0);
+        bytes.extend_from_slice(&dataset.paths(&rows));
         bytes.extend_from_slice(&proof.bytes);
         self.store.spend(&names)?;
         write_whole(&self.store.path(&step_file(step)), &bytes, false)?;
@@ -185,7 +186,7 @@ impl<'a> Prover<'a> {
     pub fn settle(&self, steps: &[StepClaims]) -> Result<Vec<u8>, RunError> {
         let run = self.context.run;
         let first = &self.context.first;
-        let mut base = self.committer.base(first, &self.layout, self.inputs)?;
+        let mut base = self.committer.base(first, &self.layout, &self.inputs.base)?;
         if base.root() != run.base {
             return Err(RunError::Rows("the base model does not give the plan's base root".into()));
         }

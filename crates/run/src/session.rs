@@ -5,22 +5,20 @@
 use crate::RunError;
 use crate::calibrate;
 use crate::certificate::run_of;
-use crate::inputs::{Inputs, NO_LABEL};
+use crate::dataset::{Dataset, Rows};
+use crate::inputs::{Inputs, base_values};
 use crate::settings::Settings;
-use crate::train::{Committer, place_vector};
+use crate::train::Committer;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use veritune_commit::Root;
 use veritune_envelope::statement::PlanV1;
 use veritune_model::{BaseModel, Checkpoint, DEFAULT_BASE_BITS};
-use veritune_prover::commit::{Randomness, commit};
+use veritune_relations::Spec;
 use veritune_relations::digest::spec_digest;
 use veritune_relations::layout::Layout;
 use veritune_relations::scales::Scales;
-use veritune_relations::step::{StepProgram, Tables};
-use veritune_relations::{Place, Spec};
+use veritune_relations::step::{StepProgram, Tables, no_leaves};
 use veritune_verifier::statement::{Run, Shapes};
 
 /// Seed of every calibration: public, so that anyone with the rows gets the same scales.
@@ -65,20 +63,20 @@ pub fn open_base(model_dir: &Path) -> Result<(BaseModel, Vec<(String, String)>),
 pub fn calibrate_settings(
     settings: &Settings,
     base: &BaseModel,
-    tokens: &[i64],
-    targets: &[i64],
+    rows: Rows<'_>,
     steps: u64,
     threads: usize,
     mut progress: impl FnMut(u64, u64) -> bool,
 ) -> Result<Calibration, RunError> {
-    let dataset_rows = tokens.len() / settings.data.bucket.max(1);
+    let dataset_rows = rows.meta.len();
     let range_bits = settings.proof.range_bits;
     let mut spec = settings.spec(base, Scales::starting(range_bits), dataset_rows)?;
     let needed = CALIBRATION_ROWS.min(dataset_rows).div_ceil(spec.training.rows.max(1));
     let steps = steps.max(needed as u64);
     // A schedule that ended earlier would calibrate its last steps at another rate than any of the run.
     spec.training.steps = spec.training.steps.max(steps);
-    let inputs = Inputs::new(&spec, base, tokens, targets)?;
+    // Nothing that is calibrated depends on the salts.
+    let inputs = Inputs::new(base, Dataset::new(&spec, rows, [0; 32])?);
     let maxima = calibrate::maxima(&spec, &inputs, &CALIBRATION_SEED, steps, threads, |done| progress(done, steps))?;
     let scales = calibrate::scales(&maxima, range_bits);
     Ok(Calibration { schema: CalibrationSchema::V1, dataset_rows, steps, range_bits, scales })
@@ -111,7 +109,7 @@ impl Planned {
         let unknown = Root([0; 32]);
         let run = Run { spec, plan_digest: [0; 32], seed: [0; 32], dataset: unknown, base: unknown };
         let tables = Tables::new(&run.spec)?;
-        let program = run.program_with(&tables, 1)?;
+        let program = run.program(&tables, 1, &no_leaves(&run.spec))?;
         let layout = Layout::new(&program.program);
         let shapes = run.shapes(&run.profile()?, &layout)?;
         Ok(Self { run, shapes, layout, tables, program })
@@ -135,36 +133,13 @@ impl Planned {
     /// The root of the base.
     pub fn base_root(&self, base: &BaseModel) -> Result<Root, RunError> {
         let profile = self.run.profile()?;
-        // The base's tree reads no row.
-        let spec = Spec { dataset_rows: 0, ..self.run.spec.clone() };
-        let inputs = Inputs::new(&spec, base, &[], &[])?;
         let committer = Committer { run: &self.run, profile: &profile, shapes: self.shapes, secret: [0; 32] };
-        Ok(committer.base(&self.program, &self.layout, &inputs)?.root())
+        Ok(committer.base(&self.program, &self.layout, &base_values(base))?.root())
     }
 
-    /// The root of the dataset under the rows' secret, as [`Committer::dataset`] commits to it.
-    pub fn dataset_root(&self, tokens: &[i64], targets: &[i64], secret: [u8; 32]) -> Result<Root, RunError> {
-        let spec = self.spec();
-        let expected = spec.dataset_rows * spec.training.tokens;
-        if tokens.len() != expected || targets.len() != expected {
-            return Err(RunError::Rows(format!(
-                "expected {} rows of {} tokens, got {} tokens and {} targets",
-                spec.dataset_rows,
-                spec.training.tokens,
-                tokens.len(),
-                targets.len()
-            )));
-        }
-        let supervised: Vec<i64> = targets.iter().map(|&t| i64::from(t != NO_LABEL)).collect();
-        let values = BTreeMap::from([
-            ("data.tokens", Arc::new(tokens.to_vec())),
-            ("data.targets", Arc::new(targets.iter().map(|&t| t.max(0)).collect())),
-            ("data.supervised", Arc::new(supervised)),
-        ]);
-        let vector = place_vector(&self.program.program, &self.layout, Place::Dataset, |name| values.get(name));
-        let tree = commit(&self.run.profile()?, self.shapes.dataset, vector, Randomness::from_seed(secret))
-            .map_err(|error| RunError::Commit(error.to_string()))?;
-        Ok(tree.root())
+    /// The root of the dataset; salts are derived from `secret`.
+    pub fn dataset_root(&self, rows: Rows<'_>, secret: [u8; 32]) -> Result<Root, RunError> {
+        Ok(Dataset::new(self.spec(), rows, secret)?.root())
     }
 }
 
@@ -188,8 +163,8 @@ impl Session {
         plan_bytes: &[u8],
         seed_bytes: &[u8],
         model_dir: &Path,
-        tokens: &[i64],
-        targets: &[i64],
+        rows: Rows<'_>,
+        secret: [u8; 32],
     ) -> Result<Self, RunError> {
         let run = run_of(&plan, plan_bytes, seed_bytes)?;
         let (base, files) = open_base(model_dir)?;
@@ -199,7 +174,8 @@ impl Session {
             let reason = "is not a file of the plan's base model".to_owned();
             return Err(RunError::File { path: model_dir.join(name), reason });
         }
-        let inputs = Inputs::new(&run.spec, &base, tokens, targets)?;
+        let dataset = Dataset::new(&run.spec, rows, secret)?;
+        let inputs = Inputs::new(&base, dataset);
         Ok(Self { plan, run, inputs })
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use veritune_model::{BaseModel, ModelConfig};
 use veritune_relations::scales::Scales;
 use veritune_relations::spec::{Decimal, Lora, Model, Optimizer, Schedule, Spec, SpecError, Target, Training};
+use veritune_relations::step::no_leaves;
 
 /// The part of a recipe that is proved, in PEFT's and the Trainer's words; decimals are text.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -151,24 +152,11 @@ impl Settings {
     }
 }
 
-/// Rows of the matrices: a sixty-fourth to a hundred-and-twenty-eighth of the witness, enough for the dataset's openings.
+/// Rows of the matrices: a sixty-fourth to a hundred-and-twenty-eighth of the witness.
 fn log_rows(spec: &Spec) -> Result<u32, RunError> {
-    let rows: Vec<usize> = (0..spec.training.rows).collect();
-    let program = veritune_relations::step::build(spec, 1, &rows)?.program;
+    let program = veritune_relations::step::build(spec, 1, &no_leaves(spec))?.program;
     let used = veritune_relations::layout::Layout::new(&program).used[0];
-    let by_size = used.next_power_of_two().ilog2().saturating_sub(6);
-    // The dataset is opened once per step; its random rows must leave room for data.
-    let openings = (spec.training.steps + veritune_verifier::statement::DATASET_SPARE) * 345;
-    let by_openings = (2 * openings).next_power_of_two().ilog2();
-    let log_rows = by_size.max(by_openings).max(12);
-    if log_rows > 20 {
-        return Err(SpecError::new(
-            "training.steps",
-            "the dataset would be opened more often than one commitment allows; prove in several runs",
-        )
-        .into());
-    }
-    Ok(log_rows)
+    Ok(used.next_power_of_two().ilog2().saturating_sub(6).max(12))
 }
 
 fn decimal(value: &veritune_model::Decimal) -> Decimal {

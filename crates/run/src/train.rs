@@ -1,9 +1,8 @@
 //! Trains: executes every step exactly and commits to the state after it.
 
 use crate::RunError;
-use crate::inputs::{Inputs, name_before, tensors_of};
+use crate::inputs::{Inputs, Named, name_before, tensors_of};
 use crate::store::Store;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use veritune_commit::{Profile, Root};
 use veritune_executor::{Executor, Tensors};
@@ -11,13 +10,13 @@ use veritune_field::{F, f_from_i64};
 use veritune_prover::commit::{CommittedTree, Randomness, commit};
 use veritune_relations::initial::initial_state;
 use veritune_relations::layout::{Layout, place_index};
-use veritune_relations::step::{StepProgram, Tables};
+use veritune_relations::step::{StepProgram, Tables, no_leaves};
 use veritune_relations::{Place, Program, TensorId};
 use veritune_verifier::statement::{Run, Shapes};
 use veritune_verifier::step::place_values;
 
 /// State values by name in the state before.
-pub type State = BTreeMap<String, Arc<Vec<i64>>>;
+pub type State = Named;
 
 /// A step that was executed.
 pub struct Executed {
@@ -27,18 +26,19 @@ pub struct Executed {
     pub tensors: Tensors<i64>,
 }
 
-/// Executes a step's program from the state before it.
+/// Executes a step's program on rows of the dataset, from the state before it.
 pub fn execute(
     built: StepProgram,
     inputs: &Inputs,
     step: u64,
+    rows: &[usize],
     state: &State,
     threads: usize,
 ) -> Result<Executed, RunError> {
     let failed = |source| RunError::Execute { step, source: Box::new(source) };
     let tensors = {
         let mut executor = Executor::<i64>::new(&built.program).map_err(failed)?;
-        inputs.set(&mut executor, &built.program, state).map_err(failed)?;
+        inputs.set(&mut executor, &built.program, state, rows).map_err(failed)?;
         executor.run(threads).map_err(failed)?;
         executor.into_tensors()
     };
@@ -77,7 +77,7 @@ pub fn place_vector<'a>(
     vector
 }
 
-/// Commits to states and dataset of one run.
+/// Commits to the states and the base of one run.
 pub struct Committer<'a> {
     /// The run.
     pub run: &'a Run,
@@ -111,22 +111,9 @@ impl Committer<'_> {
             .map_err(|e| RunError::Commit(e.to_string()))
     }
 
-    /// The tree of the dataset.
-    pub fn dataset(
-        &self,
-        built: &StepProgram,
-        layout: &Layout,
-        inputs: &Inputs,
-        secret: [u8; 32],
-    ) -> Result<CommittedTree, RunError> {
-        let vector = place_vector(&built.program, layout, Place::Dataset, |name| inputs.get(name));
-        commit(self.profile, self.shapes.dataset, vector, Randomness::from_seed(secret))
-            .map_err(|e| RunError::Commit(e.to_string()))
-    }
-
     /// The tree of the base.
-    pub fn base(&self, built: &StepProgram, layout: &Layout, inputs: &Inputs) -> Result<CommittedTree, RunError> {
-        let vector = place_vector(&built.program, layout, Place::Base, |name| inputs.get(name));
+    pub fn base(&self, built: &StepProgram, layout: &Layout, base: &Named) -> Result<CommittedTree, RunError> {
+        let vector = place_vector(&built.program, layout, Place::Base, |name| base.get(name));
         let seed = veritune_verifier::statement::BASE_TREE_SEED;
         commit(self.profile, self.shapes.base, vector, Randomness::from_seed(seed))
             .map_err(|e| RunError::Commit(e.to_string()))
@@ -164,7 +151,7 @@ pub fn train(
 ) -> Result<Vec<Root>, RunError> {
     let profile = run.profile()?;
     let tables = Tables::new(&run.spec)?;
-    let first = run.program_with(&tables, 1)?;
+    let first = run.program(&tables, 1, &no_leaves(&run.spec))?;
     let layout = Layout::new(&first.program);
     let committer =
         Committer { run, profile: &profile, shapes: run.shapes(&profile, &layout)?, secret: store.secret()? };
@@ -187,7 +174,9 @@ pub fn train(
         }
     };
     while done < run.spec.training.steps {
-        let executed = execute(run.program_with(&tables, done + 1)?, inputs, done + 1, &state, threads)?;
+        // The leaves say nothing of the values: only the proof reads them.
+        let built = run.program(&tables, done + 1, &no_leaves(&run.spec))?;
+        let executed = execute(built, inputs, done + 1, &run.rows(done + 1), &state, threads)?;
         state = state_after(&executed);
         done += 1;
         save(done, &state)?;

@@ -14,7 +14,8 @@ use veritune_model::{BaseModel, Checkpoint, DEFAULT_BASE_BITS};
 use veritune_relations::digest::spec_digest;
 use veritune_relations::layout::Layout;
 use veritune_relations::scales::Scales;
-use veritune_relations::step::Tables;
+use veritune_relations::step::{Tables, no_leaves};
+use veritune_run::dataset::{Dataset, Rows};
 use veritune_run::inputs::Inputs;
 use veritune_run::settings::Settings;
 use veritune_run::store::Store;
@@ -66,7 +67,8 @@ fn publish(folder: &Path) -> Published {
         .map(|(i, _)| if i % 16 < 4 { -100 } else { tokens[(i + 1) % tokens.len()] })
         .collect();
     let rough = settings.spec(&base, Scales::starting(16), ROWS).unwrap();
-    let inputs = Inputs::new(&rough, &base, &tokens, &targets).unwrap();
+    let rows = Rows { tokens: &tokens, targets: &targets, meta: &[[1; 32]; ROWS] };
+    let inputs = Inputs::new(&base, Dataset::new(&rough, rows, [3; 32]).unwrap());
     let maxima = calibrate::maxima(&rough, &inputs, &[9; 32], 12, 2, |_| true).unwrap();
     let spec = settings.spec(&base, calibrate::scales(&maxima, 16), ROWS).unwrap();
 
@@ -74,13 +76,12 @@ fn publish(folder: &Path) -> Published {
     let zero = Root([0; 32]);
     let draft = Run { spec: spec.clone(), plan_digest: [0; 32], seed: [0; 32], dataset: zero, base: zero };
     let profile = draft.profile().unwrap();
-    let first = draft.program(1).unwrap();
+    let first = draft.program(&Tables::new(&spec).unwrap(), 1, &no_leaves(&spec)).unwrap();
     let layout = Layout::new(&first.program);
     let shapes = draft.shapes(&profile, &layout).unwrap();
-    let salt = [3; 32];
     let committer = Committer { run: &draft, profile: &profile, shapes, secret: [0; 32] };
-    let dataset = committer.dataset(&first, &layout, &inputs, salt).unwrap().root();
-    let base_root = committer.base(&first, &layout, &inputs).unwrap().root();
+    let dataset = inputs.dataset.root();
+    let base_root = committer.base(&first, &layout, &inputs.base).unwrap().root();
 
     let recipe = format!(r#"{{"beacon":{{"source":"demo"}},{}"#, &SETTINGS[1..]);
     let plan = PlanV1 {
@@ -102,7 +103,7 @@ fn publish(folder: &Path) -> Published {
     let seed = seed_json(&plan);
     let run = certificate::run_of(&plan, &plan_bytes, &seed).unwrap();
     train::train(&run, &inputs, &store, 2, |_, loss| loss.is_finite()).unwrap();
-    certificate::prove_run(&run, &plan, &seed, &inputs, &store, salt, 2, |_, _| true).unwrap();
+    certificate::prove_run(&run, &plan, &seed, &inputs, &store, 2, |_, _| true).unwrap();
 
     let adapter = folder.join("adapter");
     let inner = adapter.join("veritune");

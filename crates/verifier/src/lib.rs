@@ -8,6 +8,7 @@ pub mod codes;
 pub mod ledger;
 pub mod proof;
 pub mod recipe;
+pub mod rows;
 pub mod seed;
 pub mod settlement;
 pub mod statement;

@@ -4,15 +4,14 @@
 //! uses the same code.
 
 use veritune_commit::{Profile, ProfileError, Root, ShapeError, TreeHash, TreeShape, capacity};
+use veritune_field::f_to_bytes;
 use veritune_relations::layout::Layout;
-use veritune_relations::step::{self, StepError, StepProgram, Tables};
+use veritune_relations::step::{self, Leaf, StepError, StepProgram, Tables};
 use veritune_relations::{Spec, sampler};
 use veritune_transcript::Transcript;
 
 /// Openings of a state tree: the step before, the step after, the release, and one to spare.
 pub const STATE_BUDGET: u32 = 4;
-/// Openings of the dataset beyond one per step.
-pub const DATASET_SPARE: u64 = 4;
 /// Greatest `log2` of the columns of a tree.
 const MAX_LOG_COLUMNS: u32 = 12;
 
@@ -56,7 +55,7 @@ pub struct Run {
     pub plan_digest: [u8; 32],
     /// Seed of the run: initial adapter and order of rows.
     pub seed: [u8; 32],
-    /// Root of the dataset vector.
+    /// Root of the dataset.
     pub dataset: Root,
     /// Root of the base vector.
     pub base: Root,
@@ -69,8 +68,6 @@ pub struct Shapes {
     pub witness: TreeShape,
     /// A state.
     pub state: TreeShape,
-    /// The dataset.
-    pub dataset: TreeShape,
     /// The base.
     pub base: TreeShape,
 }
@@ -104,24 +101,17 @@ impl Run {
         sampler::step_rows(&self.seed, step, self.spec.dataset_rows, self.spec.training.rows)
     }
 
-    /// The program of a step (the first is 1).
-    pub fn program(&self, step: u64) -> Result<StepProgram, StatementError> {
-        Ok(step::build(&self.spec, step, &self.rows(step))?)
-    }
-
-    /// [`Run::program`] with the spec's tables at hand.
-    pub fn program_with(&self, tables: &Tables, step: u64) -> Result<StepProgram, StatementError> {
-        Ok(step::build_with(&self.spec, tables, step, &self.rows(step))?)
+    /// The program of a step (the first is 1) on the rows with these leaves.
+    pub fn program(&self, tables: &Tables, step: u64, leaves: &[Leaf]) -> Result<StepProgram, StatementError> {
+        Ok(step::build_with(&self.spec, tables, step, leaves)?)
     }
 
     /// Shapes of the trees, from the layout of any step of the run.
     pub fn shapes(&self, profile: &Profile, layout: &Layout) -> Result<Shapes, StatementError> {
-        let [witness, before, _, dataset, base] = layout.used;
-        let dataset_budget = u32::try_from(self.spec.training.steps + DATASET_SPARE).unwrap_or(u32::MAX);
+        let [witness, before, _, base] = layout.used;
         Ok(Shapes {
             witness: shape_for(profile, "witness", witness, TreeHash::Blake3, true, 1)?,
             state: shape_for(profile, "state", before, TreeHash::Poseidon2, false, STATE_BUDGET)?,
-            dataset: shape_for(profile, "dataset", dataset, TreeHash::Poseidon2, false, dataset_budget)?,
             // Masked because an opening needs one masked tree; the base is public, and so is its mask.
             base: shape_for(profile, "base", base, TreeHash::Poseidon2, true, 1)?,
         })
@@ -138,9 +128,12 @@ impl Run {
     }
 
     /// The transcript of a step's proof, before its witness.
-    pub fn step_transcript(&self, step: u64, before: &Root, after: &Root) -> Transcript {
+    pub fn step_transcript(&self, step: u64, leaves: &[Leaf], before: &Root, after: &Root) -> Transcript {
         let mut transcript = self.transcript(b"veritune step v1");
         transcript.absorb_u64("step", step);
+        for leaf in leaves {
+            transcript.absorb("leaf", leaf.map(f_to_bytes).as_flattened());
+        }
         transcript.absorb("state before", &before.0);
         transcript.absorb("state after", &after.0);
         transcript

@@ -5,20 +5,19 @@
 //! masters of the last state.
 
 use crate::proof::{self, Placed, ProofError, Source};
+use crate::rows::{self, RowsRefused};
 use crate::statement::{Run, Shapes, StatementError};
 use veritune_argument::BaseClaim;
 use veritune_commit::{Profile, Root};
 use veritune_field::{F, f_from_i64};
 use veritune_relations::layout::{Layout, place_index, positions};
-use veritune_relations::step::{StepProgram, Tables};
+use veritune_relations::step::{Leaf, StepProgram, Tables, no_leaves};
 use veritune_relations::{Place, Program, TensorId, initial, release};
 
 /// Places of the opening.
 pub const STATE_BEFORE: usize = 1;
 /// See [`STATE_BEFORE`].
 pub const STATE_AFTER: usize = 2;
-/// See [`STATE_BEFORE`].
-pub const DATASET: usize = 3;
 
 /// Why a step or a release is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +28,9 @@ pub enum StepRefused {
     /// The step is none of the run's, or does not start from the public first state.
     #[error("step {0} is none of the run's, or the first does not start from the public first state")]
     Chain(u64),
+    /// A row is not shown to be the dataset's.
+    #[error(transparent)]
+    Rows(#[from] RowsRefused),
     /// The proof is refused.
     #[error(transparent)]
     Proof(#[from] ProofError),
@@ -45,7 +47,7 @@ pub struct Context<'a> {
     pub shapes: Shapes,
     /// The first state's vector.
     pub first_state: Vec<F>,
-    /// The program of the first step.
+    /// The program of the first step, without leaves.
     pub first: StepProgram,
     tables: Tables,
 }
@@ -55,7 +57,7 @@ impl<'a> Context<'a> {
     pub fn new(run: &'a Run) -> Result<Self, StatementError> {
         let profile = run.profile()?;
         let tables = Tables::new(&run.spec)?;
-        let first = run.program_with(&tables, 1)?;
+        let first = run.program(&tables, 1, &no_leaves(&run.spec))?;
         let layout = Layout::new(&first.program);
         let shapes = run.shapes(&profile, &layout)?;
         let first_state = first_state_vector(&first, &layout, &run.seed);
@@ -67,9 +69,9 @@ impl<'a> Context<'a> {
         &self.tables
     }
 
-    /// The program of a step (the first is 1).
-    pub fn program(&self, step: u64) -> Result<StepProgram, StatementError> {
-        self.run.program_with(&self.tables, step)
+    /// The program of a step (the first is 1) on the rows with these leaves.
+    pub fn program(&self, step: u64, leaves: &[Leaf]) -> Result<StepProgram, StatementError> {
+        self.run.program(&self.tables, step, leaves)
     }
 
     /// The oracle root that stands for the public first state.
@@ -81,14 +83,11 @@ impl<'a> Context<'a> {
     pub fn placed(&self, step: u64, before: Root, after: Root) -> Vec<Placed<'_>> {
         let state_before =
             if step == 1 { Source::Known(&self.first_state) } else { Source::Tree(self.shapes.state, before) };
-        vec![
-            (STATE_BEFORE, state_before),
-            (STATE_AFTER, Source::Tree(self.shapes.state, after)),
-            (DATASET, Source::Tree(self.shapes.dataset, self.run.dataset)),
-        ]
+        vec![(STATE_BEFORE, state_before), (STATE_AFTER, Source::Tree(self.shapes.state, after))]
     }
 
-    /// Checks the proof of `step` and returns its claims on the base.
+    /// Checks that the rows that `bytes` begins with are those of `step`, and its proof after them; returns the claims on
+    /// the base.
     pub fn verify_step(
         &self,
         step: u64,
@@ -99,9 +98,10 @@ impl<'a> Context<'a> {
         if step == 0 || step > self.run.spec.training.steps || (step == 1 && before != self.first_root()) {
             return Err(StepRefused::Chain(step));
         }
-        let program = self.program(step)?.program;
+        let (leaves, bytes) = rows::verify(self.run, step, bytes)?;
+        let program = self.program(step, &leaves)?.program;
         let layout = Layout::new(&program);
-        let mut transcript = self.run.step_transcript(step, &before, &after);
+        let mut transcript = self.run.step_transcript(step, &leaves, &before, &after);
         let placed = self.placed(step, before, after);
         Ok(proof::verify(&program, &layout, &self.profile, self.shapes.witness, &placed, bytes, &mut transcript)?)
     }

@@ -57,7 +57,13 @@ fn smollm2(targets: &[Target]) -> Spec {
 
 #[test]
 fn the_real_step_sends_few_scalars() {
-    let program = step::build(&smollm2(&[Target::Query, Target::Value]), 5, &[3]).unwrap().program;
+    let program = step::build(
+        &smollm2(&[Target::Query, Target::Value]),
+        5,
+        &step::no_leaves(&smollm2(&[Target::Query, Target::Value])),
+    )
+    .unwrap()
+    .program;
     let layout = Layout::new(&program);
     let plan = Plan::new(&program, &layout).unwrap();
     let scalars = count(&program, &layout, &plan).unwrap().num_scalars();

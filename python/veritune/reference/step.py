@@ -155,6 +155,8 @@ def read_batch(c: Context, tokens: NDArray[np.int64], targets: NDArray[np.int64]
     labels = np.where(labelled, read_targets, 0)
     if labels.min() < 0 or max(read_tokens.max(), labels.max()) >= vocab:
         raise RefusedSpec(f"tokens, targets: not below {vocab}")
+    c.trace.keep("batch.tokens", read_tokens, 62)
+    c.trace.keep("batch.targets", labels, 62)
     c.trace.index_bits("batch.token_bits", read_tokens, vocab)
     c.trace.index_bits("batch.target_bits", labels, vocab)
     c.trace.keep("batch.supervised", labelled.astype(np.int64), 1)

@@ -69,7 +69,7 @@ impl Draft {
     }
 
     pub fn equation(&mut self, name: &str, axes: &[AxisId], terms: Expression) {
-        self.program.equations.push(Equation { name: name.into(), axes: axes.to_vec(), terms });
+        self.program.equations.push(Equation { name: name.into(), axes: axes.to_vec(), terms, modular: false });
     }
 
     /// `out = terms`, exactly: divisor 1, with its equation.

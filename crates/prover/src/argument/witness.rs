@@ -3,7 +3,7 @@
 use super::expression;
 use rayon::prelude::*;
 use std::collections::HashMap;
-use veritune_argument::is_one_hot;
+use veritune_argument::{NUM_PLACES, is_one_hot};
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{F, f_from_i64};
 use veritune_relations::layout::{Layout, limb_widths, place_index, strides};
@@ -206,7 +206,7 @@ pub fn place_vectors(
     layout: &Layout,
     tensors: &[Vec<i64>],
     multiplicities: &Multiplicities,
-) -> [Vec<F>; 5] {
+) -> [Vec<F>; NUM_PLACES] {
     std::array::from_fn(|place| match place {
         0 => witness_vector(program, layout, tensors, multiplicities),
         _ => place_vector(program, layout, tensors, place),

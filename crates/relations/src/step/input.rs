@@ -1,13 +1,23 @@
-//! Tokens and labels are the committed dataset's rows at the step's indices; the first residual is their embedding.
+//! Tokens and labels are those of the committed rows; the first residual is the embedding of the tokens.
 //!
-//! Statement: for batch row j and position t, `sum 2^i token_bit_i = data.tokens[index_j, t]`, the same for
-//! `data.targets` where `data.supervised` is 1, and both are below the vocabulary; the first residual is the embedding's row. Targets are stored
-//! already shifted (the label of position t is the token at t+1); positions without label have `supervised` 0
-//! and target 0. Padded positions come last, see no gradient (causal mask, no label) and need no other mask.
+//! Statement: the leaf of batch row j is the Poseidon2 digest of its header (salt and digest of the meta data) and, for
+//! every position t, of `(tokens[j, t], targets[j, t], supervised[j, t])`. `supervised` is a bit; `tokens`, and `targets`
+//! where `supervised` is 1, are below the vocabulary; the first residual is the embedding's row. Targets are stored
+//! already shifted (the label of position t is the token at t+1); positions without label have `supervised` 0 and
+//! target 0. Padded positions come last, see no gradient (causal mask, no label) and need no other mask.
+//!
+//! That the leaves are those of the committed dataset at the step's indices is for the verifier to see in the tree.
 
-use super::{Built, RowIndices, StepBuilder};
+use super::{Built, Leaf, StepBuilder};
 use crate::builder::{Make, Sum};
+use crate::poseidon2::RATE;
 use crate::program::{Index, Place, Range, TensorId, Term, View};
+use crate::sponge::Sponge;
+use veritune_field::F;
+use veritune_field::traits::PrimeCharacteristicRing;
+
+/// First capacity element of a row's sponge; 1 and 2 are those of leaves and nodes of the commitment's trees.
+pub const ROW_TAG: u64 = 3;
 
 /// The step's rows.
 pub(super) struct Batch {
@@ -20,36 +30,33 @@ pub(super) struct Batch {
 }
 
 impl StepBuilder<'_> {
-    /// Declares the dataset and ties the batch to it.
-    pub(super) fn input(&mut self, rows: RowIndices<'_>) -> Built<Batch> {
+    /// Declares the batch and ties it to the leaves of its rows.
+    pub(super) fn input(&mut self, leaves: &[Leaf]) -> Built<Batch> {
         let a = self.axes;
-        let vocab_bits = self.b.program.axis(a.vocab).log_len() as u32;
-        let data_axes = [a.dataset_row, a.token];
-        let mut data = |name: &str, bits: u32| {
-            let make = Make { name, axes: &data_axes, range: Range::unsigned(bits), fraction_bits: 0 };
-            self.b.tensor(Place::Dataset, &make)
-        };
-        let tokens = data("data.tokens", vocab_bits);
-        let targets = data("data.targets", vocab_bits);
-        let labelled = data("data.supervised", 1);
-
         let outer = [a.row, a.token];
-        let token_bits = self.b.index_bits("batch.token_bits", &outer, a.vocab)?;
-        let target_bits = self.b.index_bits("batch.target_bits", &outer, a.vocab)?;
+        let vocab_bits = self.b.program.axis(a.vocab).log_len() as u32;
+        let mut indices = |name: &str, bits_name: &str| -> Built<(TensorId, TensorId)> {
+            let make = Make { name, axes: &outer, range: Range::unsigned(vocab_bits), fraction_bits: 0 };
+            let values = self.b.witness_by_other(&make);
+            let bits = self.b.index_bits(bits_name, &outer, a.vocab)?;
+            let views = [bits, values].map(|tensor| self.b.on(tensor).view);
+            let [bit_view, value] = views;
+            self.b.bits_of(&format!("{name}.bits"), &outer, bit_view, value)?;
+            Ok((values, bits))
+        };
+        let (tokens, token_bits) = indices("batch.tokens", "batch.token_bits")?;
+        let (targets, target_bits) = indices("batch.targets", "batch.target_bits")?;
         let make = Make { name: "batch.supervised", axes: &outer, range: Range::unsigned(1), fraction_bits: 0 };
         let supervised = self.b.tensor(Place::Witness, &make);
-        for (j, &row) in rows.iter().enumerate() {
-            let stored = |tensor| View { tensor, index: vec![Index::Fixed(row), Index::Axis(a.token)] };
-            let batch_row = (a.row, Index::Fixed(j));
-            let name = format!("batch.row_{j}");
-            let bits = self.b.with(token_bits, &[batch_row]).view;
-            self.b.bits_of(&format!("{name}.tokens"), &[a.token], bits, stored(tokens))?;
-            let bits = self.b.with(target_bits, &[batch_row]).view;
-            self.b.bits_of(&format!("{name}.targets"), &[a.token], bits, stored(targets))?;
-            let out = self.b.with(supervised, &[batch_row]).view;
-            let value = vec![Term { coefficient: 1, factors: vec![stored(labelled)] }];
-            self.b.divide_by_constant(&format!("{name}.supervised"), &[a.token], value, 1, out)?;
-        }
+        let elements = RATE * (1 + self.spec.training.tokens);
+        self.b.sponge(&Sponge {
+            name: "batch.leaf",
+            row: a.row,
+            position: a.token,
+            capacity: [F::from_u64(ROW_TAG), F::from_usize(elements), F::ZERO, F::ZERO],
+            messages: &[tokens, targets, supervised],
+            digests: leaves,
+        });
         let token = self.b.one_hot("batch.token", &outer, a.vocab, token_bits, None);
         let target = self.b.one_hot("batch.target", &outer, a.vocab, target_bits, Some(supervised));
         // Bits may encode an index beyond the vocabulary, where the one-hot is zero: no token, or a label of no entry.

@@ -1,6 +1,6 @@
 //! One LoRA training step of a Llama-family model as an integer program.
 //!
-//! Statement: with the base, the state before, the dataset and the row indices of the step, there are integers
+//! Statement: with the base, the state before and the leaves of the step's rows, there are integers
 //! such that the forward pass, the loss gradient, the complete backward pass, clipping and the optimiser hold
 //! exactly, and the state after is what they give. The order of the modules is the order of computation.
 
@@ -14,10 +14,14 @@ mod norm;
 mod optimizer;
 
 use crate::builder::{Builder, Make, Operand, Sum};
+use crate::poseidon2::DIGEST;
 use crate::program::{AxisId, Index, Place, Program, ProgramError, Range, Sweep, TensorId};
 use crate::spec::{Spec, SpecError, Target};
 pub use adapter::Adapter;
+pub use input::ROW_TAG;
 use std::collections::BTreeMap;
+use veritune_field::F;
+use veritune_field::traits::PrimeCharacteristicRing;
 
 /// A step's program cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,7 +54,6 @@ pub struct Axes {
     ffn: AxisId,
     vocab: AxisId,
     rank: AxisId,
-    dataset_row: AxisId,
 }
 
 /// Base tensors in canonical order. All are declared whatever the targets are, so that the layout of the base is
@@ -109,8 +112,13 @@ impl StepBuilder<'_> {
     }
 }
 
-/// The rows of the dataset that a step trains on.
-pub type RowIndices<'a> = &'a [usize];
+/// The leaf of a row in the dataset's tree: its Poseidon2 digest.
+pub type Leaf = [F; DIGEST];
+
+/// Stands for leaves where only shapes matter: in layouts, in the program's digest, in calibration.
+pub fn no_leaves(spec: &Spec) -> Vec<Leaf> {
+    vec![[F::ZERO; DIGEST]; spec.training.rows]
+}
 
 /// A step's program and the kind of each of its tensors.
 #[derive(Debug)]
@@ -140,19 +148,19 @@ impl Tables {
     }
 }
 
-/// The program of optimiser step `step` (the first is 1) on these dataset rows.
-pub fn build(spec: &Spec, step: u64, rows: RowIndices<'_>) -> Built<StepProgram> {
-    build_with(spec, &Tables::new(spec)?, step, rows)
+/// The program of optimiser step `step` (the first is 1) on the rows with these leaves.
+pub fn build(spec: &Spec, step: u64, leaves: &[Leaf]) -> Built<StepProgram> {
+    build_with(spec, &Tables::new(spec)?, step, leaves)
 }
 
 /// [`build`] with the spec's tables at hand.
-pub fn build_with(spec: &Spec, tables: &Tables, step: u64, rows: RowIndices<'_>) -> Built<StepProgram> {
+pub fn build_with(spec: &Spec, tables: &Tables, step: u64, leaves: &[Leaf]) -> Built<StepProgram> {
     spec.validate()?;
-    if rows.len() != spec.training.rows || rows.iter().any(|&r| r >= spec.dataset_rows) {
-        return Err(SpecError::new("rows", "must be as many as training.rows, each below dataset_rows").into());
+    if leaves.len() != spec.training.rows {
+        return Err(SpecError::new("leaves", "must be as many as training.rows").into());
     }
     let mut s = StepBuilder::new(spec, tables, step)?;
-    let batch = s.input(rows)?;
+    let batch = s.input(leaves)?;
     s.declare_adapters()?;
 
     let a = s.axes;
@@ -200,7 +208,6 @@ impl<'a> StepBuilder<'a> {
             ffn: b.axis("ffn", m.ffn),
             vocab: b.axis("vocab", m.vocab),
             rank: b.axis("rank", spec.lora.r),
-            dataset_row: b.axis("dataset_row", spec.dataset_rows),
         };
         b.program.layer = Some(axes.layer);
         let base = declare_base(&mut b, spec, &axes)?;

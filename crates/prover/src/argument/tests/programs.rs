@@ -56,7 +56,7 @@ pub(super) fn layers() -> Case {
     let adapter = b.tensor(Place::StateBefore, &make("adapter", &[layer, inner, hidden], Range::signed(9), 6));
     let bias = b.tensor(Place::Base, &make("bias", &[hidden], Range::signed(7), 4));
     let residual = b.tensor(Place::Witness, &make("residual", &[layer_after, token, hidden], Range::signed(24), 4));
-    let input = b.tensor(Place::Dataset, &make("input", &[token, hidden], Range::signed(7), 4));
+    let input = b.tensor(Place::StateBefore, &make("input", &[token, hidden], Range::signed(7), 4));
     let start = b.with(residual, &[(layer_after, Index::Fixed(0))]);
     let input_on = b.on(input);
     let sum = Sum::product(1, &[&input_on]);
@@ -96,9 +96,9 @@ pub(super) fn arithmetic() -> Case {
     let token = b.axis("token", 3);
     let feature = b.axis("feature", 5);
     let range = Range::signed(6);
-    let x = b.tensor(Place::Dataset, &make("x", &[layer, token, feature], range, 3));
+    let x = b.tensor(Place::StateBefore, &make("x", &[layer, token, feature], range, 3));
     let gain = b.tensor(Place::StateBefore, &make("gain", &[layer, feature], range, 3));
-    let scale = b.tensor(Place::Dataset, &make("scale", &[layer, token], range, 3));
+    let scale = b.tensor(Place::StateBefore, &make("scale", &[layer, token], range, 3));
     let cosine = b.public(&make("cosine", &[token, feature], range, 3), numbers(15, range, 5));
     let all = [layer, token, feature];
     let [x_on, gain_on, scale_on, cosine_on] = [x, gain, scale, cosine].map(|t| b.on(t));
@@ -143,8 +143,8 @@ pub(super) fn attention() -> Case {
     let key = b.axis("key", 5);
     let depth = b.axis("depth", 3);
     let range = Range::signed(4);
-    let q = b.tensor(Place::Dataset, &make("q", &[layer, query, kv, group, depth], range, 0));
-    let k = b.tensor(Place::Dataset, &make("k", &[layer, key, kv, depth], range, 0));
+    let q = b.tensor(Place::StateBefore, &make("q", &[layer, query, kv, group, depth], range, 0));
+    let k = b.tensor(Place::StateBefore, &make("k", &[layer, key, kv, depth], range, 0));
     let causal = (0..25).map(|i| i64::from(i % 5 <= i / 5)).collect();
     let mask = b.public(&make("causal", &[query, key], Range::unsigned(1), 0), causal);
     let all = [layer, kv, group, query, key];
@@ -171,8 +171,8 @@ pub(super) fn embedding() -> Case {
     let vocabulary = b.axis("vocabulary", 11);
     let hidden = b.axis("hidden", 3);
     let table = b.tensor(Place::Base, &make("embedding", &[vocabulary, hidden], Range::signed(8), 0));
-    let tokens = b.tensor(Place::Dataset, &make("tokens", &[token], Range::unsigned(3), 0));
-    let used = b.tensor(Place::Dataset, &make("used", &[token], Range::unsigned(1), 0));
+    let tokens = b.tensor(Place::StateBefore, &make("tokens", &[token], Range::unsigned(3), 0));
+    let used = b.tensor(Place::StateBefore, &make("used", &[token], Range::unsigned(1), 0));
     let bits = b.index_bits("bits", &[token], vocabulary).unwrap();
     let (bits_view, tokens_view) = (b.on(bits).view, b.on(tokens).view);
     b.bits_of("bits", &[token], bits_view, tokens_view).unwrap();
