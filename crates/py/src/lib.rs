@@ -16,6 +16,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use veritune_envelope::Verdict;
 
+// A verifier whose checks can be switched off must not exist outside tests.
+const _: () = assert!(!veritune_mutation::ENABLED);
+
 /// Token ids or targets: `(rows, positions)` int64, C-contiguous.
 type Rows<'py> = PyReadonlyArray2<'py, i64>;
 
