@@ -4,7 +4,7 @@ use crate::check::{ArgumentError, CheckId};
 use crate::context::{BaseClaim, Context, Labels};
 use crate::functional::{Evaluator, Functional, NUM_PLACES, Part};
 use veritune_field::traits::PrimeCharacteristicRing;
-use veritune_field::{E, E_BYTES, e_from_bytes};
+use veritune_field::{E, E_BYTES, e_from_bytes, e_reduced};
 use veritune_transcript::Transcript;
 
 /// All claims of an argument as one: `sum of parts over all places = target`.
@@ -36,8 +36,6 @@ pub struct NativeCheck<'a> {
     transcript: &'a mut Transcript,
     claims: Vec<(Functional, E)>,
     base_claims: Vec<BaseClaim>,
-    #[cfg(feature = "mutation-testing")]
-    disabled: std::collections::BTreeSet<CheckId>,
 }
 
 impl<'a> NativeCheck<'a> {
@@ -46,30 +44,16 @@ impl<'a> NativeCheck<'a> {
     /// *Caller must* have absorbed the protocol, all public inputs and all roots.
     pub fn new(proof: &'a [u8], num_scalars: usize, transcript: &'a mut Transcript) -> Result<Self, ArgumentError> {
         let expected = num_scalars.saturating_mul(E_BYTES);
-        if proof.len() != expected {
+        if proof.len() != expected && !veritune_mutation::off("VT-ARG-010") {
             return Err(ArgumentError::Length { expected, got: proof.len() });
         }
-        Ok(Self {
-            scalars: proof.as_chunks().0,
-            next: 0,
-            transcript,
-            claims: Vec::new(),
-            base_claims: Vec::new(),
-            #[cfg(feature = "mutation-testing")]
-            disabled: std::collections::BTreeSet::new(),
-        })
-    }
-
-    /// Switches a check off, to show that a test needs it.
-    #[cfg(feature = "mutation-testing")]
-    pub fn disable(&mut self, check: CheckId) {
-        self.disabled.insert(check);
+        Ok(Self { scalars: proof.as_chunks().0, next: 0, transcript, claims: Vec::new(), base_claims: Vec::new() })
     }
 
     /// Combines all claims by powers of one more challenge; the base claims are left to the caller.
     pub fn finish(self) -> Result<(Joint, Vec<BaseClaim>), ArgumentError> {
         let expected = self.scalars.len().saturating_mul(E_BYTES);
-        if self.next != self.scalars.len() {
+        if self.next != self.scalars.len() && !veritune_mutation::off("VT-ARG-010") {
             return Err(ArgumentError::Length { expected: self.next.saturating_mul(E_BYTES), got: expected });
         }
         let gamma = self.transcript.challenge_e(Labels::JOINT_GAMMA);
@@ -86,7 +70,12 @@ impl<'a> NativeCheck<'a> {
     fn next(&mut self, label: &'static str) -> Result<E, ArgumentError> {
         let index = self.next;
         let bytes = self.scalars.get(index).ok_or(ArgumentError::Missing { index })?;
-        let value = e_from_bytes(*bytes).map_err(|_| ArgumentError::NotCanonical { index })?;
+        veritune_mutation::field(|| label.to_owned(), index.saturating_mul(E_BYTES), E_BYTES);
+        let value = match e_from_bytes(*bytes) {
+            Ok(value) => value,
+            Err(_) if veritune_mutation::off("VT-ARG-011") => e_reduced(*bytes),
+            Err(_) => return Err(ArgumentError::NotCanonical { index }),
+        };
         self.transcript.absorb_e(label, &[value]);
         self.next = index.saturating_add(1);
         Ok(value)
@@ -109,11 +98,11 @@ impl Context for NativeCheck<'_> {
         *a * *b
     }
     fn assert_zero(&mut self, check: CheckId, step: usize, value: &E) -> Result<(), ArgumentError> {
-        #[cfg(feature = "mutation-testing")]
-        if self.disabled.contains(&check) {
-            return Ok(());
+        if *value == E::ZERO || veritune_mutation::off(check.code()) {
+            Ok(())
+        } else {
+            Err(ArgumentError::Refused { check, step, index: self.next })
         }
-        if *value == E::ZERO { Ok(()) } else { Err(ArgumentError::Refused { check, step, index: self.next }) }
     }
     fn claim(&mut self, functional: Functional, value: E) {
         self.claims.push((functional, value));

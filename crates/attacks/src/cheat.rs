@@ -32,7 +32,7 @@ impl<'a> Cheat<'a> {
         let mut program = setting.program.clone();
         for tensor in &mut program.tensors {
             if tensor.place != Place::Public {
-                tensor.range = Range::signed(63);
+                tensor.range = Range::FIELD;
             }
         }
         Self { setting, honest, program, inputs: setting.inputs.clone(), last: Vec::new() }
@@ -109,7 +109,9 @@ impl<'a> Cheat<'a> {
             Operation::Normalise { value, .. } | Operation::Sign { value, .. } | Operation::Split { value, .. } => {
                 value
             }
-            Operation::Maximum { .. } | Operation::Bits { .. } => panic!("{step} evaluates a view"),
+            Operation::Maximum { .. } | Operation::Bits { .. } | Operation::Sponge { .. } => {
+                panic!("{step} evaluates a view")
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Proof and verification of a tiny program with real commitments.
 
 use std::collections::BTreeSet;
-use veritune_argument::{ArgumentError, BASE_PLACE, BaseClaim, Plan, verify_native};
+use veritune_argument::{ArgumentError, BASE_PLACE, BaseClaim, NUM_PLACES, Plan, verify_native};
 use veritune_commit::{Profile, Root, TreeHash, TreeShape};
 use veritune_executor::{Tensors, check};
 use veritune_field::{E, F, P};
@@ -16,8 +16,8 @@ use veritune_verifier::statement::shape_for;
 /// Rows of every tree of the harness.
 const LOG_ROWS: u32 = 12;
 
-/// Places with a tree of their own: state before, state after, dataset.
-const TREES: [(usize, &str); 3] = [(1, "state before"), (2, "state after"), (3, "dataset")];
+/// Places with a tree of their own: state before, state after.
+const TREES: [(usize, &str); 2] = [(1, "state before"), (2, "state after")];
 
 /// Why a proof is refused.
 pub type Refusal = String;
@@ -28,8 +28,8 @@ pub const SETTLEMENT: &str = "settlement";
 /// A proof and the roots that it is about.
 #[derive(Debug, Clone)]
 pub struct Proved {
-    /// Roots of state before, state after and dataset.
-    pub roots: [Root; 3],
+    /// Roots of state before and state after.
+    pub roots: [Root; 2],
     /// Its bytes.
     pub bytes: Vec<u8>,
 }
@@ -47,7 +47,7 @@ fn shape(profile: &Profile, name: &'static str, slots: usize) -> TreeShape {
     shape_for(profile, name, slots, hash, masked, 1).expect("a tiny vector fits")
 }
 
-fn shapes(profile: &Profile, layout: &Layout) -> [TreeShape; 4] {
+fn shapes(profile: &Profile, layout: &Layout) -> [TreeShape; 3] {
     std::array::from_fn(|place| {
         let name = if place == 0 { "witness" } else { TREES[place - 1].1 };
         shape(profile, name, layout.used[place])
@@ -55,7 +55,7 @@ fn shapes(profile: &Profile, layout: &Layout) -> [TreeShape; 4] {
 }
 
 /// The transcript of a statement of the harness.
-pub fn transcript(roots: &[Root; 3]) -> Transcript {
+pub fn transcript(roots: &[Root; 2]) -> Transcript {
     let mut transcript = Transcript::new(b"veritune attacks");
     for root in roots {
         transcript.absorb("root", &root.0);
@@ -68,7 +68,7 @@ fn plain(tensors: &Tensors<i64>) -> Vec<Vec<i64>> {
     (0..tensors.len()).map(|i| tensors.get(TensorId(i)).to_vec()).collect()
 }
 
-type Change = Box<dyn Fn(&Layout, &mut [Vec<F>; 5])>;
+type Change = Box<dyn Fn(&Layout, &mut [Vec<F>; NUM_PLACES])>;
 
 /// Where a prover departs from the protocol.
 pub struct Deviation {
@@ -129,13 +129,13 @@ pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -
     let witness = vectors[0].clone();
     (deviation.committed)(&layout, &mut vectors);
     let shapes = shapes(&profile, &layout);
-    let mut trees: Vec<CommittedTree> = (0..4)
+    let mut trees: Vec<CommittedTree> = (0..3)
         .map(|place| {
             let randomness = Randomness::from_seed([place as u8 + 1; 32]);
             commit(&profile, shapes[place], std::mem::take(&mut vectors[place]), randomness).expect("it fits")
         })
         .collect();
-    let roots: [Root; 3] = std::array::from_fn(|i| trees[i + 1].root());
+    let roots: [Root; 2] = std::array::from_fn(|i| trees[i + 1].root());
     let mut transcript = transcript(&roots);
     absorb_witness(&mut transcript, &deviation.absorbed.unwrap_or_else(|| trees[0].root()));
     let mut replay = transcript.clone();
@@ -150,10 +150,10 @@ pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -
     match verify_native(program, &layout, &plan, &scalars, &mut replay) {
         Ok((joint, _)) => {
             let mut weights = dense_weights(&layout, &joint.parts);
-            let opened = (0..4).map(|place| std::mem::take(&mut weights[place])).collect();
+            let opened = (0..3).map(|place| std::mem::take(&mut weights[place])).collect();
             let mut all: Vec<&mut CommittedTree> = trees.iter_mut().collect();
             let target = opening_target(&joint, &[]);
-            let opening = open(&profile, &mut all, opened, target, &mut replay).expect("four trees");
+            let opening = open(&profile, &mut all, opened, target, &mut replay).expect("three trees");
             bytes.extend_from_slice(&opening);
         }
         Err(ArgumentError::Refused { .. }) => bytes.resize(bytes.len() + 1024, 0),
@@ -169,7 +169,7 @@ pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -
 pub fn verify(program: &Program, proved: &Proved) -> Result<Vec<BaseClaim>, Refusal> {
     let (profile, layout) = (profile(), Layout::new(program));
     let shapes = shapes(&profile, &layout);
-    let placed: Vec<Placed<'_>> = (0..3).map(|i| (TREES[i].0, Source::Tree(shapes[i + 1], proved.roots[i]))).collect();
+    let placed: Vec<Placed<'_>> = (0..2).map(|i| (TREES[i].0, Source::Tree(shapes[i + 1], proved.roots[i]))).collect();
     let mut transcript = transcript(&proved.roots);
     proof::verify(program, &layout, &profile, shapes[0], &placed, &proved.bytes, &mut transcript)
         .map_err(|error| error.code().to_owned())

@@ -7,6 +7,7 @@
 //! - [`STEP_ATTACKS`]: the attacks on a step as data; `docs/spec/attacks.md` is generated from it.
 
 pub mod catalogue;
+pub mod certificate;
 mod cheat;
 mod harness;
 pub mod run;

@@ -1,8 +1,8 @@
-//! A tiny run: two steps, chained and settled, by a prover that tests can make cheat.
+//! A tiny run: steps, chained, settled and released, by a prover that tests can make cheat.
 
-use crate::setting::{Numbers, execute, tiny_spec};
+use crate::setting::{Numbers, execute, random_dataset, tiny_spec};
 use std::collections::BTreeMap;
-use veritune_argument::{ArgumentError, BASE_PLACE, Joint};
+use veritune_argument::{ArgumentError, BASE_PLACE, Joint, NUM_PLACES};
 use veritune_commit::{Profile, Root, TreeShape};
 use veritune_executor::Tensors;
 use veritune_field::F;
@@ -10,11 +10,15 @@ use veritune_prover::argument::{self, dense_weights, multiplicities, place_vecto
 use veritune_prover::commit::{CommittedTree, Randomness, commit, open};
 use veritune_relations::initial::initial_state;
 use veritune_relations::layout::Layout;
-use veritune_relations::{Place, Program, Spec, TensorId};
-use veritune_verifier::proof::{Source, absorb_witness, opening_target};
+use veritune_relations::spec::{Optimizer, Target};
+use veritune_relations::step::{Tables, no_leaves};
+use veritune_relations::{Place, Program, Spec, TensorId, release};
+use veritune_run::dataset::Dataset;
+use veritune_transcript::Transcript;
+use veritune_verifier::proof::{Placed, Source, absorb_witness, opening_target};
 use veritune_verifier::settlement::{StepClaims, combine};
 use veritune_verifier::statement::{BASE_TREE_SEED, Run};
-use veritune_verifier::step::{Context, DATASET, STATE_AFTER, STATE_BEFORE};
+use veritune_verifier::step::{Context, STATE_AFTER, STATE_BEFORE};
 
 /// Values by name of the tensor; those of a state by their name in the state before.
 pub type Values = BTreeMap<String, Vec<i64>>;
@@ -24,8 +28,10 @@ pub type Values = BTreeMap<String, Vec<i64>>;
 pub struct TinyRun {
     /// Its statement.
     pub run: Run,
-    /// Base and dataset.
+    /// The base.
     pub inputs: Values,
+    /// The rows.
+    pub dataset: Dataset,
     /// The state before step 1, after step 1, after step 2.
     pub states: Vec<Values>,
     /// Their roots.
@@ -38,13 +44,24 @@ pub struct TinyRun {
     pub settlement: Vec<u8>,
 }
 
-fn spec() -> Spec {
+/// AdamW with every target; two rows of four are never the same.
+pub fn adamw(steps: u64) -> Spec {
     let mut spec = tiny_spec([8, 2, 2, 1, 4, 16, 30, 2, 8, 1, 4]);
-    spec.training.steps = 2;
+    spec.training.steps = steps;
     spec
 }
 
-fn vectors(program: &Program, layout: &Layout, values: &Values) -> [Vec<F>; 5] {
+/// Plain gradient descent at a constant rate on the one row that there is: the program is the same at every step, so
+/// that nothing but the transcript and the chain tells one step from another.
+pub fn monotonous(steps: u64) -> Spec {
+    let mut spec = tiny_spec([8, 2, 2, 1, 4, 16, 30, 2, 8, 1, 1]);
+    spec.training.steps = steps;
+    spec.training.optimizer = Optimizer::Sgd;
+    spec.lora.targets = vec![Target::Query, Target::Value];
+    spec
+}
+
+fn vectors(program: &Program, layout: &Layout, values: &Values) -> [Vec<F>; NUM_PLACES] {
     let empty = Tensors::<i64>::empty(program);
     let tensors: Vec<Vec<i64>> = program
         .tensors
@@ -70,17 +87,15 @@ pub fn state_tree(context: &Context<'_>, state: &Values, number: usize) -> Commi
     tree(&context.profile, context.shapes.state, vector, [number as u8; 32])
 }
 
-fn dataset_tree(run: &Run, inputs: &Values) -> CommittedTree {
-    let (profile, program) = (run.profile().expect("a profile"), run.program(1).expect("a program").program);
-    let layout = Layout::new(&program);
-    let shapes = run.shapes(&profile, &layout).expect("shapes");
-    let [_, _, _, vector, _] = vectors(&program, &layout, inputs);
-    tree(&profile, shapes.dataset, vector, [100; 32])
+/// The program of the first step, for its shapes.
+fn first_program(run: &Run) -> Program {
+    let tables = Tables::new(&run.spec).expect("tables");
+    run.program(&tables, 1, &no_leaves(&run.spec)).expect("a program").program
 }
 
 /// The tree of a base with these values.
 pub fn base_tree(run: &Run, inputs: &Values) -> CommittedTree {
-    let (profile, program) = (run.profile().expect("a profile"), run.program(1).expect("a program").program);
+    let (profile, program) = (run.profile().expect("a profile"), first_program(run));
     let layout = Layout::new(&program);
     let shapes = run.shapes(&profile, &layout).expect("shapes");
     let [.., vector] = vectors(&program, &layout, inputs);
@@ -108,11 +123,22 @@ pub struct Proof {
 ///
 /// # Panics
 /// If the step cannot be executed.
-pub fn prove_step(context: &Context<'_>, inputs: &Values, step: u64, before: &Values, numbers: [usize; 2]) -> Proof {
+pub fn prove_step(
+    context: &Context<'_>,
+    inputs: &Values,
+    dataset: &Dataset,
+    step: u64,
+    before: &Values,
+    numbers: [usize; 2],
+) -> Proof {
     let run = context.run;
-    let program = context.program(step).expect("a program").program;
-    let layout = Layout::new(&program);
+    let rows = run.rows(step);
+    let leaves = dataset.leaves(&rows);
+    let program = context.program(step, &leaves).expect("a program").program;
     let mut all = inputs.clone();
+    for tensor in &program.tensors {
+        all.extend(dataset.input(&tensor.name, &rows).map(|values| (tensor.name.clone(), values)));
+    }
     all.extend(before.clone());
     let tensors = execute(&program, &all).expect("a tiny step");
     let mut after = Values::new();
@@ -122,36 +148,84 @@ pub fn prove_step(context: &Context<'_>, inputs: &Values, step: u64, before: &Va
     let mut after_tree = state_tree(context, &after, numbers[1]);
     let mut before_tree = (step != 1).then(|| state_tree(context, before, numbers[0]));
     let before_root = before_tree.as_ref().map_or_else(|| context.first_root(), CommittedTree::root);
-    let mut transcript = run.step_transcript(step, &before_root, &after_tree.root());
-    let mut dataset = dataset_tree(run, inputs);
+    let mut transcript = run.step_transcript(step, &leaves, &before_root, &after_tree.root());
 
-    let tensors: Vec<Vec<i64>> = (0..tensors.len()).map(|i| tensors.get(TensorId(i)).to_vec()).collect();
-    let counts = multiplicities(&program, &tensors);
-    let vector = witness_vector(&program, &layout, &tensors, &counts);
-    let mut witness = tree(&context.profile, context.shapes.witness, vector, [200 + step as u8; 32]);
-    absorb_witness(&mut transcript, &witness.root());
-    let used = layout.used[0];
-    let proof = argument::prove(&program, &layout, &witness.vector()[..used], &tensors, &mut transcript);
-    let proof = proof.map_err(|e: ArgumentError| e.to_string()).expect("a true witness");
-    let joint = Joint { parts: proof.parts, target: proof.target };
-    let known_state = vectors(&program, &layout, before)[1].clone();
-    let placed = match before_tree {
+    let known_state = vectors(&program, &Layout::new(&program), before)[1].clone();
+    let known = match before_tree {
         None => vec![(STATE_BEFORE, Source::Known(&known_state[..]))],
         Some(_) => Vec::new(),
     };
-    let target = opening_target(&joint, &placed);
-    let mut weights = proof.weights;
-    let mut trees: Vec<(usize, &mut CommittedTree)> = vec![(0, &mut witness)];
+    let mut trees: Vec<(usize, &mut CommittedTree)> = Vec::new();
     trees.extend(before_tree.iter_mut().map(|t| (STATE_BEFORE, t)));
     trees.push((STATE_AFTER, &mut after_tree));
-    trees.push((DATASET, &mut dataset));
-    let opened = trees.iter().map(|(place, _)| std::mem::take(&mut weights[*place])).collect();
-    let mut trees: Vec<&mut CommittedTree> = trees.into_iter().map(|(_, tree)| tree).collect();
-    let opening = open(&context.profile, &mut trees, opened, target, &mut transcript).expect("budgets");
+    let seed = [200 + step as u8; 32];
+    let mut bytes = dataset.paths(&rows);
+    let proof =
+        prove_program(context, &program, context.shapes.witness, &tensors, seed, &mut trees, &known, &mut transcript);
+    bytes.extend(proof);
+    Proof { after, after_root: after_tree.root(), bytes }
+}
+
+/// Proves a program whose trees are committed: witness root, argument, opening.
+#[expect(clippy::too_many_arguments, reason = "a statement and its witness")]
+fn prove_program(
+    context: &Context<'_>,
+    program: &Program,
+    shape: TreeShape,
+    tensors: &Tensors<i64>,
+    seed: [u8; 32],
+    others: &mut [(usize, &mut CommittedTree)],
+    known: &[Placed<'_>],
+    transcript: &mut Transcript,
+) -> Vec<u8> {
+    let layout = Layout::new(program);
+    let tensors: Vec<Vec<i64>> = (0..tensors.len()).map(|i| tensors.get(TensorId(i)).to_vec()).collect();
+    let counts = multiplicities(program, &tensors);
+    let vector = witness_vector(program, &layout, &tensors, &counts);
+    let mut witness = tree(&context.profile, shape, vector, seed);
+    absorb_witness(transcript, &witness.root());
+    let used = layout.used[0];
+    let proof = argument::prove(program, &layout, &witness.vector()[..used], &tensors, transcript);
+    let proof = proof.map_err(|e: ArgumentError| e.to_string()).expect("a true witness");
+    let joint = Joint { parts: proof.parts, target: proof.target };
+    let target = opening_target(&joint, known);
+    let mut weights = proof.weights;
+    let mut opened = vec![std::mem::take(&mut weights[0])];
+    opened.extend(others.iter().map(|(place, _)| std::mem::take(&mut weights[*place])));
+    let mut trees: Vec<&mut CommittedTree> = vec![&mut witness];
+    trees.extend(others.iter_mut().map(|(_, tree)| &mut **tree));
+    let opening = open(&context.profile, &mut trees, opened, target, transcript).expect("budgets");
     let mut bytes = witness.root().0.to_vec();
     bytes.extend_from_slice(&proof.scalars);
     bytes.extend_from_slice(&opening);
-    Proof { after, after_root: after_tree.root(), bytes }
+    bytes
+}
+
+/// The rounded masters of a state, in the order of [`release::matrices`].
+///
+/// # Panics
+/// If the state is not one of the run.
+pub fn copies(context: &Context<'_>, state: &Values) -> Vec<Vec<i64>> {
+    let rounded = |(name, _): (String, TensorId)| {
+        let shift = release::copy_shift(&context.run.spec, &name).expect("a shift");
+        let masters = &state[&format!("state_before.{name}.master")];
+        masters.iter().map(|&m| release::round_master(m, shift)).collect()
+    };
+    release::matrices(&context.first).into_iter().map(rounded).collect()
+}
+
+/// Proves that the copies of a state are those of the adapter file with this digest. `number` is the state's.
+///
+/// # Panics
+/// If the state is out of range.
+pub fn prove_release(context: &Context<'_>, state: &Values, number: usize, file_digest: &[u8; 32]) -> Vec<u8> {
+    let built = release::build(&context.run.spec, &context.first, &copies(context, state)).expect("a release");
+    let tensors = execute(&built.program, state).expect("a release");
+    let mut tree = state_tree(context, state, number);
+    let shape = context.run.release_shape(&context.profile, &Layout::new(&built.program)).expect("a shape");
+    let mut transcript = context.run.release_transcript(&tree.root(), file_digest);
+    let mut others = [(STATE_BEFORE, &mut tree)];
+    prove_program(context, &built.program, shape, &tensors, [77; 32], &mut others, &[], &mut transcript)
 }
 
 /// Settles claims with the base of these values.
@@ -160,12 +234,32 @@ pub fn prove_step(context: &Context<'_>, inputs: &Values, step: u64, before: &Va
 /// Never: one masked tree.
 pub fn settle(run: &Run, inputs: &Values, steps: &[StepClaims]) -> Vec<u8> {
     let profile = run.profile().expect("a profile");
-    let layout = Layout::new(&run.program(1).expect("a program").program);
+    let layout = Layout::new(&first_program(run));
     let (joint, mut transcript) = combine(run, steps);
     let mut weights = dense_weights(&layout, &joint.parts);
     let mut base = base_tree(run, inputs);
     let weights = vec![std::mem::take(&mut weights[BASE_PLACE])];
     open(&profile, &mut [&mut base], weights, joint.target, &mut transcript).expect("one masked tree")
+}
+
+/// Random base of a spec.
+pub fn random_inputs(spec: &Spec) -> Values {
+    let none = Root([0; 32]);
+    let draft = Run { spec: spec.clone(), plan_digest: [0; 32], seed: [0; 32], dataset: none, base: none };
+    let program = first_program(&draft);
+    let mut inputs = Values::new();
+    let mut numbers = Numbers(11);
+    for (i, tensor) in program.tensors.iter().enumerate() {
+        let len: usize = program.shape(TensorId(i)).iter().product();
+        let (low, high) = match (tensor.place, tensor.name.as_str()) {
+            (Place::Base, "base.embedding") => (-3500, 3500),
+            (Place::Base, name) if name.starts_with("base.gain") => (2000, 6000),
+            (Place::Base, _) => (-1600, 1600),
+            _ => continue,
+        };
+        inputs.insert(tensor.name.clone(), (0..len).map(|_| numbers.between(low, high)).collect());
+    }
+    inputs
 }
 
 impl TinyRun {
@@ -175,34 +269,30 @@ impl TinyRun {
     /// If an honest proof is refused.
     pub fn new() -> Self {
         let none = Root([0; 32]);
-        let mut run = Run { spec: spec(), plan_digest: [1; 32], seed: [5; 32], dataset: none, base: none };
-        let program = run.program(1).expect("a program").program;
-        let mut inputs = Values::new();
-        let mut numbers = Numbers(11);
-        for (i, tensor) in program.tensors.iter().enumerate() {
-            let len: usize = program.shape(TensorId(i)).iter().product();
-            let (low, high) = match (tensor.place, tensor.name.as_str()) {
-                (Place::Base, "base.embedding") => (-3500, 3500),
-                (Place::Base, name) if name.starts_with("base.gain") => (2000, 6000),
-                (Place::Base, _) => (-1600, 1600),
-                (Place::Dataset, "data.supervised") => (0, 1),
-                (Place::Dataset, _) => (0, run.spec.model.vocab as i64 - 1),
-                _ => continue,
-            };
-            inputs.insert(tensor.name.clone(), (0..len).map(|_| numbers.between(low, high)).collect());
-        }
-        run.dataset = dataset_tree(&run, &inputs).root();
+        let mut run = Run { spec: adamw(2), plan_digest: [1; 32], seed: [5; 32], dataset: none, base: none };
+        let inputs = random_inputs(&run.spec);
+        let dataset = random_dataset(&run.spec, &mut Numbers(12));
+        run.dataset = dataset.root();
         run.base = base_tree(&run, &inputs).root();
+        Self::prove(run, inputs, dataset)
+    }
+
+    /// Trains, proves and settles all steps of a run honestly.
+    ///
+    /// # Panics
+    /// If an honest proof is refused.
+    pub fn prove(run: Run, inputs: Values, dataset: Dataset) -> Self {
         let (mut states, mut roots, mut proofs, mut claims) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         {
             let context = Context::new(&run).expect("a context");
             states.push(first_state(&context));
             roots.push(context.first_root());
-            for step in 1..=2u64 {
+            for step in 1..=run.spec.training.steps {
                 let number = step as usize;
-                let proof = prove_step(&context, &inputs, step, &states[number - 1], [number - 1, number]);
+                let proof = prove_step(&context, &inputs, &dataset, step, &states[number - 1], [number - 1, number]);
                 let checked = context.verify_step(step, roots[number - 1], proof.after_root, &proof.bytes);
-                let proof_digest = proof_digest(&proof.bytes);
+                let file = [&roots[number - 1].0[..], &proof.after_root.0[..], &proof.bytes].concat();
+                let proof_digest = *blake3::hash(&file).as_bytes();
                 claims.push(StepClaims { step, proof_digest, claims: checked.expect("an honest step") });
                 states.push(proof.after);
                 roots.push(proof.after_root);
@@ -210,7 +300,13 @@ impl TinyRun {
             }
         }
         let settlement = settle(&run, &inputs, &claims);
-        Self { run, inputs, states, roots, proofs, claims, settlement }
+        Self { run, inputs, dataset, states, roots, proofs, claims, settlement }
+    }
+
+    /// The file of a step's proof: the roots around it, then the proof.
+    pub fn step_file(&self, step: u64) -> Vec<u8> {
+        let number = step as usize;
+        [&self.roots[number - 1].0[..], &self.roots[number].0[..], &self.proofs[number - 1]].concat()
     }
 }
 
@@ -218,11 +314,4 @@ impl Default for TinyRun {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// A stand-in for the digest of a proof's file: 32 bytes that depend on all of it.
-pub fn proof_digest(bytes: &[u8]) -> [u8; 32] {
-    let mut transcript = veritune_transcript::Transcript::new(b"proof digest");
-    transcript.absorb("bytes", bytes);
-    transcript.challenge_bytes("digest")
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use veritune_executor::{ExecuteError, Executor, Tensors};
 use veritune_relations::scales::Scales;
 use veritune_relations::spec::{Decimal, Lora, Model, Optimizer, Schedule, Spec, Target, Training};
-use veritune_relations::step::{self, StepError};
+use veritune_relations::step::{self, Leaf, StepError};
 use veritune_relations::{Place, Program, TensorId};
+use veritune_run::dataset::{Dataset, NO_LABEL, Rows};
 
 /// Rows that are left of the exponential table: a gap of 16 at eleven fraction bits. The full tables would make each
 /// proof many times larger and test nothing else.
@@ -44,7 +45,9 @@ pub struct Setting {
     pub rows: Vec<usize>,
     /// The honest program.
     pub program: Program,
-    /// Values of base, state before and dataset, by name of the tensor.
+    /// The dataset.
+    pub dataset: Dataset,
+    /// Values of base, state before and batch, by name of the tensor.
     pub inputs: BTreeMap<String, Vec<i64>>,
 }
 
@@ -122,16 +125,21 @@ impl Setting {
     /// The setting of a spec at a step, with random base, state and rows.
     pub fn new(spec: Spec, step: u64) -> Result<Self, StepError> {
         let rows: Vec<usize> = (0..spec.training.rows).map(|i| (2 * i + 1) % spec.dataset_rows).collect();
-        let program = build(&spec, step, &rows)?;
-        let inputs = random_inputs(&spec, &program);
-        Ok(Self { spec, step, rows, program, inputs })
+        let mut numbers = Numbers(7);
+        let dataset = random_dataset(&spec, &mut numbers);
+        let program = build(&spec, step, &dataset.leaves(&rows))?;
+        let mut inputs = random_inputs(&program, &mut numbers);
+        for tensor in &program.tensors {
+            inputs.extend(dataset.input(&tensor.name, &rows).map(|values| (tensor.name.clone(), values)));
+        }
+        Ok(Self { spec, step, rows, program, dataset, inputs })
     }
 
     /// The program of another spec, step or rows, with the same short table.
     pub fn rebuilt(&self, change: impl FnOnce(&mut Spec, &mut u64, &mut Vec<usize>)) -> Result<Program, StepError> {
         let (mut spec, mut step, mut rows) = (self.spec.clone(), self.step, self.rows.clone());
         change(&mut spec, &mut step, &mut rows);
-        build(&spec, step, &rows)
+        build(&spec, step, &self.dataset.leaves(&rows))
     }
 
     /// Everything that `program` computes from these inputs.
@@ -158,8 +166,8 @@ pub fn execute(program: &Program, inputs: &BTreeMap<String, Vec<i64>>) -> Result
     Ok(executor.into_tensors())
 }
 
-fn build(spec: &Spec, step: u64, rows: &[usize]) -> Result<Program, StepError> {
-    let mut program = step::build(spec, step, rows)?.program;
+fn build(spec: &Spec, step: u64, leaves: &[Leaf]) -> Result<Program, StepError> {
+    let mut program = step::build(spec, step, leaves)?.program;
     for table in &mut program.tables {
         let keep = match table.name.as_str() {
             "exponential" => 0..EXPONENTIAL_ROWS,
@@ -174,8 +182,18 @@ fn build(spec: &Spec, step: u64, rows: &[usize]) -> Result<Program, StepError> {
     Ok(program)
 }
 
-fn random_inputs(spec: &Spec, program: &Program) -> BTreeMap<String, Vec<i64>> {
-    let mut numbers = Numbers(7);
+/// Rows of random tokens, one position in four without label.
+pub fn random_dataset(spec: &Spec, numbers: &mut Numbers) -> Dataset {
+    let count = spec.dataset_rows * spec.training.tokens;
+    let mut ids = || -> Vec<i64> { (0..count).map(|_| numbers.between(0, spec.model.vocab as i64 - 1)).collect() };
+    let (tokens, mut targets) = (ids(), ids());
+    targets.iter_mut().for_each(|t| *t = if numbers.between(0, 3) == 0 { NO_LABEL } else { *t });
+    let meta: Vec<[u8; 32]> = (0..spec.dataset_rows).map(|row| [row as u8; 32]).collect();
+    let rows = Rows { tokens: &tokens, targets: &targets, meta: &meta };
+    Dataset::new(spec, rows, [100; 32]).expect("random rows are the spec's")
+}
+
+fn random_inputs(program: &Program, numbers: &mut Numbers) -> BTreeMap<String, Vec<i64>> {
     let mut inputs = BTreeMap::new();
     for (i, tensor) in program.tensors.iter().enumerate() {
         let len: usize = program.shape(TensorId(i)).iter().product();
@@ -187,15 +205,9 @@ fn random_inputs(spec: &Spec, program: &Program) -> BTreeMap<String, Vec<i64>> {
             // Positive, so that moments can be exchanged without leaving their ranges.
             (Place::StateBefore, name) if name.ends_with("first") => (1 << 21, 1 << 22),
             (Place::StateBefore, _) => (1 << 38, 1 << 43),
-            (Place::Dataset, "data.supervised") => (0, 3),
-            (Place::Dataset, _) => (0, spec.model.vocab as i64 - 1),
             _ => continue,
         };
-        let mut values: Vec<i64> = (0..len).map(|_| numbers.between(low, high)).collect();
-        if tensor.name == "data.supervised" {
-            values.iter_mut().for_each(|v| *v = (*v).min(1));
-        }
-        inputs.insert(tensor.name.clone(), values);
+        inputs.insert(tensor.name.clone(), (0..len).map(|_| numbers.between(low, high)).collect());
     }
     inputs
 }

@@ -6,13 +6,13 @@ use veritune_relations::scales::{KINDS, Rule};
 /// Ids that need all bits of the vocabulary's axis but are no tokens: the one-hot of such an id is zero.
 #[test]
 fn ids_outside_the_vocabulary_are_refused() {
-    for name in ["data.tokens", "data.targets"] {
+    for name in ["batch.tokens", "batch.targets"] {
         let mut setting = Setting::odd();
         assert!(!setting.spec.model.vocab.is_power_of_two());
-        let (row, tokens) = (setting.rows[0], setting.spec.training.tokens);
-        let labelled = (0..tokens).find(|t| setting.inputs["data.supervised"][row * tokens + t] == 1).expect("a label");
+        let tokens = setting.spec.training.tokens;
+        let labelled = (0..tokens).find(|&t| setting.inputs["batch.supervised"][t] == 1).expect("a label");
         let id = setting.spec.model.vocab as i64 + 1;
-        setting.inputs.get_mut(name).expect("the dataset")[row * tokens + labelled] = id;
+        setting.inputs.get_mut(name).expect("an input")[labelled] = id;
         // Whether no check or the executor refuses it, it must not be proved.
         if let Ok(tensors) = setting.execute(&setting.program) {
             let seen = violated(&setting.program, &tensors);

@@ -48,9 +48,8 @@ fn every_value_of_the_witness_is_pinned() {
     let setting = Setting::odd();
     let honest = setting.execute(&setting.program).expect("the honest step");
     let free = unseen(&setting.program, &honest);
-    // Masked positions of the exponential; everything of the dataset that is not in the batch; targets without
-    // label do not matter but are pinned all the same.
-    let allowed = ["exponential", "data.tokens", "data.targets", "data.supervised"];
+    // Masked positions of the exponential do not matter; targets without label do not, but are pinned all the same.
+    let allowed = ["exponential"];
     // Base weights are pinned by the settlement; each is read by some equation.
     let free: Vec<_> = free.keys().filter(|n| !allowed.contains(&n.as_str())).collect();
     assert!(free.is_empty(), "{free:?}");

@@ -80,7 +80,7 @@ fn nobody_starts_from_a_poisoned_adapter() {
     let mut poisoned = first_state(&context);
     let master = poisoned.get_mut("state_before.v_proj.a.master").expect("a master");
     master[0] += 1 << 20;
-    let proof = prove_step(&context, &t.inputs, 1, &poisoned, [0, 1]);
+    let proof = prove_step(&context, &t.inputs, &t.dataset, 1, &poisoned, [0, 1]);
     assert_refused("poisoned A", &verdict(&t.run, 1, t.roots[0], proof.after_root, &proof.bytes));
     // With the poisoned state as the public one, nothing else is wrong.
     let mut blind = Context::new(&t.run).expect("a context");
@@ -98,7 +98,7 @@ fn a_state_reset_between_steps_is_another_root() {
     let t = &*RUN;
     let context = Context::new(&t.run).expect("a context");
     let reset = &t.states[0];
-    let proof = prove_step(&context, &t.inputs, 2, reset, [50, 51]);
+    let proof = prove_step(&context, &t.inputs, &t.dataset, 2, reset, [50, 51]);
     let reset_root = state_tree(&context, reset, 50).root();
     assert_ne!(reset_root, t.roots[1]);
     assert_refused("reset under the chain's root", &verdict(&t.run, 2, t.roots[1], proof.after_root, &proof.bytes));
@@ -153,7 +153,7 @@ fn a_step_with_another_base_verifies_and_does_not_settle() {
     let context = Context::new(&t.run).expect("a context");
     let mut inputs = t.inputs.clone();
     inputs.get_mut("base.down").expect("the base")[5] += 1;
-    let proof = prove_step(&context, &inputs, 1, &t.states[0], [0, 1]);
+    let proof = prove_step(&context, &inputs, &t.dataset, 1, &t.states[0], [0, 1]);
     let claims = context.verify_step(1, t.roots[0], proof.after_root, &proof.bytes).expect("only the base is false");
     let claims = vec![StepClaims { step: 1, proof_digest: [0; 32], claims }];
     let honest_tree = settle(&t.run, &t.inputs, &claims);

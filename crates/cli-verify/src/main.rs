@@ -5,6 +5,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use veritune_verifier::certificate;
 
+// A verifier whose checks can be switched off must not exist outside tests.
+const _: () = assert!(!veritune_mutation::ENABLED);
+
 const USAGE: &str = "usage: veritune-verify ADAPTER_DIR --key PUBLIC.pem [--key …]";
 
 fn main() -> ExitCode {

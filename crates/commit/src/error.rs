@@ -49,6 +49,24 @@ pub enum Location {
     FinalVector,
 }
 
+impl Location {
+    /// The name of the message: the same for every round, row and sibling of one kind.
+    pub fn field(&self) -> String {
+        match self {
+            Self::TreeRoot { tree } => format!("root of tree {tree}"),
+            Self::Sumcheck { .. } => "sumcheck".to_owned(),
+            Self::Values => "values".to_owned(),
+            Self::LevelRoot { level } => format!("root of level {level}"),
+            Self::Row { level: 0, tree, .. } => format!("tree {tree} row"),
+            Self::Row { level, .. } => format!("level {level} row"),
+            Self::Siblings { level: 0, tree } => format!("tree {tree} siblings"),
+            Self::Siblings { level, .. } => format!("level {level} siblings"),
+            Self::LevelSumcheck { level, .. } => format!("level {level} sumcheck"),
+            Self::FinalVector => "final vector".to_owned(),
+        }
+    }
+}
+
 /// Why an opening is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpeningError {

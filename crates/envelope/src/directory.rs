@@ -111,7 +111,7 @@ fn list(
         } else if !metadata.is_file() {
             return Err(not_regular(&location));
         } else if subdirectory == Some(name) || !allowed(name) {
-            return Err(Refusal::new(DIRECTORY_EXTRA, location, "a file of the allow-list", "another file"));
+            Refusal::new(DIRECTORY_EXTRA, location, "a file of the allow-list", "another file").raise()?;
         } else {
             listing.0.insert(location, metadata.len());
         }

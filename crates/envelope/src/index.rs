@@ -123,7 +123,7 @@ impl Index {
     pub fn check_listing(&self, listing: &Listing) -> Result<(), Refusal> {
         for path in listing.paths() {
             if path != INDEX_NAME && self.find(path).is_none() {
-                return Err(Refusal::new(INDEX_UNLISTED, path, "a listed file", "an unlisted one"));
+                Refusal::new(INDEX_UNLISTED, path, "a listed file", "an unlisted one").raise()?;
             }
         }
         for entry in &self.entries {
@@ -144,7 +144,7 @@ impl Index {
         entry.check_size(u64::try_from(bytes.len()).unwrap_or(u64::MAX))?;
         let digest = Digest::sha256(&bytes);
         if digest != entry.sha256 {
-            return Err(Refusal::new(INDEX_DIGEST, path, entry.sha256, digest));
+            Refusal::new(INDEX_DIGEST, path, entry.sha256, digest).raise()?;
         }
         Ok(bytes)
     }

@@ -121,7 +121,7 @@ impl PublicKey {
         }
         self.key
             .verify(message, &parsed)
-            .map_err(|_| refuse(SIGNATURE_WRONG, "a signature of these bytes", "another signature")) // 3
+            .or_else(|_| refuse(SIGNATURE_WRONG, "a signature of these bytes", "another signature").raise()) // 3
     }
 }
 

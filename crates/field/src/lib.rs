@@ -56,6 +56,13 @@ pub fn e_from_bytes(bytes: [u8; E_BYTES]) -> Result<E, NotCanonical> {
     Ok(E::from_basis_coefficients_fn(|i| coefficients.get(i).copied().unwrap_or(F::ZERO)))
 }
 
+/// The element that `bytes` stand for when coefficients at or above the order are reduced: what a decoder without its
+/// check would read.
+pub fn e_reduced(bytes: [u8; E_BYTES]) -> E {
+    let words = bytes.as_chunks::<F_BYTES>().0;
+    E::from_basis_coefficients_fn(|i| words.get(i).map_or(F::ZERO, |w| F::from_u64(u64::from_le_bytes(*w) % P)))
+}
+
 /// The field element that encodes the signed integer `x`: `x mod p`.
 pub fn f_from_i64(x: i64) -> F {
     F::from_i64(x)

@@ -17,6 +17,9 @@ use serde::de::DeserializeOwned;
 use veritune_envelope::Verdict;
 use veritune_run::dataset::Rows;
 
+// A verifier whose checks can be switched off must not exist outside tests.
+const _: () = assert!(!veritune_mutation::ENABLED);
+
 /// Token ids or targets: `(rows, positions)` int64, C-contiguous.
 type Ids<'py> = PyReadonlyArray2<'py, i64>;
 

@@ -6,6 +6,9 @@
 
 use crate::program::*;
 
+/// Coefficients of an equation are below this in absolute value.
+const COEFFICIENT_LIMIT: u64 = 1 << 62;
+
 /// A tensor indexed by the axes of an equation, with its scale.
 #[derive(Debug, Clone)]
 pub struct Operand {
@@ -40,12 +43,13 @@ impl Sum {
     pub fn zero() -> Self {
         Self { terms: Vec::new(), fraction_bits: 0 }
     }
-    /// The same sum on a scale at least as fine as its own.
+    /// The same sum on a scale at least as fine as its own. A coefficient that leaves 62 bits becomes one that
+    /// [`Builder::equation`] refuses.
     pub fn at_scale(mut self, fraction_bits: i32) -> Self {
-        let shift = fraction_bits - self.fraction_bits;
-        debug_assert!((0..63).contains(&shift), "a sum is only aligned to a finer scale");
+        let unit = u32::try_from(fraction_bits - self.fraction_bits).ok().and_then(|shift| 1i64.checked_shl(shift));
         for term in &mut self.terms {
-            term.coefficient <<= shift;
+            let aligned = unit.filter(|unit| *unit > 0).and_then(|unit| term.coefficient.checked_mul(unit));
+            term.coefficient = aligned.filter(|c| c.unsigned_abs() < COEFFICIENT_LIMIT).unwrap_or(i64::MAX);
         }
         self.fraction_bits = fraction_bits;
         self
@@ -189,6 +193,10 @@ impl Builder {
 
     /// Adds `terms = 0` with a bound that the caller derived from other checks.
     fn equation_with_bound(&mut self, name: &str, axes: &[AxisId], terms: Expression, bound: u128) -> Built<()> {
+        if let Some(term) = terms.iter().find(|t| t.coefficient.unsigned_abs() >= COEFFICIENT_LIMIT) {
+            let reason = format!("a coefficient of {}, the greatest is 2^62 - 1", term.coefficient);
+            return Err(ProgramError::Malformed { operation: name.to_owned(), reason });
+        }
         if bound >= FIELD_ORDER {
             return Err(ProgramError::Wraps { operation: name.to_owned(), bound });
         }

@@ -21,6 +21,15 @@ pub struct StepConstants {
     pub decay_factor: i64,
 }
 
+/// `round(a * b)` at `bits` fraction bits, both at 60; `field` is to blame if it does not fit.
+fn product(field: &str, a: i128, b: i128, bits: u32) -> Result<i64, SpecError> {
+    let product = fixed::checked_multiply(a, b).filter(|p| p.unsigned_abs() < 1 << 120);
+    // Rounding as `fixed::round_to`, without its cast.
+    let rounded = product.map(|p| (p + (1 << (BITS - bits - 1))) >> (BITS - bits));
+    let wrong = || SpecError::new(field, format!("gives a constant that does not fit in 62 bits at scale 2^-{bits}"));
+    rounded.and_then(|r| i64::try_from(r).ok()).filter(|r| r.unsigned_abs() < 1 << 62).ok_or_else(wrong)
+}
+
 fn to_fixed(value: &Decimal) -> Result<i128, SpecError> {
     value.to_fixed(BITS).map(i128::from)
 }
@@ -66,25 +75,24 @@ fn power(base: i128, exponent: u64) -> i128 {
 pub fn step_constants(training: &Training, step: u64, root_bits: u32) -> Result<StepConstants, SpecError> {
     let rate = learning_rate(training, step)?;
     let decay = to_fixed(&training.weight_decay)?;
-    let decay_factor = fixed::round_to(fixed::multiply(rate, decay), DECAY_FACTOR_BITS);
+    let decay_factor = product("training.weight_decay", rate, decay, DECAY_FACTOR_BITS)?;
     if training.optimizer == crate::spec::Optimizer::Sgd {
         let update_factor = fixed::round_to(rate, UPDATE_FACTOR_BITS);
         return Ok(StepConstants { update_factor, epsilon: 0, decay_factor });
     }
-    let first = ONE - power(to_fixed(&training.adam_beta1)?, step);
-    let second = ONE - power(to_fixed(&training.adam_beta2)?, step);
-    let in_range = |beta: &Decimal, correction: i128| {
-        if correction > 0 && correction <= ONE {
-            Ok(())
+    let correction = |beta: &Decimal| {
+        let value = to_fixed(beta)?;
+        let correction = if (0..ONE).contains(&value) { ONE - power(value, step) } else { 0 };
+        if correction > 0 {
+            Ok(correction)
         } else {
             Err(SpecError::new("adam_beta", format!("{} is not in 0..1", beta.0)))
         }
     };
-    in_range(&training.adam_beta1, first)?;
-    in_range(&training.adam_beta2, second)?;
+    let (first, second) = (correction(&training.adam_beta1)?, correction(&training.adam_beta2)?);
     let root = fixed::integer_sqrt((second as u128) << BITS) as i128;
-    let factor = fixed::multiply(rate, (root << BITS) / first);
-    let epsilon = fixed::round_to(fixed::multiply(to_fixed(&training.adam_epsilon)?, root), root_bits);
+    let update_factor = product("training.learning_rate", rate, (root << BITS) / first, UPDATE_FACTOR_BITS)?;
+    let epsilon = product("training.adam_epsilon", to_fixed(&training.adam_epsilon)?, root, root_bits)?;
     if epsilon < 1 {
         return Err(SpecError::new(
             "adam_epsilon",
@@ -94,7 +102,7 @@ pub fn step_constants(training: &Training, step: u64, root_bits: u32) -> Result<
             ),
         ));
     }
-    Ok(StepConstants { update_factor: fixed::round_to(factor, UPDATE_FACTOR_BITS), epsilon, decay_factor })
+    Ok(StepConstants { update_factor, epsilon, decay_factor })
 }
 
 /// `cos` and `sin` of `position * theta^(-2 pair / head_dim)` at 12 bits, row-major `(position, pair)`.

@@ -18,6 +18,11 @@ pub fn multiply(a: i128, b: i128) -> i128 {
     (a * b + (1 << (BITS - 1))) >> BITS
 }
 
+/// [`multiply`], or none if the product leaves 127 bits.
+pub fn checked_multiply(a: i128, b: i128) -> Option<i128> {
+    Some(a.checked_mul(b)?.checked_add(1 << (BITS - 1))? >> BITS)
+}
+
 /// `floor(sqrt(x))`.
 pub fn integer_sqrt(x: u128) -> u128 {
     x.isqrt()

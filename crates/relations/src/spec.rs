@@ -56,13 +56,30 @@ impl Decimal {
     }
     /// `round(value * 2^bits)`, half up, exactly.
     pub fn to_fixed(&self, bits: u32) -> Result<i64, SpecError> {
-        let wrong = || SpecError::new("decimal", format!("{} does not fit in 62 bits at scale 2^-{bits}", self.0));
+        self.times_to_fixed(1, bits)
+    }
+    /// `round(value * factor * 2^bits)`, half up, exactly; refused if a product leaves 127 bits or the result 62.
+    pub fn times_to_fixed(&self, factor: usize, bits: u32) -> Result<i64, SpecError> {
+        let wrong = || {
+            SpecError::new(
+                "decimal",
+                format!("{} does not fit in 62 bits at scale 2^-{bits}; use fewer digits", self.0),
+            )
+        };
         let (numerator, power) = self.parts()?;
         let denominator = 10i128.checked_pow(power).ok_or_else(wrong)?;
-        let scaled = numerator.checked_mul(1i128 << bits).ok_or_else(wrong)?;
-        let rounded = (2 * scaled + denominator).div_euclid(2 * denominator);
+        let factor = i128::try_from(factor).map_err(|_| wrong())?;
+        let unit = 1i128.checked_shl(bits).filter(|unit| *unit > 0).ok_or_else(wrong)?;
+        let scaled = numerator.checked_mul(factor).and_then(|n| n.checked_mul(unit)).ok_or_else(wrong)?;
+        let (floor, rest) = (scaled.div_euclid(denominator), scaled.rem_euclid(denominator));
+        // Twice the rest could leave 127 bits.
+        let rounded = if rest >= denominator - rest { floor + 1 } else { floor };
         let value = i64::try_from(rounded).map_err(|_| wrong())?;
         if value.unsigned_abs() >= 1 << 62 { Err(wrong()) } else { Ok(value) }
+    }
+    /// Refuses a negative number.
+    fn check_sign(&self, field: &str) -> Result<(), SpecError> {
+        if self.parts()?.0 < 0 { Err(SpecError::new(field, format!("{} is negative", self.0))) } else { Ok(()) }
     }
 }
 
@@ -290,6 +307,18 @@ impl Spec {
         within("dataset_rows", self.dataset_rows as u64, 1, 1 << 24)?;
         within("range_bits", u64::from(self.range_bits), 8, 20)?;
         within("log_rows", u64::from(self.log_rows), 10, 20)?;
+        for (field, value) in [
+            ("model.rms_norm_eps", &m.rms_norm_eps),
+            ("model.rope_theta", &m.rope_theta),
+            ("training.learning_rate", &t.learning_rate),
+            ("training.weight_decay", &t.weight_decay),
+            ("training.adam_beta1", &t.adam_beta1),
+            ("training.adam_beta2", &t.adam_beta2),
+            ("training.adam_epsilon", &t.adam_epsilon),
+            ("training.max_grad_norm", &t.max_grad_norm),
+        ] {
+            value.check_sign(field)?;
+        }
         if t.rows > self.dataset_rows {
             return Err(SpecError::new("training.rows", "is greater than the number of dataset rows"));
         }

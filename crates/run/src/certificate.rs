@@ -90,7 +90,9 @@ pub fn prove_run(
     files.push(proof_file("certificate/proofs/settlement.bin", &settlement, ProofKind::Settlement, None));
 
     let copies = prover.copies()?;
-    let file = adapter_file::encode(&adapter::tensors(&prover.context().first, &copies)).map_err(refused)?;
+    let file = adapter::tensors(&prover.context().first, &copies)
+        .and_then(|tensors| adapter_file::encode(&tensors))
+        .map_err(refused)?;
     let base_hex: String = run.base.0.iter().map(|b| format!("{b:02x}")).collect();
     let config = adapter::config(&plan.recipe, &run.spec, &base_hex)
         .ok_or_else(|| RunError::Settings("plan.recipe.lora is not the spec's adapter".into()))?

@@ -25,7 +25,7 @@ pub struct Rows<'a> {
 }
 
 /// The rows of a run with what commits to them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Dataset {
     tokens_per_row: usize,
     tokens: Vec<i64>,

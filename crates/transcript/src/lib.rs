@@ -43,6 +43,9 @@ impl Transcript {
 
     /// Binds every later challenge to `message` under `label`.
     pub fn absorb(&mut self, label: &str, message: &[u8]) {
+        if veritune_mutation::unabsorbed(label) {
+            return;
+        }
         let mut hasher = blake3::Hasher::new_keyed(&self.state);
         hasher.update(&[TAG_ABSORB]);
         update_with_length(&mut hasher, label.as_bytes());

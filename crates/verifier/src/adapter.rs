@@ -1,5 +1,7 @@
 //! The released file as the proof sees it: PEFT's tensors, layer by layer, against the program's stacked matrices.
 
+use crate::codes::SPEC_REFUSED;
+use veritune_envelope::Refusal;
 use veritune_envelope::adapter_file::{AdapterConfig, Factor, Module, Tensor, TensorLayout, tensor_name};
 use veritune_envelope::canonical_json::Value;
 use veritune_relations::release;
@@ -20,7 +22,7 @@ fn module(target: Target) -> Module {
 }
 
 /// The file's tensors: for each matrix in order of [`release::matrices`], one per layer.
-pub fn layouts(step: &StepProgram) -> Vec<TensorLayout> {
+pub fn layouts(step: &StepProgram) -> Result<Vec<TensorLayout>, Refusal> {
     let mut layouts = Vec::new();
     for (target, adapter) in &step.adapters {
         for (matrix, factor) in [(&adapter.a, Factor::A), (&adapter.b, Factor::B)] {
@@ -35,7 +37,15 @@ pub fn layouts(step: &StepProgram) -> Vec<TensorLayout> {
                     (product(rest), wide(last))
                 }
             };
-            let fraction_bits = u32::try_from(step.program.tensor(matrix.copy).fraction_bits).unwrap_or(0);
+            let fraction_bits = step.program.tensor(matrix.copy).fraction_bits;
+            let fraction_bits = u32::try_from(fraction_bits).map_err(|_| {
+                Refusal::new(
+                    SPEC_REFUSED,
+                    format_args!("scale of {}", matrix.name),
+                    "fraction bits from 0",
+                    fraction_bits,
+                )
+            })?;
             for layer in 0..layers {
                 layouts.push(TensorLayout {
                     name: tensor_name(layer, module(*target), factor),
@@ -45,12 +55,12 @@ pub fn layouts(step: &StepProgram) -> Vec<TensorLayout> {
             }
         }
     }
-    layouts
+    Ok(layouts)
 }
 
 /// The file's tensors from stacked copies.
-pub fn tensors(step: &StepProgram, copies: &[Vec<i64>]) -> Vec<Tensor> {
-    let mut layouts = layouts(step).into_iter();
+pub fn tensors(step: &StepProgram, copies: &[Vec<i64>]) -> Result<Vec<Tensor>, Refusal> {
+    let mut layouts = layouts(step)?.into_iter();
     let mut tensors = Vec::new();
     for copy in copies {
         let layers = step.program.layer.map_or(1, |l| step.program.axis(l).len).max(1);
@@ -60,7 +70,7 @@ pub fn tensors(step: &StepProgram, copies: &[Vec<i64>]) -> Vec<Tensor> {
             }
         }
     }
-    tensors
+    Ok(tensors)
 }
 
 /// Stacked copies from the file's tensors, which are in the order of [`layouts`].

@@ -169,7 +169,7 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
         let bundle = bundle::from_json(&index.read(&folder, "plan.sigstore.json", MAX_BUNDLE_BYTES)?)?;
         let plan = Statement::<PlanV1>::from_bytes(&bundle.verify(&keys)?.payload)?.predicate;
         if canonical_json::to_bytes(&plan)? != plan_bytes {
-            return Err(Refusal::new(PLAN_DISAGREES, "plan.json", "the signed plan", "another"));
+            Refusal::new(PLAN_DISAGREES, "plan.json", "the signed plan", "another").raise()?;
         }
     }
     let limit = usize::try_from(MAX_BUNDLE_BYTES).unwrap_or(usize::MAX);
@@ -186,7 +186,7 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
         ("numSteps", claimed.num_steps == plan.num_steps),
     ];
     if let Some((field, _)) = agreements.iter().find(|(_, agrees)| !agrees) {
-        return Err(Refusal::new(PLAN_DISAGREES, format_args!("predicate.{field}"), "the plan's", "another"));
+        Refusal::new(PLAN_DISAGREES, format_args!("predicate.{field}"), "the plan's", "another").raise()?;
     }
 
     // 4
@@ -194,10 +194,13 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
         |reason: &dyn std::fmt::Display| Refusal::new(SPEC_REFUSED, "plan.spec", "a spec within its ranges", reason);
     let spec: Spec = serde_json::from_slice(&plan.spec.to_canonical()).map_err(|e| spec_refused(&e))?;
     if spec.training.steps != plan.num_steps {
-        return Err(spec_refused(&"another number of steps than the plan"));
+        spec_refused(&"another number of steps than the plan").raise()?;
+    }
+    if plan.sampler_key_commitment.is_some() {
+        return Err(spec_refused(&"a private sampler, which no proof of this version follows"));
     }
     if let Some(field) = recipe::disagreement(&plan.recipe, &spec) {
-        return Err(Refusal::new(PLAN_DISAGREES, format_args!("plan.recipe: {field}"), "the spec's", "another"));
+        Refusal::new(PLAN_DISAGREES, format_args!("plan.recipe: {field}"), "the spec's", "another").raise()?;
     }
     // 5
     let seed_bytes = index.read(&folder, "seed.json", MAX_JSON_BYTES)?;
@@ -213,12 +216,7 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
     let first = &context.first;
     let program_digest = spec_digest(&run.spec, context.tables()).map_err(|e| spec_refused(&e))?;
     if Digest::from_bytes(program_digest) != plan.program_digest {
-        return Err(Refusal::new(
-            SPEC_REFUSED,
-            "plan.programDigest",
-            "the program that this version builds",
-            "another",
-        ));
+        Refusal::new(SPEC_REFUSED, "plan.programDigest", "the program that this version builds", "another").raise()?;
     }
 
     // 6, 7
@@ -226,24 +224,24 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
     let mut settled: Vec<StepClaims> = Vec::new();
     let mut last = context.first_root();
     for step in 1..=plan.num_steps {
-        let file = claimed
-            .step_proof(step.saturating_sub(1))
-            .ok_or_else(|| Refusal::new(STEP_MISSING, format_args!("step {step}"), "a proof", "none"))?;
+        let Some(file) = claimed.step_proof(step.saturating_sub(1)) else {
+            Refusal::new(STEP_MISSING, format_args!("step {step}"), "a proof", "none").raise()?;
+            continue;
+        };
         used.push(&file.name);
         let location = format!("{} (step {step})", file.name);
         let bytes = read_proof(&index, &folder, file, STEP_REFUSED)?;
         let chain = |number: u64, root: &Root| {
             let expected = usize::try_from(number).ok().and_then(|i| claimed.state_roots.get(i));
             if expected == Some(&Digest::from_bytes(run.state_root(number, root))) {
-                Ok(())
-            } else {
-                Err(Refusal::new(STATE_ROOT, &location, format_args!("the state root after step {number}"), "another"))
+                return Ok(());
             }
+            Refusal::new(STATE_ROOT, &location, format_args!("the state root after step {number}"), "another").raise()
         };
         let (before, rest) = split_root(&bytes, &location)?;
         let (after, proof) = split_root(rest, &location)?;
         if before != last {
-            return Err(Refusal::new(STATE_ROOT, &location, "the state that the step before left", "another"));
+            Refusal::new(STATE_ROOT, &location, "the state that the step before left", "another").raise()?;
         }
         chain(step.saturating_sub(1), &before)?;
         chain(step, &after)?;
@@ -255,23 +253,26 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
     }
 
     // 8
-    let settlement_file = only(claimed, ProofKind::Settlement, SETTLEMENT_MISSING)?;
-    used.push(&settlement_file.name);
-    let bytes = read_proof(&index, &folder, settlement_file, SETTLEMENT_REFUSED)?;
-    settlement::verify(&run, &context.profile, context.shapes.base, &settled, &bytes)
-        .map_err(|e| Refusal::new(SETTLEMENT_REFUSED, &settlement_file.name, "a settlement that verifies", e))?;
+    if let Some(settlement_file) = only(claimed, ProofKind::Settlement, SETTLEMENT_MISSING)? {
+        used.push(&settlement_file.name);
+        let bytes = read_proof(&index, &folder, settlement_file, SETTLEMENT_REFUSED)?;
+        settlement::verify(&run, &context.profile, context.shapes.base, &settled, &bytes).or_else(|e| {
+            Refusal::new(SETTLEMENT_REFUSED, &settlement_file.name, "a settlement that verifies", e).raise()
+        })?;
+    }
 
     // 9
-    let release_file = only(claimed, ProofKind::Release, RELEASE_MISSING)?;
-    used.push(&release_file.name);
     let file = directory::read_file(path, ADAPTER_MODEL, MAX_ADAPTER_BYTES)?;
-    let tensors = adapter_file::decode(&file, &adapter::layouts(first))?;
+    let tensors = adapter_file::decode(&file, &adapter::layouts(first)?)?;
     let copies = adapter::copies(first, &tensors);
-    let bytes = read_proof(&index, &folder, release_file, RELEASE_REFUSED)?;
-    let file_digest: [u8; 32] = Sha256::digest(&file).into();
-    context
-        .verify_release(last, &copies, &file_digest, &bytes)
-        .map_err(|e| Refusal::new(RELEASE_REFUSED, ADAPTER_MODEL, "the last state's rounded masters", e))?;
+    if let Some(release_file) = only(claimed, ProofKind::Release, RELEASE_MISSING)? {
+        used.push(&release_file.name);
+        let bytes = read_proof(&index, &folder, release_file, RELEASE_REFUSED)?;
+        let file_digest: [u8; 32] = Sha256::digest(&file).into();
+        context
+            .verify_release(last, &copies, &file_digest, &bytes)
+            .or_else(|e| Refusal::new(RELEASE_REFUSED, ADAPTER_MODEL, "the last state's rounded masters", e).raise())?;
+    }
     let base_hex: String = plan.base.root.as_bytes().iter().map(|b| format!("{b:02x}")).collect();
     let config = adapter::config(&plan.recipe, &run.spec, &base_hex)
         .ok_or_else(|| Refusal::new(ADAPTER_CONFIG, "plan.recipe.lora", "the spec's adapter", "another"))?;
@@ -279,17 +280,17 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
     config.check(&config_file)?;
     let subject = [Subject::of(ADAPTER_MODEL, &file), Subject::of(CONFIG_FILE, &config_file)];
     if statement.subject != subject {
-        return Err(Refusal::new(CLAIMS_DISAGREE, "subject", "the adapter's two files", "others"));
+        Refusal::new(CLAIMS_DISAGREE, "subject", "the adapter's two files", "others").raise()?;
     }
     if let Some(extra) = index.entries().iter().find(|e| !used.contains(&e.path.as_str())) {
-        return Err(Refusal::new(PROOF_EXTRA, &extra.path, "a file that a check reads", "another file"));
+        Refusal::new(PROOF_EXTRA, &extra.path, "a file that a check reads", "another file").raise()?;
     }
 
     // 10
     let expected_claims = claims(plan.num_steps);
     let not_claimed = not_claimed(beacon_notice);
     if claimed.claims != expected_claims || claimed.not_claimed != not_claimed {
-        return Err(Refusal::new(CLAIMS_DISAGREE, "predicate.claims", "the claims that the proofs show", "others"));
+        Refusal::new(CLAIMS_DISAGREE, "predicate.claims", "the claims that the proofs show", "others").raise()?;
     }
     let ledger = run_ledger(&context).map_err(|e| spec_refused(&e))?;
     let too_weak = |reason: &dyn std::fmt::Display| {
@@ -302,7 +303,7 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
     }
     let ledger = to_certificate(&ledger);
     if ledger != claimed.ledger {
-        return Err(too_weak(&"another ledger"));
+        too_weak(&"another ledger").raise()?;
     }
     Ok(Report {
         exit: Verdict::Verified.exit_code(),
@@ -335,21 +336,21 @@ fn split_root<'a>(bytes: &'a [u8], location: &str) -> Result<(Root, &'a [u8]), R
 /// The bytes of a proof file, which must have the digest that is claimed.
 fn read_proof(index: &Index, folder: &Path, file: &ProofFile, code: Code) -> Result<Vec<u8>, Refusal> {
     let bytes = index.read(folder, &file.name, MAX_PROOF_BYTES)?;
-    if Digest::sha256(&bytes) == file.sha256 {
-        Ok(bytes)
-    } else {
-        Err(Refusal::new(code, &file.name, "the claimed digest", "another"))
+    if Digest::sha256(&bytes) != file.sha256 {
+        Refusal::new(code, &file.name, "the claimed digest", "another").raise()?;
     }
+    Ok(bytes)
 }
 
-/// The one proof file of a kind.
-fn only(claims: &ClaimsV1, kind: ProofKind, code: Code) -> Result<&ProofFile, Refusal> {
+/// The one proof file of a kind. There is none only if a test has switched the check off.
+fn only(claims: &ClaimsV1, kind: ProofKind, code: Code) -> Result<Option<&ProofFile>, Refusal> {
     let mut files = claims.proofs.iter().filter(|p| p.kind == kind);
     match (files.next(), files.next()) {
-        (Some(file), None) => Ok(file),
+        (Some(file), None) => Ok(Some(file)),
         (first, _) => {
             let got = if first.is_none() { "none" } else { "several" };
-            Err(Refusal::new(code, "predicate.proofs", "one", got))
+            Refusal::new(code, "predicate.proofs", "one", got).raise()?;
+            Ok(first)
         }
     }
 }

@@ -124,6 +124,7 @@ pub fn verify(
     let expected = scalar_bytes.saturating_add(ROOT_BYTES);
     let truncated = || ProofError::Truncated { expected, got: bytes.len() };
     let (root, rest) = bytes.split_first_chunk::<ROOT_BYTES>().ok_or_else(truncated)?;
+    veritune_mutation::field(|| "witness root".to_owned(), 0, ROOT_BYTES);
     let (scalars, opening) = rest.split_at_checked(scalar_bytes).ok_or_else(truncated)?;
     let root = Root(*root);
     absorb_witness(transcript, &root);

@@ -21,7 +21,7 @@ pub fn check(bytes: &[u8], plan: &PlanV1, plan_digest: &[u8; 32]) -> Result<([u8
     let value = canonical_json::parse_canonical(bytes, MAX_SEED_BYTES)?;
     let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
     let expect = |name: &str, expected: &str| {
-        if text(&value, name).as_deref() == Some(expected) { Ok(()) } else { Err(refuse(name, expected)) }
+        if text(&value, name).as_deref() == Some(expected) { Ok(()) } else { refuse(name, expected).raise() }
     };
     expect("schema", "veritune.seed/v1")?;
     expect("rule", "plan-beacon/v1")?;
@@ -47,7 +47,7 @@ pub fn check(bytes: &[u8], plan: &PlanV1, plan_digest: &[u8; 32]) -> Result<([u8
         _ => return Err(refuse("beacon.source", "demo or drand-quicknet")),
     };
     if text(beacon, "randomness") != Some(hex(&randomness)) {
-        return Err(refuse("beacon.randomness", "what the beacon gives"));
+        refuse("beacon.randomness", "what the beacon gives").raise()?;
     }
     let seed: [u8; 32] = Sha256::new()
         .chain_update(b"veritune seed")

@@ -5,43 +5,75 @@ use veritune_relations::{Index, Operation, Step, Term, View};
 
 const BATCH: &str = "batch";
 const FORWARD: &str = "forward";
+/// The digest of a row is its leaf.
+const LEAF: &str = "batch.leaf.digest";
 
 /// The attacks.
 pub(super) const ATTACKS: &[Attack] = &[
-    attack(BATCH, "a token is another one", &["batch.row_0.tokens"], |c| {
-        change_index(c, "batch.row_0.tokens", "data.tokens");
+    attack(BATCH, "a token is another one than the leaf's", &["batch.tokens.bits"], |c| {
+        change_index(c, "batch.tokens");
     }),
-    attack(BATCH, "a label is another one", &["batch.row_1.targets"], |c| {
-        change_index(c, "batch.row_1.targets", "data.targets");
+    attack(BATCH, "a label is another one than the leaf's", &["batch.targets.bits"], |c| {
+        change_index(c, "batch.targets");
     }),
-    attack(BATCH, "an inconvenient token has label -100", &["batch.row_0.supervised"], |c| {
-        let row = c.setting.rows[0];
-        let tokens = c.setting.spec.training.tokens;
-        let labelled = (0..tokens).find(|&t| c.honest_at("data.supervised", &[row, t]) == 1);
-        c.bump("batch.row_0.supervised", &[labelled.expect("a label")], -1);
+    attack(BATCH, "a token is another one, and so is the leaf", &[LEAF], |c| {
+        let vocab = c.setting.spec.model.vocab as i64;
+        change_input(c, "batch.tokens", |id| (id + 1) % vocab);
+    }),
+    attack(BATCH, "an inconvenient token has label -100", &[LEAF], |c| {
+        change_input(c, "batch.supervised", |_| 0);
+    }),
+    attack(BATCH, "the rows are those of another batch", &[LEAF], |c| {
+        let other = (0..c.setting.spec.dataset_rows).find(|r| !c.setting.rows.contains(r));
+        let mut rows = c.setting.rows.clone();
+        rows[0] = other.expect("a row that is not in the batch");
+        for (name, values) in &mut c.inputs {
+            *values = c.setting.dataset.input(name, &rows).unwrap_or_else(|| std::mem::take(values));
+        }
+    }),
+    attack(BATCH, "a row has another salt or other meta data", &[LEAF], |c| {
+        change_input(c, "batch.leaf.header", |x| x + 1)
+    }),
+    attack(BATCH, "a label counts three times", &["range.batch.supervised", LEAF], |c| {
+        change_input(c, "batch.supervised", |_| 3);
+    }),
+    attack(BATCH, "the sponge reads another header", &["batch.leaf.header", LEAF], |c| {
+        let mut rows = c.setting.rows.clone();
+        rows.reverse();
+        let other = c.setting.dataset.input("batch.leaf.header", &rows).expect("a header");
+        let (axes, rate) = ([c.axis("row"), c.axis("batch.leaf.rate")], other.len() / rows.len());
+        let view = c.public(&axes, |i| other[i[0] * rate + i[1]]);
+        if let Operation::Sponge { header, .. } = c.operation("batch.leaf") {
+            *header = view;
+        }
+    }),
+    attack(BATCH, "the sponge absorbs another token", &["batch.leaf.absorb", LEAF], |c| {
+        let axes = [c.axis("row"), c.axis("token")];
+        let view = c.public(&axes, |i| (3 * i[0] + i[1]) as i64);
+        if let Operation::Sponge { messages, .. } = c.operation("batch.leaf") {
+            messages[0] = view;
+        }
+    }),
+    attack(BATCH, "the sponge starts from another capacity", &["batch.leaf.start", LEAF], |c| {
+        if let Operation::Sponge { capacity, .. } = c.operation("batch.leaf") {
+            capacity[0] = 1;
+        }
+    }),
+    attack(BATCH, "an S-box gives another cube", &["batch.leaf.cube", "batch.leaf.seventh"], |c| {
+        c.nudge("batch.leaf", "batch.leaf.cube", &[0, 1, 20], 1);
+    }),
+    attack(BATCH, "the last S-box gives what the digest wants", &["batch.leaf.seventh", LEAF], |c| {
+        let last = c.setting.spec.training.tokens;
+        c.nudge("batch.leaf", "batch.leaf.seventh", &[1, last, 117], 1);
     }),
     attack(
         BATCH,
-        "the rows are those of another batch",
-        &["batch.row_0.tokens", "batch.row_0.targets", "batch.row_0.supervised"],
+        "an S-box reads another value",
+        &["batch.leaf.point", "batch.leaf.cube", "batch.leaf.seventh"],
         |c| {
-            let other = (0..c.setting.spec.dataset_rows).find(|r| !c.setting.rows.contains(r));
-            let other = Index::Fixed(other.expect("a row that is not in the batch"));
-            for part in ["tokens", "targets"] {
-                if let Operation::Bits { value, .. } = c.operation(&format!("batch.row_0.{part}")) {
-                    value.index[0] = other;
-                }
-            }
-            c.replace("batch.row_0.supervised", "data.supervised", |v| v.index[0] = other);
+            c.nudge("batch.leaf", "batch.leaf.point", &[1, 0, 60], 1);
         },
     ),
-    attack(BATCH, "a label of the dataset counts three times", &["range.batch.supervised"], |c| {
-        let row = c.setting.rows[0];
-        let position = c.offset("data.supervised", &[row, 1]);
-        if let Some(values) = c.inputs.get_mut("data.supervised") {
-            values[position] = 3;
-        }
-    }),
     Attack {
         name: "a frozen weight is another one",
         section: FORWARD,
@@ -57,10 +89,10 @@ pub(super) const ATTACKS: &[Attack] = &[
     attack(
         BATCH,
         "a token is none of the vocabulary, its embedding made up",
-        &["batch.token.allowed", "embedding"],
-        |c| beyond(c, "data.tokens"),
+        &["batch.token.allowed", "embedding", LEAF],
+        |c| beyond(c, "batch.tokens"),
     ),
-    attack(BATCH, "a label is none of the vocabulary", &["batch.target.allowed"], |c| beyond(c, "data.targets")),
+    attack(BATCH, "a label is none of the vocabulary", &["batch.target.allowed", LEAF], |c| beyond(c, "batch.targets")),
     attack(FORWARD, "the first residual is no embedding", &["embedding"], |c| c.bump("embedding", &[0, 0, 0], 1)),
     attack(FORWARD, "a layer is skipped", &["residual_next"], |c| {
         let divisor = c.divisor("residual_next");
@@ -146,32 +178,38 @@ pub(super) const ATTACKS: &[Attack] = &[
     }),
 ];
 
-/// One token or target of a row is its successor.
-fn change_index(c: &mut crate::Cheat<'_>, step: &str, data: &str) {
-    let row = if step.contains("row_0") { c.setting.rows[0] } else { c.setting.rows[1] };
-    let vocab = c.setting.spec.model.vocab as i64;
+/// A position of the first row with a label, so that changes have an effect.
+fn labelled(c: &crate::Cheat<'_>) -> usize {
     let tokens = c.setting.spec.training.tokens;
-    let mut ids: Vec<i64> = (0..tokens).map(|t| c.honest_at(data, &[row, t])).collect();
-    // At a position with a label, so that a changed target has an effect.
-    let labelled = (0..tokens).find(|&t| c.honest_at("data.supervised", &[row, t]) == 1).unwrap_or(0);
-    ids[labelled] = (ids[labelled] + 1) % vocab;
-    let axis = c.axis("token");
-    let view: View = c.public(&[axis], |t| ids[t[0]]);
-    if let Operation::Bits { value, .. } = c.operation(step) {
+    (0..tokens).find(|&t| c.honest_at("batch.supervised", &[0, t]) == 1).expect("a label")
+}
+
+/// The bits of one token or target encode its successor.
+fn change_index(c: &mut crate::Cheat<'_>, name: &str) {
+    let at = [0, labelled(c)];
+    let (vocab, axes) = (c.setting.spec.model.vocab as i64, [c.axis("row"), c.axis("token")]);
+    let honest = c.honest.get(c.tensor(name)).to_vec();
+    let (own, tokens) = (c.honest_at(name, &at), c.setting.spec.training.tokens);
+    let view: View = c.public(&axes, |i| if i == at { (own + 1) % vocab } else { honest[i[0] * tokens + i[1]] });
+    if let Operation::Bits { value, .. } = c.operation(&format!("{name}.bits")) {
         *value = view;
     }
 }
 
-/// An id of the dataset that its bits can hold and no token has.
-fn beyond(c: &mut crate::Cheat<'_>, data: &str) {
-    let (row, tokens) = (c.setting.rows[0], c.setting.spec.training.tokens);
-    let labelled = (0..tokens).find(|&t| c.honest_at("data.supervised", &[row, t]) == 1).expect("a label");
-    let position = c.offset(data, &[row, labelled]);
-    let vocab = c.setting.spec.model.vocab as i64;
-    c.inputs.get_mut(data).expect("the dataset")[position] = vocab + 1;
-    if data == "data.tokens" {
+/// Changes an input at a position of the first row.
+fn change_input(c: &mut crate::Cheat<'_>, name: &str, change: impl Fn(i64) -> i64) {
+    let position = c.offset(name, &[0, labelled(c)]);
+    let values = c.inputs.get_mut(name).expect("an input");
+    values[position] = change(values[position]);
+}
+
+/// An id that its bits can hold and no token has.
+fn beyond(c: &mut crate::Cheat<'_>, name: &str) {
+    let (at, vocab) = (labelled(c), c.setting.spec.model.vocab as i64);
+    change_input(c, name, |_| vocab + 1);
+    if name == "batch.tokens" {
         // A residual of zero has a reciprocal root beyond its range: the lie adds an embedding by hand.
-        c.bump("embedding", &[0, labelled, 0], 1 << 9);
+        c.bump("embedding", &[0, at, 0], 1 << 9);
     }
 }
 

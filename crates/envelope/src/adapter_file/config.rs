@@ -74,7 +74,7 @@ impl AdapterConfig {
                     line.map_or("the end of the file".into(), String::from_utf8_lossy).into_owned()
                 };
                 let location = format!("line {number}");
-                return Err(Refusal::new(CONFIG_BYTES, location, shown(expected), shown(got)));
+                return Refusal::new(CONFIG_BYTES, location, shown(expected), shown(got)).raise();
             }
             number = number.saturating_add(1);
         }

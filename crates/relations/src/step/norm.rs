@@ -26,13 +26,9 @@ impl StepBuilder<'_> {
     pub(super) fn norm(&mut self, name: &str, outer: &[AxisId], x: &Operand) -> Built<Normed> {
         let hidden = self.spec.model.hidden;
         let x_bits = x.fraction_bits;
-        let (numerator, power) = self.spec.model.rms_norm_eps.parts()?;
-        let eps_scale = 2 * x_bits;
+        let eps_scale = u32::try_from(2 * x_bits).unwrap_or(0);
         // round(eps * d * 2^(2 f_x)), at least 1 so that the sum is never zero.
-        let denominator = 10i128.pow(power);
-        let scaled = (numerator * hidden as i128) << eps_scale.max(0);
-        let epsilon = i64::try_from((2 * scaled + denominator).div_euclid(2 * denominator).max(1))
-            .map_err(|_| SpecError::new("model.rms_norm_eps", "is too large"))?;
+        let epsilon = self.spec.model.rms_norm_eps.times_to_fixed(hidden, eps_scale)?.max(1);
         let square = || Term { coefficient: 1, factors: vec![x.view.clone(), x.view.clone()] };
         let value = vec![square(), Term { coefficient: epsilon, factors: Vec::new() }];
         let (power, square_power) =

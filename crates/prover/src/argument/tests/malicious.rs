@@ -3,7 +3,7 @@
 use super::programs::{arithmetic, embedding, layers};
 use super::solve::Solver;
 use super::*;
-use veritune_argument::CheckId;
+use veritune_argument::{BASE_PLACE, CheckId};
 use veritune_field::{P, traits::PrimeCharacteristicRing};
 use veritune_relations::TensorId;
 
@@ -116,7 +116,7 @@ fn every_slot_in_use_has_a_weight_and_no_other_slot_has_one() {
         let mut weights = proof.weights.clone();
         for part in proof.base_claims.iter().flat_map(|c| &c.parts) {
             let base = dense_weights(&layout, std::slice::from_ref(part));
-            weights[4].iter_mut().zip(&base[4]).for_each(|(w, &b)| *w += b);
+            weights[BASE_PLACE].iter_mut().zip(&base[BASE_PLACE]).for_each(|(w, &b)| *w += b);
         }
         for (place, used) in used_slots(&program, &layout).iter().enumerate() {
             for (slot, &used) in used.iter().enumerate() {

@@ -69,7 +69,7 @@ fn an_argument_with_its_opening_is_accepted_and_another_commitment_is_not() {
         let counts = multiplicities(&case.program, &case.tensors);
         let vectors = place_vectors(&case.program, &layout, &case.tensors, &counts);
         assert_eq!(round_trip(&case, &vectors, &vectors[0]), Ok(()), "{}", case.name);
-        for place in (0..4).filter(|&place| !vectors[place].is_empty()) {
+        for place in (0..veritune_argument::BASE_PLACE).filter(|&place| !vectors[place].is_empty()) {
             let mut other = vectors.clone();
             // Row 2 of the range table in the witness, an entry of a tensor elsewhere.
             other[place][2] += F::ONE;

@@ -144,7 +144,8 @@ impl<'a> Solver<'a> {
             | Operation::Normalise { axes, .. }
             | Operation::Bits { axes, .. }
             | Operation::Sign { axes, .. }
-            | Operation::Split { axes, .. } => axes,
+            | Operation::Split { axes, .. }
+            | Operation::Sponge { axes, .. } => axes,
         };
         for env in self.environments(axes, layer) {
             self.apply(&step.operation, &env);
@@ -161,6 +162,7 @@ impl<'a> Solver<'a> {
                     self.write(remainder, env, sum.rem_euclid(divisor));
                 }
             }
+            Operation::Sponge { .. } => panic!("no program of these tests hashes"),
             Operation::Divide { numerator, denominator, quotient, remainder, slack, .. } => {
                 let (n, d) = (self.value(numerator, env), self.value(denominator, env));
                 self.write(quotient, env, n.div_euclid(d));

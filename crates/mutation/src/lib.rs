@@ -1,0 +1,106 @@
+//! Takes single checks of the verifier away and records the fields that it reads, in test builds only.
+//!
+//! A test that an attack is refused shows little if another check refuses it too. Here a test switches off exactly one
+//! check by its id and shows that the attack then passes. Without the feature `switches` every function is empty and
+//! the compiler removes its calls; `veritune-verify` and the Python module do not compile with it.
+
+#![forbid(unsafe_code)]
+
+/// Whether this build can switch checks off.
+pub const ENABLED: bool = cfg!(feature = "switches");
+
+/// A field that a decoder read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// What it is: the same for every element of a list.
+    pub name: String,
+    /// First byte, relative to what the decoder was given.
+    pub offset: usize,
+    /// Bytes.
+    pub len: usize,
+}
+
+/// Whether a test has switched the check of this id off.
+#[must_use]
+#[inline]
+pub fn off(id: &str) -> bool {
+    switches::off(id)
+}
+
+/// Whether a test has switched off that messages of this label reach the transcript.
+#[must_use]
+#[inline]
+pub fn unabsorbed(label: &str) -> bool {
+    ENABLED && switches::off(&format!("absorb {label}"))
+}
+
+/// Records that a decoder read a field.
+#[inline]
+pub fn field(name: impl FnOnce() -> String, offset: usize, len: usize) {
+    switches::field(name, offset, len);
+}
+
+#[cfg(feature = "switches")]
+pub use switches::{traced, without};
+
+#[cfg(feature = "switches")]
+mod switches {
+    use super::Field;
+    use std::cell::RefCell;
+
+    thread_local! {
+        static OFF: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+        static FIELDS: RefCell<Option<Vec<Field>>> = const { RefCell::new(None) };
+    }
+
+    pub(super) fn off(id: &str) -> bool {
+        OFF.with_borrow(|off| off.iter().any(|o| o == id))
+    }
+
+    pub(super) fn field(name: impl FnOnce() -> String, offset: usize, len: usize) {
+        FIELDS.with_borrow_mut(|fields| {
+            if let Some(fields) = fields {
+                fields.push(Field { name: name(), offset, len });
+            }
+        });
+    }
+
+    /// Puts a thread-local value back, also after a panic.
+    struct Restore<T: 'static>(&'static std::thread::LocalKey<RefCell<T>>, Option<T>);
+
+    impl<T> Drop for Restore<T> {
+        fn drop(&mut self) {
+            if let Some(value) = self.1.take() {
+                self.0.set(value);
+            }
+        }
+    }
+
+    /// Runs on this thread without the checks of these ids, and only these.
+    pub fn without<R>(ids: &[&str], run: impl FnOnce() -> R) -> R {
+        let before = OFF.replace(ids.iter().map(|&id| id.to_owned()).collect());
+        let _restore = Restore(&OFF, Some(before));
+        run()
+    }
+
+    /// Runs on this thread and returns the fields that decoders read meanwhile, in their order.
+    pub fn traced<R>(run: impl FnOnce() -> R) -> (R, Vec<Field>) {
+        let before = FIELDS.replace(Some(Vec::new()));
+        let restore = Restore(&FIELDS, Some(before));
+        let result = run();
+        let fields = FIELDS.take().unwrap_or_default();
+        drop(restore);
+        (result, fields)
+    }
+}
+
+#[cfg(not(feature = "switches"))]
+mod switches {
+    #[inline]
+    pub(super) const fn off(_: &str) -> bool {
+        false
+    }
+
+    #[inline]
+    pub(super) fn field(_: impl FnOnce() -> String, _: usize, _: usize) {}
+}
