@@ -46,7 +46,7 @@ class FakeCore:
                 exit_code,
             )
 
-    def calibrate(self, model_dir, settings_json, tokens, targets, steps, progress):
+    def calibrate(self, model_dir, settings_json, tokens, targets, meta, steps, progress):
         self._begin("calibrate")
         assert tokens.dtype == targets.dtype == "int64" and tokens.flags["C_CONTIGUOUS"]
         settings = json.loads(settings_json)
@@ -79,17 +79,17 @@ class FakeCore:
         config = (Path(model_dir) / "config.json").read_bytes()
         return _canonical({"files": [], "root": _sha256(b"base" + config)})
 
-    def commit_data(self, spec_json, tokens, targets, secret):
+    def commit_data(self, spec_json, tokens, targets, meta, secret):
         self._begin("commit_data")
         assert len(secret) == 32
         self._fail("commit_data")
-        root = _sha256(secret + tokens.tobytes() + targets.tobytes())
+        root = _sha256(secret + tokens.tobytes() + targets.tobytes() + meta)
         return _canonical({"root": root, "rows": len(tokens)})
 
     def predict(self, spec_json, steps, threads):
         return _canonical({"train_seconds": "1.5", "prove_seconds": str(steps)})
 
-    def train(self, plan_json, seed_json, model_dir, tokens, targets, run_dir, threads, progress):
+    def train(self, plan_json, seed_json, model_dir, tokens, targets, meta, secret, run_dir, threads, progress):
         self._begin("train")
         plan = json.loads(plan_json)
         folder = Path(run_dir) / "steps"
@@ -104,7 +104,7 @@ class FakeCore:
         root = _sha256(b"".join(item.read_bytes() for item in sorted(folder.iterdir())))
         return _canonical({"steps": plan["numSteps"], "state_root": root})
 
-    def prove(self, plan_json, seed_json, model_dir, tokens, targets, secret, run_dir, threads, progress):
+    def prove(self, plan_json, seed_json, model_dir, tokens, targets, meta, secret, run_dir, threads, progress):
         self._begin("prove")
         assert len(secret) == 32
         run = Path(run_dir)
