@@ -140,6 +140,7 @@ impl Carrier for f64 {
             Function::ExpNegative => (-x).exp(),
             Function::Silu => x * sigmoid,
             Function::SiluDerivative => sigmoid * (1.0 + x * (1.0 - sigmoid)),
+            Function::LogarithmOfLeading => x.ln(),
         };
         Some(y * f64::from(output_fraction_bits).exp2())
     }

@@ -115,6 +115,21 @@ impl<C: Carrier> Executor<'_, C> {
                 self.write(name, scope, ceiling, axes, limits)?;
                 self.write(name, scope, slack, axes, slacks)
             }
+            Operation::Octave { axes, value, table, limit, out } => {
+                let values = on(&self.tensors).expression(axes, value);
+                let columns = &self.program.tables[*table].columns;
+                let mut rows = Vec::with_capacity(values.len());
+                for &x in &values {
+                    let fits = |row: &usize| x <= C::from_i64(limit / columns[0][*row]);
+                    let row = (0..columns[0].len()).filter(fits).max_by_key(|&row| columns[0][row]);
+                    rows.push(row.ok_or_else(|| self.not_in_table(name, *table, x.to_i64()))?);
+                }
+                for (view, column) in out.iter().zip(columns) {
+                    let values = rows.iter().map(|&row| C::from_i64(column[row])).collect();
+                    self.write(name, scope, view, axes, values)?;
+                }
+                Ok(())
+            }
             Operation::Bits { axes, value, bits } => {
                 let values = on(&self.tensors).view(axes, value);
                 self.write_bits(name, scope, axes, bits, &values)

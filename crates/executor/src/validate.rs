@@ -13,6 +13,7 @@ pub(crate) fn written(operation: &Operation) -> Vec<&View> {
         Operation::Maximum { maximum, bits, .. } => vec![maximum, bits],
         Operation::Look { out, .. } => out.iter().collect(),
         Operation::Normalise { power, square, ceiling, slack, .. } => vec![power, square, ceiling, slack],
+        Operation::Octave { out, .. } => out.iter().collect(),
         Operation::Bits { bits, .. } => vec![bits],
         Operation::Sign { out, magnitude, .. } => vec![out, magnitude],
         Operation::Split { high, low, .. } => vec![high, low],
@@ -31,9 +32,10 @@ pub(crate) fn read(operation: &Operation) -> Vec<&View> {
         Operation::SquareRoot { square, .. } => of(square).collect(),
         Operation::Maximum { values, mask, .. } => [values].into_iter().chain(mask).collect(),
         Operation::Look { input, mask, .. } => of(input).chain(mask).collect(),
-        Operation::Normalise { value, .. } | Operation::Sign { value, .. } | Operation::Split { value, .. } => {
-            of(value).collect()
-        }
+        Operation::Normalise { value, .. }
+        | Operation::Octave { value, .. }
+        | Operation::Sign { value, .. }
+        | Operation::Split { value, .. } => of(value).collect(),
         Operation::Bits { value, .. } => vec![value],
         Operation::Sponge { header, messages, .. } => [header].into_iter().chain(messages).collect(),
     }
@@ -47,6 +49,7 @@ fn axes(operation: &Operation) -> &[AxisId] {
         | Operation::Maximum { axes, .. }
         | Operation::Look { axes, .. }
         | Operation::Normalise { axes, .. }
+        | Operation::Octave { axes, .. }
         | Operation::Bits { axes, .. }
         | Operation::Sign { axes, .. }
         | Operation::Split { axes, .. }
@@ -102,6 +105,7 @@ fn check_step(program: &Program, sweep: Sweep, operation: &Operation) -> Result<
         Operation::Split { base, .. } if *base < 1 => Err(format!("base {base} is not positive")),
         Operation::Look { table, out, .. } => check_table(program, *table, out.len() + 1),
         Operation::Normalise { table, .. } => check_table(program, *table, 3),
+        Operation::Octave { table, out, .. } => check_table(program, *table, out.len()),
         Operation::Bits { bits, .. } | Operation::Maximum { bits, .. } => match bits.index.last() {
             Some(Index::Axis(a)) if !axes.contains(a) => Ok(()),
             _ => Err("the last index of the bits must be an axis of its own".into()),

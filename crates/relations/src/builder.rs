@@ -625,6 +625,26 @@ impl Builder {
         Ok((parts[0], parts[1]))
     }
 
+    /// New tensors that are a row of a table: the one with the greatest first column `c` such that `value * c <= limit`.
+    ///
+    /// The lookup says only that they are a row; which one is for the caller to show.
+    pub fn octave(
+        &mut self,
+        name: &str,
+        axes: &[AxisId],
+        value: Expression,
+        table: usize,
+        limit: i64,
+        outputs: &[Make<'_>],
+    ) -> Vec<TensorId> {
+        let tensors: Vec<TensorId> = outputs.iter().map(|make| self.witness_by_other(make)).collect();
+        let out: Vec<View> = tensors.iter().map(|&t| self.on(t).view).collect();
+        let columns = out.iter().map(|v| vec![Term { coefficient: 1, factors: vec![v.clone()] }]).collect();
+        self.lookup(name, TableId::Table(table), axes, columns, None);
+        self.step(name, Operation::Octave { axes: axes.to_vec(), value, table, limit, out });
+        tensors
+    }
+
     /// Ties bits to a stored value: `sum of 2^j * bits[.., j] = value`, and computes them.
     pub fn bits_of(&mut self, name: &str, axes: &[AxisId], bits: View, value: View) -> Built<()> {
         let (&last, outer) = match bits.index.split_last() {

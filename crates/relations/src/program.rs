@@ -233,6 +233,8 @@ pub enum Function {
     Silu,
     /// Derivative of [`Function::Silu`].
     SiluDerivative,
+    /// `ln(x)`, where a table has it at the middle of the inputs that share their leading bits.
+    LogarithmOfLeading,
 }
 
 /// How the executor computes tensors. Views index the tensors read and written; each variant's text names its fields.
@@ -277,6 +279,8 @@ pub enum Operation {
         ceiling: View,
         slack: View,
     },
+    /// The row of a table with the greatest first column `c` such that `value * c <= limit`; `out` are its columns.
+    Octave { axes: Vec<AxisId>, value: Expression, table: usize, limit: i64, out: Vec<View> },
     /// `bits[..., j]` = bit j of `value`.
     Bits { axes: Vec<AxisId>, value: View, bits: View },
     /// `out = [value >= 0]` and `magnitude = value` if so, else `-1 - value`.

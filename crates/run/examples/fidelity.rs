@@ -277,7 +277,7 @@ fn run(arguments: &Arguments, spec: &Spec, inputs: &Inputs, out: &Path, threads:
         let executed = train::execute(built, inputs, step, &order(step), &state, threads)?;
         let seconds = start.elapsed().as_secs_f64();
         state = train::state_after(&executed);
-        let loss = train::display_loss(&executed);
+        let loss = train::loss(&executed);
         let norm = scalar(&executed, "norm") / 2f64.powi(20) / scalar(&executed, "labels");
         let active = scalar(&executed, "clip.active") == 1.0;
         println!(

@@ -62,7 +62,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!("violations {} {:?}", violations.len(), violations.iter().take(5).collect::<Vec<_>>());
         }
         state = train::state_after(&executed);
-        println!("step {step} loss {:.4} {:?}", train::display_loss(&executed), t.elapsed());
+        println!("step {step} loss {:.4} {:?}", train::loss(&executed), t.elapsed());
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use veritune_field::{F, f_from_i64};
 use veritune_prover::commit::{CommittedTree, Randomness, commit};
 use veritune_relations::initial::initial_state;
 use veritune_relations::layout::{Layout, place_index};
-use veritune_relations::step::{StepProgram, Tables, no_leaves};
+use veritune_relations::step::{LOSS_BITS, StepProgram, Tables, no_leaves};
 use veritune_relations::{Place, Program, TensorId};
 use veritune_verifier::statement::{Run, Shapes};
 use veritune_verifier::step::place_values;
@@ -120,25 +120,10 @@ impl Committer<'_> {
     }
 }
 
-/// Mean loss of an executed step in nats, in floating point: for display only.
-pub fn display_loss(executed: &Executed) -> f64 {
-    let program = &executed.built.program;
-    let get = |name: &str| program.find(name).map(|id| (executed.tensors.get(id), program.tensor(id).fraction_bits));
-    let (Some((logits, logit_bits)), Some((maxima, _)), Some((sums, sum_bits)), Some((bits, _)), Some((labelled, _))) =
-        (get("logit"), get("logit.maximum"), get("vocabulary.sum"), get("batch.target_bits"), get("batch.supervised"))
-    else {
-        return f64::NAN;
-    };
-    let vocab = logits.len() / maxima.len();
-    let width = bits.len() / maxima.len();
-    let (mut total, mut count) = (0.0, 0.0);
-    for (position, _) in labelled.iter().enumerate().filter(|(_, l)| **l == 1) {
-        let target: usize = (0..width).map(|j| (bits[position * width + j] as usize) << j).sum();
-        let gap = (maxima[position] - logits[position * vocab + target]) as f64 / f64::from(logit_bits).exp2();
-        total += (sums[position] as f64 / f64::from(sum_bits).exp2()).ln() + gap;
-        count += 1.0;
-    }
-    if count == 0.0 { 0.0 } else { total / count }
+/// Mean loss of an executed step in nats: the program's own integer, as a real number.
+pub fn loss(executed: &Executed) -> f64 {
+    let loss = executed.built.program.find("loss").and_then(|id| executed.tensors.get(id).first());
+    loss.map_or(f64::NAN, |&x| x as f64 / f64::from(1u32 << LOSS_BITS))
 }
 
 /// Trains all steps of the run, or those that are missing. `progress` gets step and loss, and returns whether to go on.
@@ -180,7 +165,7 @@ pub fn train(
         state = state_after(&executed);
         done += 1;
         save(done, &state)?;
-        if !progress(done, display_loss(&executed)) {
+        if !progress(done, loss(&executed)) {
             return Err(RunError::Stopped);
         }
     }

@@ -6,6 +6,7 @@ import numpy as np
 
 from veritune.reference.attention import exponentials
 from veritune.reference.exact import Fixed, contract, floor_divide
+from veritune.reference.loss import mean_loss
 from veritune.reference.model import Context
 from veritune.reference.norm import norm_backward, rms_norm
 from veritune.reference.trace import Integers
@@ -38,6 +39,7 @@ def head(c: Context, h: Fixed, targets: Integers) -> Fixed:
     e = exponentials(c, "vocabulary.exponential", gap, np.ones(gap.shape, dtype=bool))
     exact = Fixed(e.values.sum(axis=-1), e.fraction_bits)
     total = c.trace.rounded("vocabulary.sum", exact, "vocabulary_sum")
+    mean_loss(c, logit, maximum, total, targets, labelled)
     one = 1 << (total.fraction_bits + c.trace.fraction_bits("vocabulary_inverse"))
     quotient = floor_divide(np.full(total.values.shape, one, dtype=np.int64), total.values)
     inverse = c.trace.integers("vocabulary.inverse", quotient, "vocabulary_inverse")

@@ -24,8 +24,8 @@ impl StepBuilder<'_> {
         Ok(self.b.copy(&make, &[], Sum { terms, fraction_bits: 0 })?)
     }
 
-    /// The factor that every gradient is multiplied by.
-    pub(super) fn clip(&mut self, batch: &Batch) -> Built<TensorId> {
+    /// The mean loss, and the factor that every gradient is multiplied by.
+    pub(super) fn clip(&mut self, batch: &Batch, loss_sum: TensorId) -> Built<TensorId> {
         let norm = self.gradient_norm()?;
         let norm = self.on(norm).view;
         let supervised = self.on(batch.supervised).view;
@@ -38,6 +38,7 @@ impl StepBuilder<'_> {
         let terms = vec![times(1, &[&supervised]), times(1, &[&none])];
         let labels = self.scalar("labels", Range::unsigned(count_bits), terms)?;
         let labels = self.on(labels).view;
+        self.loss(loss_sum, &labels, count_bits)?;
 
         let clip_bits = self.spec.scale("clip")?.fraction_bits;
         let gradient_bits = self.spec.scale("grad.a")?.fraction_bits;

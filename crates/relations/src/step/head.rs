@@ -10,8 +10,8 @@ use crate::builder::Sum;
 use crate::program::{Function, Index, TensorId};
 
 impl StepBuilder<'_> {
-    /// Reads the last residual, writes the last entry of its gradient.
-    pub(super) fn head(&mut self, residual: TensorId, gradient: TensorId, batch: &Batch) -> Built<()> {
+    /// Reads the last residual, writes the last entry of its gradient; returns the sum of the losses.
+    pub(super) fn head(&mut self, residual: TensorId, gradient: TensorId, batch: &Batch) -> Built<TensorId> {
         let a = self.axes;
         let layers = self.spec.model.layers;
         let outer = [a.row, a.token];
@@ -39,6 +39,7 @@ impl StepBuilder<'_> {
         let sum_axes = self.make("vocabulary.sum", &outer, "vocabulary_sum")?;
         let total = Sum::product(1, &[&e, &self.on(self.vocabulary_ones)]);
         let total = self.b.rescale(&sum_axes, &outer, total)?;
+        let loss_sum = self.loss_sum(batch, logit, maximum, total)?;
         let total = self.on(total);
         let make = self.make("vocabulary.inverse", &outer, "vocabulary_inverse")?;
         let one = Sum::constant(1 << (total.fraction_bits + make.fraction_bits), 0).terms;
@@ -54,6 +55,7 @@ impl StepBuilder<'_> {
         let sum = Sum::product(1, &[&self.on(d_final), &gain]);
         let d_y = self.rescale("grad.final_input", &hidden_axes, "grad.normed", sum)?;
         let out = self.b.with(gradient, &[(a.boundary, Index::Fixed(layers))]);
-        self.norm_backward("final.norm_backward", &outer, d_y, normed, None, &out)
+        self.norm_backward("final.norm_backward", &outer, d_y, normed, None, &out)?;
+        Ok(loss_sum)
     }
 }

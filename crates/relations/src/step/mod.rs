@@ -9,6 +9,7 @@ mod attention;
 mod clip;
 mod head;
 mod input;
+mod loss;
 mod mlp;
 mod norm;
 mod optimizer;
@@ -19,6 +20,7 @@ use crate::program::{AxisId, Index, Place, Program, ProgramError, Range, Sweep, 
 use crate::spec::{Spec, SpecError, Target};
 pub use adapter::Adapter;
 pub use input::ROW_TAG;
+pub use loss::LOSS_BITS;
 use std::collections::BTreeMap;
 use veritune_field::F;
 use veritune_field::traits::PrimeCharacteristicRing;
@@ -138,13 +140,19 @@ pub struct Tables {
     exponential: Vec<Vec<i64>>,
     /// Gate, SiLU and its derivative.
     silu: Vec<Vec<i64>>,
+    /// Octaves and mantissas of the logarithm.
+    logarithm: [Vec<Vec<i64>>; 2],
 }
 
 impl Tables {
     /// The tables of the spec.
     pub fn new(spec: &Spec) -> Built<Self> {
         spec.validate()?;
-        Ok(Self { exponential: exponential_columns(spec)?, silu: mlp::silu_columns(spec)? })
+        Ok(Self {
+            exponential: exponential_columns(spec)?,
+            silu: mlp::silu_columns(spec)?,
+            logarithm: loss::columns(spec)?,
+        })
     }
 }
 
@@ -176,14 +184,14 @@ pub fn build_with(spec: &Spec, tables: &Tables, step: u64, leaves: &[Leaf]) -> B
     s.b.sweep(Sweep::Once);
     let make = s.make("grad.residual", &residual_axes, "grad.residual")?;
     let gradient = s.b.tensor(Place::Witness, &make);
-    s.head(residual, gradient, &batch)?;
+    let loss_sum = s.head(residual, gradient, &batch)?;
 
     s.b.sweep(Sweep::Descending);
     let middle = s.mlp_backward(gradient, &mlp)?;
     s.attention_backward(gradient, middle, &attention)?;
 
     s.b.sweep(Sweep::Once);
-    let clip = s.clip(&batch)?;
+    let clip = s.clip(&batch, loss_sum)?;
     s.optimize(clip)?;
     Ok(StepProgram { program: s.b.program, kinds: s.kinds, adapters: s.adapters })
 }

@@ -142,6 +142,7 @@ impl<'a> Solver<'a> {
             | Operation::Maximum { axes, .. }
             | Operation::Look { axes, .. }
             | Operation::Normalise { axes, .. }
+            | Operation::Octave { axes, .. }
             | Operation::Bits { axes, .. }
             | Operation::Sign { axes, .. }
             | Operation::Split { axes, .. }
@@ -162,7 +163,7 @@ impl<'a> Solver<'a> {
                     self.write(remainder, env, sum.rem_euclid(divisor));
                 }
             }
-            Operation::Sponge { .. } => panic!("no program of these tests hashes"),
+            Operation::Sponge { .. } | Operation::Octave { .. } => panic!("no program of these tests has one"),
             Operation::Divide { numerator, denominator, quotient, remainder, slack, .. } => {
                 let (n, d) = (self.value(numerator, env), self.value(denominator, env));
                 self.write(quotient, env, n.div_euclid(d));
