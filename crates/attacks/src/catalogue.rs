@@ -3,12 +3,16 @@
 //! Each entry names the checks that must see it, and no others do: removing exactly these makes the attack pass.
 
 mod backward;
+mod certificate;
 mod forward;
 mod loss;
 mod optimizer;
+mod protocol;
 mod witness;
 
 use crate::Cheat;
+pub use certificate::{CERTIFICATE_ATTACKS, CertificateAttack, World};
+pub use protocol::{HONEST, Honest, PROTOCOL_ATTACKS, ProtocolAttack};
 
 /// What sees an attack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,4 +54,23 @@ const fn attack(
 
 /// All attacks on a step, in the order of the computation.
 pub const STEP_ATTACKS: &[&[Attack]] =
-    &[forward::ATTACKS, loss::ATTACKS, backward::ATTACKS, optimizer::ATTACKS, witness::ATTACKS];
+    &[forward::ATTACKS, loss::ATTACKS, backward::ATTACKS, optimizer::ATTACKS, optimizer::UNCLIPPED, witness::ATTACKS];
+
+impl Attack {
+    /// Whether the attack needs gradients below the limit of clipping.
+    pub fn is_unclipped(&self) -> bool {
+        optimizer::UNCLIPPED.iter().any(|a| a.name == self.name)
+    }
+
+    /// The check of the protocol that a verifier reports, and without which alone the attack passes: a batched
+    /// sumcheck does not name the equation. A false lookup leaves the sum of all fractions different from zero; a
+    /// false equation leaves the functional of all linear terms different from what the rounds of the others prove.
+    pub fn refused_with(&self, is_equation: impl Fn(&str) -> bool) -> &'static str {
+        match self.caught {
+            Caught::Checks(checks) if checks.iter().any(|c| !is_equation(c)) => "VT-ARG-001",
+            Caught::Checks(_) => "opening-sumcheck-claim",
+            Caught::Settlement => "VT-RUN-008",
+            Caught::NoEffect => "",
+        }
+    }
+}
