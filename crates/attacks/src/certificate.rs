@@ -88,7 +88,7 @@ fn recipe(spec: &Spec) -> Value {
     let targets: Vec<String> = spec.lora.targets.iter().map(|t| format!("\"{}\"", t.module())).collect();
     let optimizer = if t.optimizer == Optimizer::Sgd { "sgd" } else { "adamw" };
     assert_eq!((t.schedule, spec.lora.scaling_65536 * spec.lora.r as i64 % (1 << 16)), (Schedule::Constant, 0));
-    let alpha = spec.lora.scaling_65536 * spec.lora.r as i64 >> 16;
+    let alpha = (spec.lora.scaling_65536 * spec.lora.r as i64) >> 16;
     value(&format!(
         r#"{{"beacon":{{"source":"demo"}},
         "lora":{{"r":{},"lora_alpha":{alpha},"target_modules":[{}],"use_rslora":false}},

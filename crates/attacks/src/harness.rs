@@ -91,11 +91,12 @@ pub struct Deviation {
     pub absorbed: Option<Root>,
     /// Changes a scalar of the argument before it is sent, by its number; the last argument draws the challenge that
     /// would come if the scalar were not absorbed.
-    pub scalar: Box<dyn Fn(usize, E, &dyn Fn() -> E) -> E>,
+    pub scalar: Numbered,
     /// The same by its label; after the value comes the challenge that combines equations, once it is drawn.
     pub labelled: Option<Labelled>,
 }
 
+type Numbered = Box<dyn Fn(usize, E, &dyn Fn() -> E) -> E>;
 type Labelled = Box<dyn Fn(&str, E, Option<E>, &dyn Fn() -> E) -> E>;
 
 impl Default for Deviation {

@@ -282,6 +282,10 @@ pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
         let own: String = t.tiny.run.seed.iter().map(|b| format!("{b:02x}")).collect();
         parts.seed = seed.replace(&own, &"0".repeat(64)).into_bytes();
     }),
+    attack("seed.json says what no check reads", AdamW, (1, "VT-RUN-003"), &["VT-RUN-003"], |_, parts| {
+        let seed = String::from_utf8(parts.seed.clone()).expect("text");
+        parts.seed = seed.replace("\"randomness\"", "\"certified_by\":\"nobody\",\"randomness\"").into_bytes();
+    }),
     attack(
         "the recipe names another learning rate than the spec",
         OtherRecipe,

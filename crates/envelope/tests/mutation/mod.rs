@@ -82,7 +82,9 @@ pub fn tamper(document: &Value, path: &Path, change: Change) -> Option<String> {
     let mut out = String::new();
     write(document, Some((path, change)), &mut out);
     // The last of its container has no next one; two equal elements are the same in either order.
-    (change != Change::Swap || out != document.to_string()).then_some(out)
+    let mut unchanged = String::new();
+    write(document, None, &mut unchanged);
+    (change != Change::Swap || out != unchanged).then_some(out)
 }
 
 /// `at` is the change when it lies at `value` or below it; `path` is relative to `value`.
