@@ -4,6 +4,7 @@ use veritune_argument::ArgumentError;
 use veritune_commit::OpeningError;
 use veritune_mutation::Field;
 use veritune_verifier::proof::ProofError;
+use veritune_verifier::rows::RowsRefused;
 use veritune_verifier::step::StepRefused;
 
 /// One change of one field.
@@ -81,6 +82,11 @@ pub fn of_step(error: &StepRefused) -> (&'static str, String) {
     match error {
         StepRefused::Proof(error) => of_proof(error),
         StepRefused::Chain(_) => ("VT-PROOF-003", "step".to_owned()),
+        StepRefused::Rows(error) => match error {
+            RowsRefused::Truncated { .. } => ("VT-ROWS-001", "length".to_owned()),
+            RowsRefused::NotCanonical { .. } => ("VT-ROWS-002", "row".to_owned()),
+            RowsRefused::Root { .. } => ("VT-ROWS-003", "row".to_owned()),
+        },
         StepRefused::Statement(error) => ("statement", error.to_string()),
     }
 }

@@ -139,7 +139,7 @@ fn base_scales_at_their_ends_give_the_same_program_or_none() {
         for bits in [-1, 0, 30, 31, 63, 64, i32::MAX, i32::MIN] {
             let mut changed = spec.clone();
             changed.model.base_fraction_bits.insert(name.clone(), bits);
-            let built = step::build(&changed, 2, &[1, 3]);
+            let built = step::build(&changed, 2, &[Default::default(); 2]);
             assert!((0..=30).contains(&bits) || built.is_err(), "{name} {bits}");
             let coefficients = built.iter().flat_map(|b| &b.program.equations).flat_map(|e| &e.terms);
             assert!(coefficients.into_iter().all(|t| t.coefficient.unsigned_abs() < 1 << 62), "{name} {bits}");
@@ -151,7 +151,7 @@ fn base_scales_at_their_ends_give_the_same_program_or_none() {
 #[test]
 fn an_adapter_scale_below_zero_has_no_file() {
     let setting = Setting::even();
-    let mut step = step::build(&setting.spec, setting.step, &setting.rows).expect("a program");
+    let mut step = step::build(&setting.spec, setting.step, &[Default::default(); 2]).expect("a program");
     assert!(veritune_verifier::adapter::layouts(&step).is_ok());
     let copy = step.adapters.values().next().expect("an adapter").a.copy;
     step.program.tensors[copy.0].fraction_bits = -1;

@@ -35,8 +35,10 @@ const fn end(at: &'static str) -> (&'static str, &'static str) {
     ("opening-unexpected-end", at)
 }
 
-/// The argument of a step: witness root and scalars.
+/// The argument of a step: rows, witness root and scalars.
 const ARGUMENT: &[Row] = &[
+    row("row leaf", &[("VT-ROWS-003", "row"), ("VT-ROWS-002", "row")], ("VT-ROWS-001", "length")),
+    row("row sibling", &[("VT-ROWS-003", "row"), ("VT-ROWS-002", "row")], ("VT-ROWS-001", "length")),
     // Every challenge is another: the first check that depends on one is that of layer 1.
     row("witness root", &[("VT-ARG-001", "layer 0"), ("VT-ARG-002", "layer 1")], CUT),
     row("lookup values", &[("VT-ARG-001", "layer 0"), ("VT-ARG-002", "*")], CUT),
@@ -124,11 +126,10 @@ const OPENING: &[Row] = &[
     ),
 ];
 
-/// The further trees: states, dataset.
+/// The further trees: states.
 const TREES: &[[Row; 3]] = &[
     trees("tree 1", ["tree 1 row columns", "tree 1 row salt", "tree 1 siblings"], ["tree 1 row", "tree 1 siblings"]),
     trees("tree 2", ["tree 2 row columns", "tree 2 row salt", "tree 2 siblings"], ["tree 2 row", "tree 2 siblings"]),
-    trees("tree 3", ["tree 3 row columns", "tree 3 row salt", "tree 3 siblings"], ["tree 3 row", "tree 3 siblings"]),
 ];
 
 const fn trees(_: &'static str, fields: [&'static str; 3], at: [&'static str; 2]) -> [Row; 3] {
@@ -207,13 +208,15 @@ fn run(what: &str, bytes: &[u8], rows: &[Row], opening: impl Fn(&[Field]) -> usi
 /// Offsets of fields from the start of the proof: root, scalars and opening each count from their own.
 fn placed(fields: Vec<Field>, opening: &impl Fn(&[Field]) -> usize) -> Vec<Field> {
     let start = opening(&fields);
+    let rows = rows_len(&fields);
     let is_scalar = |name: &str| ["lookup ", "equation ", "one-hot "].iter().any(|p| name.starts_with(p));
     fields
         .into_iter()
         .map(|field| {
             let base = match field.name.as_str() {
-                "witness root" => 0,
-                name if is_scalar(name) => 32,
+                name if name.starts_with("row ") => 0,
+                "witness root" => rows,
+                name if is_scalar(name) => rows + 32,
                 _ => start,
             };
             Field { offset: field.offset + base, ..field }
@@ -221,10 +224,16 @@ fn placed(fields: Vec<Field>, opening: &impl Fn(&[Field]) -> usize) -> Vec<Field
         .collect()
 }
 
-/// Where the opening of a proof begins: after root and scalars.
+/// Bytes of the rows at the start of a step's proof.
+fn rows_len(fields: &[Field]) -> usize {
+    fields.iter().filter(|f| f.name.starts_with("row ")).map(|f| f.len).sum()
+}
+
+/// Where the opening of a proof begins: after rows, root and scalars.
 fn after_scalars(fields: &[Field]) -> usize {
     let scalars = ["lookup ", "equation ", "one-hot "];
-    32 + fields.iter().filter(|f| scalars.iter().any(|p| f.name.starts_with(p))).map(|f| f.len).sum::<usize>()
+    32 + rows_len(fields)
+        + fields.iter().filter(|f| scalars.iter().any(|p| f.name.starts_with(p))).map(|f| f.len).sum::<usize>()
 }
 
 #[test]

@@ -359,7 +359,7 @@ fn short(t: &TinyCertificate, parts: &mut Parts) {
 /// The last step is proved from a state that the step before did not leave.
 fn from_state(t: &TinyCertificate, parts: &mut Parts, state: &run::Values) {
     let context = Context::new(&t.tiny.run).expect("a context");
-    let proof = prove_step(&context, &t.tiny.inputs, 3, state, [50, 3]);
+    let proof = prove_step(&context, &t.tiny.inputs, &t.tiny.dataset, 3, state, [50, 3]);
     let before = state_tree(&context, state, 50).root();
     let bytes = [&before.0[..], &proof.after_root.0[..], &proof.bytes].concat();
     let checked = context.verify_step(3, before, proof.after_root, &proof.bytes).expect("a true step");
@@ -379,7 +379,7 @@ fn poisoned(t: &TinyCertificate, parts: &mut Parts) {
     let mut settled = Vec::new();
     for step in 1..=3u64 {
         let number = step as usize;
-        let proof = prove_step(&context, &t.tiny.inputs, step, &state, [number - 1, number]);
+        let proof = prove_step(&context, &t.tiny.inputs, &t.tiny.dataset, step, &state, [number - 1, number]);
         let bytes = [&before.0[..], &proof.after_root.0[..], &proof.bytes].concat();
         // The honest verifier refuses the first step and with it its claims, which nothing later needs then.
         let claims = context.verify_step(step, before, proof.after_root, &proof.bytes).unwrap_or_default();

@@ -4,7 +4,7 @@ use crate::harness::{Deviation, prove, transcript, verify};
 use crate::{Cheat, Setting};
 use std::cell::Cell;
 use std::sync::LazyLock;
-use veritune_argument::Labels;
+use veritune_argument::{Labels, NUM_PLACES};
 use veritune_executor::Tensors;
 use veritune_field::traits::{BasedVectorSpace, Field, PrimeCharacteristicRing};
 use veritune_field::{E, F, f_from_i64};
@@ -74,7 +74,7 @@ pub const PROTOCOL_ATTACKS: &[ProtocolAttack] = &[
         balanced(true)
     }),
     attack("the numerators are not the committed multiplicities", SUM, &[SUM], || {
-        let vectors = |layout: &Layout, v: &mut [Vec<F>; 5]| {
+        let vectors = |layout: &Layout, v: &mut [Vec<F>; NUM_PLACES]| {
             let offset = layout.table_multiplicities[0];
             v[0][offset..offset + 64].fill(F::ZERO);
         };
@@ -136,13 +136,13 @@ fn answer(deviation: &Deviation) -> Result<(), String> {
 }
 
 fn forged(slot: fn(&Layout) -> usize) -> Result<(), String> {
-    let vectors = move |layout: &Layout, v: &mut [Vec<F>; 5]| v[0][slot(layout)] += F::ONE;
+    let vectors = move |layout: &Layout, v: &mut [Vec<F>; NUM_PLACES]| v[0][slot(layout)] += F::ONE;
     answer(&Deviation { vectors: Box::new(vectors), ..Deviation::default() })
 }
 
 /// A forged multiplicity under values of the root that sum to zero all the same.
 fn balanced(zeros: bool) -> Result<(), String> {
-    let forge = |layout: &Layout, v: &mut [Vec<F>; 5]| v[0][layout.range_multiplicities + 9] += F::ONE;
+    let forge = |layout: &Layout, v: &mut [Vec<F>; NUM_PLACES]| v[0][layout.range_multiplicities + 9] += F::ONE;
     let program = &HONEST.setting.program;
     let first = prove(program, &HONEST.tensors, &Deviation { vectors: Box::new(forge), ..Deviation::default() });
     let [_, p1, q0, q1] = [0, 1, 2, 3].map(|i| first.scalar(i));
@@ -196,7 +196,7 @@ fn adaptive_multiplicities() -> Result<(), String> {
     // Rows 0, 1 and 2 of width 12: m_0 f_0 + m_1 f_1 + m_2 f_2 = missing, over the base field.
     let rows = [0, 1, 2].map(|x| fraction(F::from_u32(x), 12));
     let multiplicities = solve(rows, missing);
-    let forge = move |layout: &Layout, v: &mut [Vec<F>; 5]| {
+    let forge = move |layout: &Layout, v: &mut [Vec<F>; NUM_PLACES]| {
         for (x, &m) in multiplicities.iter().enumerate() {
             v[0][layout.range_multiplicities + (1 << 12) + x] += m;
         }
