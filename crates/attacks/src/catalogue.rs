@@ -62,15 +62,18 @@ impl Attack {
         optimizer::UNCLIPPED.iter().any(|a| a.name == self.name)
     }
 
-    /// The check of the protocol that a verifier reports, and without which alone the attack passes: a batched
-    /// sumcheck does not name the equation. A false lookup leaves the sum of all fractions different from zero; a
+    /// The checks of the protocol without which, and with no fewer, the attack passes; a verifier reports the first. A
+    /// batched sumcheck does not name the equation. A false lookup leaves the sum of all fractions different from zero; a
     /// false equation leaves the functional of all linear terms different from what the rounds of the others prove.
-    pub fn refused_with(&self, is_equation: impl Fn(&str) -> bool) -> &'static str {
+    pub fn refused_with(&self, is_equation: impl Fn(&str) -> bool) -> Vec<&'static str> {
         match self.caught {
-            Caught::Checks(checks) if checks.iter().any(|c| !is_equation(c)) => "VT-ARG-001",
-            Caught::Checks(_) => "opening-sumcheck-claim",
-            Caught::Settlement => "VT-RUN-008",
-            Caught::NoEffect => "",
+            Caught::Checks(checks) => {
+                let lookups = checks.iter().any(|c| !is_equation(c)).then_some("VT-ARG-001");
+                let equations = checks.iter().any(|c| is_equation(c)).then_some("opening-sumcheck-claim");
+                lookups.into_iter().chain(equations).collect()
+            }
+            Caught::Settlement => vec!["VT-RUN-008"],
+            Caught::NoEffect => Vec::new(),
         }
     }
 }

@@ -106,7 +106,15 @@ pub const ITEMS: &[Item] = &[
         ],
     ),
     ("step", "label −100 on an inconvenient token", &[Attack("an inconvenient token has label -100")]),
-    ("step", "token changed at the right index", &[Attack("a token is another one"), Attack("a label is another one")]),
+    (
+        "step",
+        "token changed at the right index",
+        &[
+            Attack("a token is another one than the leaf's"),
+            Attack("a label is another one than the leaf's"),
+            Attack("a token is another one, and so is the leaf"),
+        ],
+    ),
     ("step", "count halved", &[Attack("the count of labels is halved")]),
     (
         "run",

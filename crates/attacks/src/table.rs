@@ -23,9 +23,9 @@ broken no verifier can see in one batched sumcheck. The slow reading of the prog
 each check its id `VT-STEP-…` (list: step-checks.md). An honest prover runs it to find its own fault; the table uses it to
 say which check stops which attack.
 
-**What is tested.** For every attack on a step: the verifier refuses it with the code of its row; the slow reading names
+**What is tested.** For every attack on a step: the verifier refuses it with the first code of its row; the slow reading names
 exactly the checks of its row; a verifier built from the program without these checks accepts it; and the verifier with
-only the protocol check of its row switched off accepts it. For every other attack: it is refused with its id, it passes
+only the protocol checks of its row switched off accepts it. For every other attack: it is refused with its id, it passes
 once the checks of its row are switched off, and with any one of them left on it does not. Switches exist in
 builds with the feature `mutation-testing` only; `veritune-verify` and the Python module do not compile with it.
 `absorb x` is the absorption of message x into the transcript, in prover and verifier alike.
@@ -45,9 +45,9 @@ pub fn document() -> String {
             Caught::Settlement => "the settlement of the base".to_owned(),
             Caught::NoEffect => "nothing: it has no effect".to_owned(),
         };
-        let refused = match attack.refused_with(is_equation) {
-            "" => "accepted".to_owned(),
-            code => format!("`{code}`"),
+        let refused = match &attack.refused_with(is_equation)[..] {
+            [] => "accepted".to_owned(),
+            codes => codes.iter().map(|code| format!("`{code}`")).collect::<Vec<_>>().join(", "),
         };
         let _ = writeln!(text, "| {} | {} | {refused} | {seen} |", attack.name, attack.section);
     }

@@ -48,12 +48,12 @@ fn examine(setting: &Setting, honest: &Tensors<i64>, attack: &Attack) -> Result<
         return Err(format!("seen by {seen:?}; silent {silent:?}"));
     }
     let expected = attack.refused_with(|c| program.equations.iter().any(|e| matches(c, &e.name)));
-    if verdict != Err(expected.to_owned()) {
-        return Err(format!("{verdict:?} instead of {expected}"));
+    if verdict != Err(expected[0].to_owned()) {
+        return Err(format!("{verdict:?} instead of {expected:?}"));
     }
     #[cfg(feature = "mutation-testing")]
-    veritune_mutation::without(&[expected], || prove_and_verify(program, program, &tensors, Some(honest)))
-        .map_err(|code| format!("refused by {code} without {expected}"))?;
+    veritune_mutation::without(&expected, || prove_and_verify(program, program, &tensors, Some(honest)))
+        .map_err(|code| format!("refused by {code} without {expected:?}"))?;
     let blind = without(program, checks);
     prove_and_verify(&blind, &blind, &tensors, Some(honest))
         .map_err(|code| format!("refused without its checks: {code}"))
