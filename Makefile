@@ -7,7 +7,7 @@ export PIP_CONSTRAINT := $(CURDIR)/python/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_QUIET := 1
 
-.PHONY: static-verify setup demo test test-rust test-python test-hf lint format clean
+.PHONY: static-verify setup demo test test-rust test-tamper-full test-python test-hf lint format clean
 
 # Packages come once for each change of the two files; the Rust module is rebuilt by cargo's own rules.
 $(VENV)/.ready: pyproject.toml python/constraints.txt
@@ -26,8 +26,14 @@ demo: setup
 
 test: test-rust test-python
 
+# The second line runs its crates with what exists only where checks can be switched off: mutations, tamper manifest.
 test-rust:
-	cargo test --release --workspace
+	cargo test --release --workspace --exclude veritune-argument --exclude veritune-prover --exclude veritune-attacks
+	cargo test --release -p veritune-argument -p veritune-prover -p veritune-attacks --features mutation-testing
+
+# Every field of every proof instead of a sample.
+test-tamper-full:
+	TAMPER=full cargo test --release -p veritune-attacks --features mutation-testing --test tamper
 
 test-python: setup
 	$(BIN)/python -m pytest -m "not hf"
@@ -44,6 +50,7 @@ static-verify:
 lint: $(VENV)/.ready
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
+	cargo clippy --release -p veritune-argument -p veritune-prover -p veritune-attacks --features mutation-testing --all-targets -- -D warnings
 	$(BIN)/ruff check python tests scripts
 	$(BIN)/ruff format --check python tests scripts
 	$(BIN)/mypy

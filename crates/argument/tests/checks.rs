@@ -34,25 +34,64 @@ fn case() -> (Program, Vec<Vec<i64>>) {
 }
 
 fn check(program: &Program, proof: &[u8], off: &[CheckId]) -> Result<(), ArgumentError> {
+    let off: Vec<&str> = off.iter().map(|check| check.code()).collect();
+    veritune_mutation::without(&off, || check_now(program, proof))
+}
+
+/// The verdict under the switches of the caller.
+fn check_now(program: &Program, proof: &[u8]) -> Result<(), ArgumentError> {
     let layout = Layout::new(program);
     let plan = Plan::new(program, &layout)?;
     let mut transcript = Transcript::new(b"checks");
     let mut ctx = NativeCheck::new(proof, count(program, &layout, &plan)?.num_scalars(), &mut transcript)?;
-    let off: Vec<&str> = off.iter().map(|check| check.code()).collect();
-    veritune_mutation::without(&off, || verify(program, &layout, &plan, &mut ctx))?;
+    verify(program, &layout, &plan, &mut ctx)?;
     ctx.finish().map(|_| ())
+}
+
+fn prove(program: &Program, tensors: &[Vec<i64>]) -> Vec<u8> {
+    let layout = Layout::new(program);
+    let plan = Plan::new(program, &layout).unwrap();
+    let vectors = place_vectors(program, &layout, tensors, &multiplicities(program, tensors));
+    let mut transcript = Transcript::new(b"checks");
+    let mut channel = NativeChannel::new(&mut transcript);
+    prove_into(program, &layout, &plan, &vectors[0], tensors, &mut channel);
+    channel.scalars
+}
+
+#[test]
+fn a_scalar_plus_the_order_passes_without_its_check() {
+    let (program, mut tensors) = case();
+    // A table of zeros: the sum of all products is zero, and p is the same element.
+    for name in ["table", "gathered"] {
+        tensors[program.find(name).unwrap().0].fill(0);
+    }
+    let honest = prove(&program, &tensors);
+    assert_eq!(check(&program, &honest, &[]), Ok(()));
+    let zeros: Vec<usize> = (0..honest.len() / 8).filter(|&w| honest[8 * w..8 * w + 8] == [0; 8]).collect();
+    assert!(zeros.len() >= 3, "{}", zeros.len());
+    for word in zeros {
+        let mut changed = honest.clone();
+        changed[8 * word..8 * word + 8].copy_from_slice(&P.to_le_bytes());
+        let index = word / 3;
+        assert_eq!(check(&program, &changed, &[]), Err(ArgumentError::NotCanonical { index }));
+        let without = veritune_mutation::without(&["VT-ARG-011"], || check_now(&program, &changed));
+        assert_eq!(without, Ok(()), "word {word}");
+    }
+}
+
+#[test]
+fn a_scalar_more_passes_without_the_check_of_the_length() {
+    let (program, tensors) = case();
+    let mut longer = prove(&program, &tensors);
+    longer.extend([0; E_BYTES]);
+    assert!(matches!(check(&program, &longer, &[]), Err(ArgumentError::Length { .. })));
+    assert_eq!(veritune_mutation::without(&["VT-ARG-010"], || check_now(&program, &longer)), Ok(()));
 }
 
 #[test]
 fn a_proof_that_a_check_refuses_passes_without_that_check_alone() {
     let (program, tensors) = case();
-    let layout = Layout::new(&program);
-    let plan = Plan::new(&program, &layout).unwrap();
-    let vectors = place_vectors(&program, &layout, &tensors, &multiplicities(&program, &tensors));
-    let mut transcript = Transcript::new(b"checks");
-    let mut channel = NativeChannel::new(&mut transcript);
-    prove_into(&program, &layout, &plan, &vectors[0], &tensors, &mut channel);
-    let proof = channel.scalars;
+    let proof = prove(&program, &tensors);
     assert_eq!(check(&program, &proof, &[]), Ok(()));
     let mut refused_by = std::collections::BTreeSet::new();
     for index in 0..proof.len() / E_BYTES {

@@ -3,12 +3,16 @@
 //! Each entry names the checks that must see it, and no others do: removing exactly these makes the attack pass.
 
 mod backward;
+mod certificate;
 mod forward;
 mod loss;
 mod optimizer;
+mod protocol;
 mod witness;
 
 use crate::Cheat;
+pub use certificate::{CERTIFICATE_ATTACKS, CertificateAttack, World};
+pub use protocol::{HONEST, Honest, PROTOCOL_ATTACKS, ProtocolAttack};
 
 /// What sees an attack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,4 +54,26 @@ const fn attack(
 
 /// All attacks on a step, in the order of the computation.
 pub const STEP_ATTACKS: &[&[Attack]] =
-    &[forward::ATTACKS, loss::ATTACKS, backward::ATTACKS, optimizer::ATTACKS, witness::ATTACKS];
+    &[forward::ATTACKS, loss::ATTACKS, backward::ATTACKS, optimizer::ATTACKS, optimizer::UNCLIPPED, witness::ATTACKS];
+
+impl Attack {
+    /// Whether the attack needs gradients below the limit of clipping.
+    pub fn is_unclipped(&self) -> bool {
+        optimizer::UNCLIPPED.iter().any(|a| a.name == self.name)
+    }
+
+    /// The checks of the protocol without which, and with no fewer, the attack passes; a verifier reports the first. A
+    /// batched sumcheck does not name the equation. A false lookup leaves the sum of all fractions different from zero; a
+    /// false equation leaves the functional of all linear terms different from what the rounds of the others prove.
+    pub fn refused_with(&self, is_equation: impl Fn(&str) -> bool) -> Vec<&'static str> {
+        match self.caught {
+            Caught::Checks(checks) => {
+                let lookups = checks.iter().any(|c| !is_equation(c)).then_some("VT-ARG-001");
+                let equations = checks.iter().any(|c| is_equation(c)).then_some("opening-sumcheck-claim");
+                lookups.into_iter().chain(equations).collect()
+            }
+            Caught::Settlement => vec!["VT-RUN-008"],
+            Caught::NoEffect => Vec::new(),
+        }
+    }
+}

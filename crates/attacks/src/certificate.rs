@@ -88,7 +88,7 @@ fn recipe(spec: &Spec) -> Value {
     let targets: Vec<String> = spec.lora.targets.iter().map(|t| format!("\"{}\"", t.module())).collect();
     let optimizer = if t.optimizer == Optimizer::Sgd { "sgd" } else { "adamw" };
     assert_eq!((t.schedule, spec.lora.scaling_65536 * spec.lora.r as i64 % (1 << 16)), (Schedule::Constant, 0));
-    let alpha = spec.lora.scaling_65536 * spec.lora.r as i64 >> 16;
+    let alpha = (spec.lora.scaling_65536 * spec.lora.r as i64) >> 16;
     value(&format!(
         r#"{{"beacon":{{"source":"demo"}},
         "lora":{{"r":{},"lora_alpha":{alpha},"target_modules":[{}],"use_rslora":false}},
@@ -159,14 +159,18 @@ pub fn adapter_of(context: &Context<'_>, state: &Values) -> Vec<u8> {
     adapter_file::encode(&tensors).expect("a file")
 }
 
+/// SHA-256 of a file.
+pub fn sha256(file: &[u8]) -> [u8; 32] {
+    Sha256::digest(file).into()
+}
+
 /// The release's proof for a state and its own file.
 ///
 /// # Panics
 /// If the state is not one of the run.
 pub fn release_of(context: &Context<'_>, state: &Values, number: usize) -> (Vec<u8>, Vec<u8>) {
     let file = adapter_of(context, state);
-    let digest: [u8; 32] = Sha256::digest(&file).into();
-    (run::prove_release(context, state, number, &digest), file)
+    (run::prove_release(context, state, number, &sha256(&file)), file)
 }
 
 /// Name of a step's proof; steps count from 1.
@@ -181,20 +185,21 @@ impl TinyCertificate {
     /// If an honest proof is refused.
     pub fn new(spec: Spec) -> Self {
         let inputs = run::random_inputs(&spec);
-        Self::with_inputs(spec, inputs.clone(), &inputs)
+        Self::with_plan(spec, inputs.clone(), &inputs, |_| ())
     }
 
-    /// The same with a plan that commits to another base than the steps read.
+    /// The same with a plan that commits to the base of `planned` and is changed before anything is proved.
     ///
     /// # Panics
     /// If an honest proof is refused.
-    pub fn with_inputs(spec: Spec, inputs: Values, planned: &Values) -> Self {
+    pub fn with_plan(spec: Spec, inputs: Values, planned: &Values, change: fn(&mut PlanV1)) -> Self {
         let none = Root([0; 32]);
         let mut run = Run { spec, plan_digest: [0; 32], seed: [0; 32], dataset: none, base: none };
         let dataset = random_dataset(&run.spec, &mut Numbers(12));
         run.dataset = dataset.root();
         run.base = base_tree(&run, planned).root();
-        let plan = plan(&run.spec, &run.dataset, &run.base);
+        let mut plan = plan(&run.spec, &run.dataset, &run.base);
+        change(&mut plan);
         let seed = seed_json(&plan);
         run.plan_digest = *plan.digest().expect("a plan").as_bytes();
         let notice;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use veritune_argument::{ArgumentError, BASE_PLACE, BaseClaim, NUM_PLACES, Plan, verify_native};
 use veritune_commit::{Profile, Root, TreeHash, TreeShape};
 use veritune_executor::{Tensors, check};
-use veritune_field::{E, F, P};
+use veritune_field::{E, E_BYTES, F, P, e_from_bytes};
 use veritune_prover::argument::{Channel, NativeChannel, dense_weights, multiplicities, place_vectors, prove_into};
 use veritune_prover::commit::{CommittedTree, Randomness, commit, open};
 use veritune_relations::layout::Layout;
@@ -32,6 +32,17 @@ pub struct Proved {
     pub roots: [Root; 2],
     /// Its bytes.
     pub bytes: Vec<u8>,
+}
+
+impl Proved {
+    /// A scalar of the argument.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn scalar(&self, index: usize) -> E {
+        let start = 32 + index * E_BYTES;
+        e_from_bytes(self.bytes[start..start + E_BYTES].try_into().expect("24 bytes")).expect("canonical")
+    }
 }
 
 /// The profile of the harness.
@@ -78,9 +89,15 @@ pub struct Deviation {
     pub committed: Change,
     /// What is absorbed in place of the witness root before the challenges.
     pub absorbed: Option<Root>,
-    /// Changes a scalar of the argument before it is sent.
-    pub scalar: Box<dyn Fn(usize, E) -> E>,
+    /// Changes a scalar of the argument before it is sent, by its number; the last argument draws the challenge that
+    /// would come if the scalar were not absorbed.
+    pub scalar: Numbered,
+    /// The same by its label; after the value comes the challenge that combines equations, once it is drawn.
+    pub labelled: Option<Labelled>,
 }
+
+type Numbered = Box<dyn Fn(usize, E, &dyn Fn() -> E) -> E>;
+type Labelled = Box<dyn Fn(&str, E, Option<E>, &dyn Fn() -> E) -> E>;
 
 impl Default for Deviation {
     fn default() -> Self {
@@ -88,7 +105,8 @@ impl Default for Deviation {
             vectors: Box::new(|_, _| ()),
             committed: Box::new(|_, _| ()),
             absorbed: None,
-            scalar: Box::new(|_, scalar| scalar),
+            scalar: Box::new(|_, scalar, _| scalar),
+            labelled: None,
         }
     }
 }
@@ -97,12 +115,18 @@ impl Default for Deviation {
 struct LyingChannel<'a> {
     inner: NativeChannel<'a>,
     sent: usize,
-    scalar: &'a dyn Fn(usize, E) -> E,
+    delta: Option<E>,
+    deviation: &'a Deviation,
 }
 
 impl Channel for LyingChannel<'_> {
     fn send(&mut self, label: &'static str, scalar: E) {
-        let scalar = (self.scalar)(self.sent, scalar);
+        let next = self.inner.transcript.clone();
+        let peek = || next.clone().challenge_e(label);
+        let mut scalar = (self.deviation.scalar)(self.sent, scalar, &peek);
+        if let Some(labelled) = &self.deviation.labelled {
+            scalar = labelled(label, scalar, self.delta, &peek);
+        }
         self.sent += 1;
         self.inner.send(label, scalar);
     }
@@ -110,7 +134,11 @@ impl Channel for LyingChannel<'_> {
         self.send(label, scalar);
     }
     fn challenge(&mut self, label: &'static str) -> E {
-        self.inner.challenge(label)
+        let challenge = self.inner.challenge(label);
+        if label == veritune_argument::Labels::EQUATION_DELTA {
+            self.delta = Some(challenge);
+        }
+        challenge
     }
 }
 
@@ -141,7 +169,7 @@ pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -
     let mut replay = transcript.clone();
     let scalars = {
         let inner = NativeChannel::new(&mut transcript);
-        let mut channel = LyingChannel { inner, sent: 0, scalar: &deviation.scalar };
+        let mut channel = LyingChannel { inner, sent: 0, delta: None, deviation };
         prove_into(program, &layout, &plan, &witness, &tensors, &mut channel);
         channel.inner.scalars
     };

@@ -10,11 +10,17 @@ pub mod catalogue;
 pub mod certificate;
 mod cheat;
 mod harness;
+pub mod issue;
 pub mod run;
 pub mod setting;
 pub mod table;
+pub mod tamper;
 
-pub use catalogue::{Attack, Caught, STEP_ATTACKS};
+pub use catalogue::{
+    Attack, CERTIFICATE_ATTACKS, Caught, CertificateAttack, HONEST, Honest, PROTOCOL_ATTACKS, ProtocolAttack,
+    STEP_ATTACKS, World,
+};
+pub use certificate::TinyCertificate;
 pub use cheat::Cheat;
 pub use harness::{
     Deviation, Proved, Refusal, SETTLEMENT, base_claims_hold, profile, prove, prove_and_verify, transcript, verify,

@@ -122,6 +122,24 @@ impl Setting {
         Self::new(tiny_spec([8, 2, 2, 1, 4, 16, 32, 2, 8, 2, 4]), 2).expect("the tiny spec is valid")
     }
 
+    /// The odd setting with the least limit of a list that its gradients stay below.
+    ///
+    /// # Panics
+    /// Never: the spec is a constant.
+    pub fn unclipped() -> Self {
+        let limits = ["0.5", "1", "2", "4", "8", "16", "32", "64"];
+        let with_limit = |limit: &str| {
+            let mut spec = Self::odd().spec;
+            spec.training.max_grad_norm = decimal(limit);
+            Self::new(spec, 3).expect("the tiny spec is valid")
+        };
+        let is_below = |setting: &Self| {
+            let tensors = setting.execute(&setting.program).expect("the honest step");
+            tensors.get(setting.program.find("clip.active").expect("a tensor"))[0] == 0
+        };
+        limits.into_iter().map(with_limit).find(is_below).expect("a limit above the norm")
+    }
+
     /// The setting of a spec at a step, with random base, state and rows.
     pub fn new(spec: Spec, step: u64) -> Result<Self, StepError> {
         let rows: Vec<usize> = (0..spec.training.rows).map(|i| (2 * i + 1) % spec.dataset_rows).collect();

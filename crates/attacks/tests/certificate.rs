@@ -1,15 +1,88 @@
-//! Attacks on a whole certificate.
+//! Attacks on a whole certificate: each is refused with its id, and passes without the checks of its row.
 
+use std::sync::LazyLock;
 use veritune_attacks::certificate::TinyCertificate;
-use veritune_attacks::run::{adamw, monotonous};
+use veritune_attacks::{CERTIFICATE_ATTACKS, CertificateAttack, World};
+
+static ADAMW: LazyLock<TinyCertificate> = LazyLock::new(|| World::AdamW.prove());
+static MONOTONOUS: LazyLock<TinyCertificate> = LazyLock::new(|| World::Monotonous.prove());
+static OTHER_BASE: LazyLock<TinyCertificate> = LazyLock::new(|| World::OtherBase.prove());
+static OTHER_RECIPE: LazyLock<TinyCertificate> = LazyLock::new(|| World::OtherRecipe.prove());
+static BOASTING: LazyLock<TinyCertificate> = LazyLock::new(|| World::Boasting.prove());
+static OTHER_PROGRAM: LazyLock<TinyCertificate> = LazyLock::new(|| World::OtherProgram.prove());
+
+fn shared(world: World) -> &'static TinyCertificate {
+    match world {
+        World::AdamW => &ADAMW,
+        World::Monotonous => &MONOTONOUS,
+        World::OtherBase => &OTHER_BASE,
+        World::OtherRecipe => &OTHER_RECIPE,
+        World::Boasting => &BOASTING,
+        World::OtherProgram => &OTHER_PROGRAM,
+    }
+}
+
+/// Exit code, id and message of the verdict on an attack.
+fn verdict(attack: &CertificateAttack, certificate: &TinyCertificate) -> (u8, String, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut parts = certificate.parts.clone();
+    (attack.change)(certificate, &mut parts);
+    certificate.publish(&parts, folder.path()).expect("published");
+    (attack.spoil)(certificate, folder.path());
+    let report = certificate.verify(folder.path());
+    assert!(report.exit == 0 || report.claims.is_empty(), "{}: claims without a verdict", attack.name);
+    (report.exit, report.code, report.message)
+}
 
 #[test]
 fn honest_certificates_verify() {
-    for spec in [adamw(2), monotonous(3)] {
-        let certificate = TinyCertificate::new(spec);
+    for certificate in [&*ADAMW, &*MONOTONOUS] {
         let folder = tempfile::tempdir().expect("a folder");
         certificate.publish(&certificate.parts, folder.path()).expect("published");
         let report = certificate.verify(folder.path());
         assert_eq!(report.exit, 0, "{} {} {}", report.code, report.location, report.message);
     }
+}
+
+#[test]
+fn every_attack_is_refused_with_its_id() {
+    let mut wrong = Vec::new();
+    for attack in CERTIFICATE_ATTACKS {
+        let (exit, code, message) = verdict(attack, shared(attack.world));
+        if (exit, code.as_str()) != attack.refused || !message.contains(attack.inner) {
+            wrong.push(format!("{}: {exit} {code} {message}", attack.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The verdict without these checks. What a prover would absorb otherwise is proved anew.
+#[cfg(feature = "mutation-testing")]
+fn verdict_without(attack: &CertificateAttack, ids: &[&str]) -> (u8, String, String) {
+    veritune_mutation::without(ids, || {
+        if ids.iter().any(|id| id.starts_with("absorb ")) {
+            verdict(attack, &attack.world.prove())
+        } else {
+            verdict(attack, shared(attack.world))
+        }
+    })
+}
+
+#[cfg(feature = "mutation-testing")]
+#[test]
+fn every_attack_passes_without_its_checks_and_with_no_fewer() {
+    let mut wrong = Vec::new();
+    for attack in CERTIFICATE_ATTACKS.iter().filter(|a| !a.without.is_empty()) {
+        let (exit, code, message) = verdict_without(attack, attack.without);
+        if exit != 0 {
+            wrong.push(format!("{}: {exit} {code} {message}", attack.name));
+        }
+        for needed in attack.without {
+            let fewer: Vec<&str> = attack.without.iter().copied().filter(|id| id != needed).collect();
+            if !fewer.is_empty() && verdict_without(attack, &fewer).0 == 0 {
+                wrong.push(format!("{}: passes without {fewer:?} already", attack.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

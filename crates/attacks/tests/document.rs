@@ -1,11 +1,31 @@
-//! The document says what the catalogue holds.
+//! The documents say what the catalogue and the programs hold.
+
+use veritune_attacks::table::{document, step_checks_document};
 
 #[test]
-fn the_document_is_generated() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/spec/attacks.md");
-    let written = std::fs::read_to_string(path).expect("docs/spec/attacks.md");
-    let expected = veritune_attacks::table::document();
-    assert!(written == expected, "run `cargo run -p veritune-attacks --example attacks`");
+fn the_documents_are_generated() {
+    for (name, expected) in [("attacks", document()), ("step-checks", step_checks_document())] {
+        let path = format!("{}/../../docs/spec/{name}.md", env!("CARGO_MANIFEST_DIR"));
+        let written = std::fs::read_to_string(&path).expect("a document");
+        assert!(written == expected, "{path}: run `cargo run -p veritune-attacks --example attacks`");
+    }
+}
+
+#[test]
+fn every_item_of_the_list_is_covered_by_what_exists() {
+    assert_eq!(veritune_attacks::issue::faults(), Vec::<String>::new());
+}
+
+/// Tests that need a feature are run by `make test`, not left out in silence.
+#[test]
+fn tests_behind_a_feature_are_run() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let makefile = std::fs::read_to_string(format!("{root}/Makefile")).expect("Makefile");
+    let line = makefile.lines().find(|l| l.contains("--features mutation-testing")).expect("a line of the Makefile");
+    for crate_name in ["veritune-argument", "veritune-prover", "veritune-attacks"] {
+        assert!(line.contains(crate_name), "{crate_name}: {line}");
+    }
+    assert!(makefile.contains("test-rust: ") || makefile.contains("test-rust:\n"));
 }
 
 #[test]
@@ -13,7 +33,10 @@ fn every_attack_has_its_own_name_and_some_check() {
     use std::collections::BTreeSet;
     use veritune_attacks::{Caught, STEP_ATTACKS};
     let attacks: Vec<_> = STEP_ATTACKS.iter().copied().flatten().collect();
-    let names: BTreeSet<_> = attacks.iter().map(|a| a.name).collect();
-    assert_eq!(names.len(), attacks.len());
+    let mut all: Vec<_> = attacks.iter().map(|a| a.name).collect();
+    all.extend(veritune_attacks::CERTIFICATE_ATTACKS.iter().map(|a| a.name));
+    all.extend(veritune_attacks::PROTOCOL_ATTACKS.iter().map(|a| a.name));
+    let names: BTreeSet<_> = all.iter().collect();
+    assert_eq!(names.len(), all.len());
     assert!(attacks.iter().all(|a| !matches!(a.caught, Caught::Checks([]))));
 }

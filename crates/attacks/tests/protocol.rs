@@ -1,13 +1,13 @@
 //! Attacks on the protocol: lookups, the order of messages, and the bytes of a proof.
 
 use std::sync::LazyLock;
-use veritune_argument::{Linear, NUM_PLACES, count};
+use veritune_argument::{BASE_PLACE, NUM_PLACES, count};
 use veritune_attacks::setting::Numbers;
-use veritune_attacks::{Deviation, Proved, Setting, prove, verify};
+use veritune_attacks::{Deviation, PROTOCOL_ATTACKS, Proved, Setting, prove, transcript, verify};
 use veritune_commit::Root;
 use veritune_executor::Tensors;
-use veritune_field::traits::{Field, PrimeCharacteristicRing};
-use veritune_field::{E, E_BYTES, F, P, e_from_bytes};
+use veritune_field::traits::PrimeCharacteristicRing;
+use veritune_field::{E, E_BYTES, F, P};
 use veritune_relations::layout::Layout;
 use veritune_relations::{Program, TensorId};
 
@@ -88,6 +88,36 @@ fn garbage_in_unused_slots_has_no_effect() {
     assert_eq!(verdict(Deviation { vectors: Box::new(fill), ..Deviation::default() }), "accepted");
 }
 
+/// For every slot of every vector: no weight in the joint functional unless it is in use. A random functional weighs
+/// a slot with zero by chance with probability 2^-190.
+#[test]
+fn unused_slots_carry_no_weight() {
+    let program = &HONEST.setting.program;
+    let layout = Layout::new(program);
+    let plan = veritune_argument::Plan::new(program, &layout).expect("a plan");
+    let mut transcript = transcript(&HONEST.proved.roots);
+    let root = Root(HONEST.proved.bytes[..32].try_into().expect("32 bytes"));
+    veritune_verifier::proof::absorb_witness(&mut transcript, &root);
+    let scalars = &HONEST.proved.bytes[32..32 + HONEST.num_scalars * E_BYTES];
+    let (joint, base) =
+        veritune_argument::verify_native(program, &layout, &plan, scalars, &mut transcript).expect("honest");
+    let mut weights = veritune_prover::argument::dense_weights(&layout, &joint.parts);
+    for claim in &base {
+        let of_base = veritune_prover::argument::dense_weights(&layout, &claim.parts);
+        weights[BASE_PLACE].iter_mut().zip(&of_base[BASE_PLACE]).for_each(|(w, &b)| *w += b);
+    }
+    let mut unused = 0;
+    for (place, weights) in weights.iter().enumerate() {
+        let used = used_slots(program, &layout, place, layout.used[place]);
+        for (slot, (weight, used)) in weights.iter().zip(used).enumerate() {
+            unused += usize::from(!used);
+            assert!(used || *weight == E::ZERO, "place {place}: unused slot {slot} has a weight");
+            assert!(!used || *weight != E::ZERO, "place {place}: slot {slot} in use has none");
+        }
+    }
+    assert!(unused > 1000, "{unused}");
+}
+
 #[test]
 fn every_used_slot_is_bound() {
     // One slot changed in what is committed only: the argument is about another vector.
@@ -106,73 +136,22 @@ fn every_used_slot_is_bound() {
 }
 
 #[test]
-fn forged_multiplicities_are_refused() {
-    let forge = |table: fn(&Layout) -> usize, delta: i64| {
-        let vectors = move |layout: &Layout, v: &mut [Vec<F>; NUM_PLACES]| v[0][table(layout)] += F::from_i64(delta);
-        verdict(Deviation { vectors: Box::new(vectors), ..Deviation::default() })
-    };
-    for delta in [1, -1] {
-        assert_eq!(forge(|l| l.range_multiplicities + 9, delta), "VT-ARG-001");
-        assert_eq!(forge(|l| l.table_multiplicities[0], delta), "VT-ARG-001");
-        assert_eq!(forge(|l| l.table_multiplicities[1] + 3, delta), "VT-ARG-001");
+fn every_attack_is_refused_with_its_id() {
+    for attack in PROTOCOL_ATTACKS {
+        assert_eq!((attack.run)(), Err(attack.refused.to_owned()), "{}", attack.name);
     }
-    // Numerators that the commitment does not bind: the sum is right, the multiplicities are not the committed ones.
-    let vectors = |layout: &Layout, v: &mut [Vec<F>; NUM_PLACES]| {
-        let offset = layout.table_multiplicities[0];
-        v[0][offset..offset + 64].fill(F::ZERO);
-    };
-    assert_eq!(verdict(Deviation { committed: Box::new(vectors), ..Deviation::default() }), "opening-sumcheck-claim");
 }
 
-/// A prover whose table differs from the public one in a row, looked up by a forged value.
-fn with_table(change: impl Fn(&mut Program), forge: impl Fn(&Program, &mut Tensors<i64>)) -> String {
-    let h = &*HONEST;
-    let mut program = h.setting.program.clone();
-    change(&mut program);
-    let mut tensors = h.tensors.clone();
-    forge(&program, &mut tensors);
-    let proved = prove(&program, &tensors, &Deviation::default());
-    // To the prover's own verifier the table is the table.
-    assert_ne!(verify(&program, &proved).err().as_deref(), Some("VT-ARG-001"), "the forged row is found");
-    verify(&h.setting.program, &proved).map_or_else(|code| code, |_| "accepted".into())
-}
-
+#[cfg(feature = "mutation-testing")]
 #[test]
-fn a_table_with_one_more_row_is_refused() {
-    // The normalisation table is shorter than a power of two: one more row fits its padding and moves nothing.
-    let position = |p: &Program| p.tables.iter().position(|t| t.name.starts_with("normalise")).expect("the table");
-    let program = &HONEST.setting.program;
-    let table = position(program);
-    assert!(!program.tables[table].columns[0].len().is_power_of_two());
-    let row = [12345, 678, 910];
-    let verdict = with_table(
-        |p| p.tables[table].columns.iter_mut().zip(row).for_each(|(c, v)| c.push(v)),
-        |p, tensors| {
-            for (part, value) in ["power", "square", "ceiling"].into_iter().zip(row) {
-                let id = p.find(&format!("final.norm.normalise.{part}")).expect("a tensor");
-                tensors.get_mut(id)[0] = value;
-            }
-        },
-    );
-    assert_ne!(verdict, "accepted");
-    println!("one more row: {verdict}");
-    // A row changed in place.
-    let silu = program.tables.iter().position(|t| t.name == "silu").expect("the table");
-    let input = HONEST.tensors.get(program.find("gate").expect("a tensor"))[0];
-    let row = (input - program.tables[silu].columns[0][0]) as usize;
-    let honest = program.tables[silu].columns[1][row];
-    let verdict = with_table(
-        |p| p.tables[silu].columns[1][row] = honest + 1,
-        |p, tensors| {
-            let gates = tensors.get(p.find("gate").expect("a tensor")).to_vec();
-            let id = p.find("silu").expect("a tensor");
-            for (value, gate) in tensors.get_mut(id).iter_mut().zip(gates) {
-                *value += i64::from(gate == input);
-            }
-        },
-    );
-    assert_ne!(verdict, "accepted");
-    println!("another row: {verdict}");
+fn every_attack_passes_without_its_checks_and_with_no_fewer() {
+    for attack in PROTOCOL_ATTACKS {
+        assert_eq!(veritune_mutation::without(attack.without, attack.run), Ok(()), "{}", attack.name);
+        for needed in attack.without {
+            let fewer: Vec<&str> = attack.without.iter().copied().filter(|id| id != needed).collect();
+            assert!(veritune_mutation::without(&fewer, attack.run).is_err(), "{} without {fewer:?}", attack.name);
+        }
+    }
 }
 
 #[test]
@@ -184,43 +163,12 @@ fn challenges_come_after_the_witness_root() {
     }
 }
 
-/// The scalar of an argument's bytes.
-fn scalar(bytes: &[u8], index: usize) -> E {
-    let start = 32 + index * E_BYTES;
-    e_from_bytes(bytes[start..start + E_BYTES].try_into().expect("24 bytes")).expect("canonical")
-}
-
-#[test]
-fn a_false_lookup_cannot_be_balanced_by_the_values_of_the_root() {
-    // A forged multiplicity, and a first value that makes the sum of fractions zero all the same.
-    let forged = |_: &Layout, v: &mut [Vec<F>; NUM_PLACES]| v[0][HONEST_RANGE()] += F::ONE;
-    let first = prove(
-        &HONEST.setting.program,
-        &HONEST.tensors,
-        &Deviation { vectors: Box::new(forged), ..Deviation::default() },
-    );
-    let [_, p1, q0, q1] = [0, 1, 2, 3].map(|i| scalar(&first.bytes, i));
-    let p0 = E::known(E::ZERO) - p1 * q0 * q1.inverse();
-    let balanced = move |index: usize, value: E| if index == 0 { p0 } else { value };
-    let deviation = Deviation { vectors: Box::new(forged), scalar: Box::new(balanced), ..Deviation::default() };
-    assert_eq!(verdict(deviation), "VT-ARG-002");
-    // All four values zero: then the next layer's claim is false.
-    let zeros = |index: usize, value: E| if index < 4 { E::ZERO } else { value };
-    let deviation = Deviation { vectors: Box::new(forged), scalar: Box::new(zeros), ..Deviation::default() };
-    assert_eq!(verdict(deviation), "VT-ARG-002");
-}
-
-#[expect(non_snake_case, reason = "a constant that a program computes")]
-fn HONEST_RANGE() -> usize {
-    Layout::new(&HONEST.setting.program).range_multiplicities + 9
-}
-
 #[test]
 fn every_sampled_scalar_is_bound_though_the_prover_goes_on_honestly() {
     let mut numbers = Numbers(17);
     for _ in 0..24 {
         let lie = (numbers.word() % HONEST.num_scalars as u64) as usize;
-        let scalar = move |index: usize, value: E| if index == lie { value + E::ONE } else { value };
+        let scalar = move |index: usize, value: E, _: &dyn Fn() -> E| if index == lie { value + E::ONE } else { value };
         let verdict = verdict(Deviation { scalar: Box::new(scalar), ..Deviation::default() });
         let expected = ["VT-ARG-001", "VT-ARG-002", "VT-ARG-003", "VT-ARG-004", "opening-sumcheck-claim"];
         // A value of the base is sent in clear and settled later.

@@ -47,9 +47,13 @@ fn examine(setting: &Setting, honest: &Tensors<i64>, attack: &Attack) -> Result<
     if !unexpected.is_empty() || !silent.is_empty() {
         return Err(format!("seen by {seen:?}; silent {silent:?}"));
     }
-    if verdict.is_ok() {
-        return Err("ACCEPTED by the honest verifier".into());
+    let expected = attack.refused_with(|c| program.equations.iter().any(|e| matches(c, &e.name)));
+    if verdict != Err(expected[0].to_owned()) {
+        return Err(format!("{verdict:?} instead of {expected:?}"));
     }
+    #[cfg(feature = "mutation-testing")]
+    veritune_mutation::without(&expected, || prove_and_verify(program, program, &tensors, Some(honest)))
+        .map_err(|code| format!("refused by {code} without {expected:?}"))?;
     let blind = without(program, checks);
     prove_and_verify(&blind, &blind, &tensors, Some(honest))
         .map_err(|code| format!("refused without its checks: {code}"))
@@ -59,7 +63,10 @@ fn examine_all(setting: &Setting) {
     let honest = setting.execute(&setting.program).expect("the honest step");
     assert_eq!(violated(&setting.program, &honest), BTreeSet::new());
     prove_and_verify(&setting.program, &setting.program, &honest, Some(&honest)).expect("the honest proof");
-    let attacks: Vec<&Attack> = STEP_ATTACKS.iter().copied().flatten().collect();
+    let unclipped = honest.get(setting.program.find("clip.active").expect("a tensor"))[0] == 0;
+    let attacks: Vec<&Attack> =
+        STEP_ATTACKS.iter().copied().flatten().filter(|a| a.is_unclipped() == unclipped).collect();
+    assert!(!attacks.is_empty());
     let examine_half = |half: usize| -> Vec<String> {
         let failed = |a: &&Attack| examine(setting, &honest, a).err().map(|e| format!("{}: {e}", a.name));
         attacks.iter().copied().skip(half).step_by(2).filter_map(|a| failed(&a)).collect()
@@ -76,4 +83,9 @@ fn examine_all(setting: &Setting) {
 #[test]
 fn every_attack_is_stopped_by_exactly_its_checks() {
     examine_all(&Setting::odd());
+}
+
+#[test]
+fn attacks_below_the_limit_of_clipping_are_stopped_by_exactly_their_checks() {
+    examine_all(&Setting::unclipped());
 }

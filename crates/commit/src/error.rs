@@ -71,7 +71,7 @@ impl Location {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpeningError {
     /// The statement itself is malformed.
-    #[error("tree {tree} of the statement: {problem}")]
+    #[error("opening-statement: tree {tree} of the statement: {problem}")]
     Statement {
         /// Which tree; the number of trees when the list as a whole is at fault.
         tree: usize,
@@ -79,7 +79,9 @@ pub enum OpeningError {
         problem: ShapeError,
     },
     /// The proof ends inside a message.
-    #[error("the proof ends inside {at:?}: {needed} bytes needed at offset {offset}, {left} left")]
+    #[error(
+        "opening-unexpected-end: the proof ends inside {at:?}: {needed} bytes needed at offset {offset}, {left} left"
+    )]
     UnexpectedEnd {
         /// The message.
         at: Location,
@@ -91,7 +93,7 @@ pub enum OpeningError {
         left: usize,
     },
     /// Eight bytes are no canonical field element.
-    #[error("{at:?} holds a field element at or above the order, before offset {offset}")]
+    #[error("opening-not-canonical: {at:?} holds a field element at or above the order, before offset {offset}")]
     NotCanonical {
         /// The message.
         at: Location,
@@ -99,13 +101,13 @@ pub enum OpeningError {
         offset: usize,
     },
     /// Bytes follow the last message.
-    #[error("{extra} bytes follow the last message")]
+    #[error("opening-trailing-bytes: {extra} bytes follow the last message")]
     TrailingBytes {
         /// How many.
         extra: usize,
     },
     /// The weight callback answered for another number of trees.
-    #[error("{got} weight evaluations for {expected} trees")]
+    #[error("opening-weight-count: {got} weight evaluations for {expected} trees")]
     WeightCount {
         /// One per tree.
         expected: usize,
@@ -113,10 +115,10 @@ pub enum OpeningError {
         got: usize,
     },
     /// The values at the final point do not satisfy the last sumcheck claim.
-    #[error("the values at the final point contradict the sumcheck over rows and columns")]
+    #[error("opening-sumcheck-claim: the values at the final point contradict the sumcheck over rows and columns")]
     SumcheckClaim,
     /// Rows and siblings do not hash to the root.
-    #[error("the opened rows of tree {tree} of level {level} do not hash to its root")]
+    #[error("opening-root-mismatch: the opened rows of tree {tree} of level {level} do not hash to its root")]
     RootMismatch {
         /// Which level.
         level: usize,
@@ -124,16 +126,16 @@ pub enum OpeningError {
         tree: usize,
     },
     /// A row of the last oracle does not fold to the codeword of the last vector.
-    #[error("the last oracle contradicts the last vector at leaf {position}")]
+    #[error("opening-final-row: the last oracle contradicts the last vector at leaf {position}")]
     FinalRow {
         /// Which leaf.
         position: u64,
     },
     /// The last vector contradicts the combined claims.
-    #[error("the last vector contradicts the combined claims")]
+    #[error("opening-final-claim: the last vector contradicts the combined claims")]
     FinalClaim,
     /// A profile that this build cannot evaluate.
-    #[error("the profile exceeds the limits of this build")]
+    #[error("opening-profile: the profile exceeds the limits of this build")]
     Profile,
 }
 

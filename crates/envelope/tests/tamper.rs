@@ -6,7 +6,7 @@ mod certificate;
 mod mutation;
 
 use certificate::{claims, digest, plan};
-use mutation::manifest::{Row, SHAPE, element, member, run};
+use mutation::manifest::{Row, SHAPE, Swapped, element, member, run};
 use serde_json::Value as Json;
 use std::fs;
 use veritune_envelope::codes::*;
@@ -129,7 +129,8 @@ fn signed_bundle() {
         element("dsseEnvelope.signatures[]", SHAPE, count, count),
         member("dsseEnvelope.signatures[].keyid", Some(ENVELOPE_KEY_ID)),
         member("dsseEnvelope.signatures[].sig", Some(SIGNATURE_ENCODING)),
-    ];
+    ]
+    .map(|row| Row { swap: Swapped::Same, ..row });
     run(&bytes, &rows, read);
 
     // No bit of the text is free.
@@ -170,7 +171,7 @@ fn certificate_index() {
     let rows = [
         member("schema", Some(INDEX_SCHEMA)),
         member("files", Some(INDEX_UNLISTED)),
-        element("files[]", SHAPE, Some(INDEX_UNLISTED), Some(INDEX_PATH)),
+        Row { swap: Swapped::Refused(INDEX_PATH), ..element("files[]", SHAPE, Some(INDEX_UNLISTED), Some(INDEX_PATH)) },
         member("files[].sha256", Some(INDEX_DIGEST)),
         member("files[].size", Some(INDEX_SIZE)),
     ];

@@ -11,12 +11,54 @@ use crate::Tensors;
 /// A check that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
+    /// Its stable id, see [`check_id`].
+    pub id: String,
     /// Name of the equation or lookup; `range.<tensor>` for the declared range of a tensor.
     pub name: String,
     /// Index over its axes.
     pub index: Vec<usize>,
     /// What is not zero, is not in the table (first column), or is out of range.
     pub value: i128,
+}
+
+/// The stable id of the check of this name: `VT-STEP-` and the name, where the number of a batch row is left out.
+///
+/// A batched sumcheck cannot say which equation a false witness breaks; this slow reading can.
+pub fn check_id(name: &str) -> String {
+    let mut id = String::from("VT-STEP");
+    for part in name.split(['.', '_']) {
+        if !part.bytes().all(|b| b.is_ascii_digit()) {
+            id.push('-');
+            id.push_str(&part.to_ascii_uppercase());
+        }
+    }
+    id
+}
+
+/// What a check of a program is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CheckKind {
+    /// An equation is zero at every index.
+    Equation,
+    /// Every looked-up row is a row of its table.
+    Lookup,
+    /// Every entry of a tensor is in its range.
+    Range,
+}
+
+/// The name and kind of every check of a program, in its order.
+pub fn checks(program: &Program) -> Vec<(CheckKind, String)> {
+    let equations = program.equations.iter().map(|e| (CheckKind::Equation, e.name.clone()));
+    let lookups = program.lookups.iter().map(|l| (CheckKind::Lookup, l.name.clone()));
+    let ranges = program.tensors.iter().enumerate().filter(|(i, _)| is_ranged(program, TensorId(*i)));
+    let ranges = ranges.map(|(_, t)| (CheckKind::Range, format!("range.{}", t.name)));
+    equations.chain(lookups).chain(ranges).collect()
+}
+
+/// Whether the range of a tensor is a check of its own.
+fn is_ranged(program: &Program, id: TensorId) -> bool {
+    let tensor = program.tensor(id);
+    tensor.place == Place::Witness && !tensor.range_by_other && program.one_hot(id).is_none()
 }
 
 /// Everything that `tensors` violate, in the order of the program: equations, lookups, ranges.
@@ -38,7 +80,7 @@ pub fn check(program: &Program, tensors: &Tensors<i64>) -> Vec<Violation> {
                 reader.expression(&equation.axes, &index, &equation.terms)
             };
             if value != 0 {
-                violations.push(Violation { name: equation.name.clone(), index, value });
+                violations.push(violation(&equation.name, index, value));
             }
         }
     }
@@ -58,22 +100,26 @@ pub fn check(program: &Program, tensors: &Tensors<i64>) -> Vec<Violation> {
                 TableId::Table(_) => rows.contains(&row),
             };
             if !holds {
-                violations.push(Violation { name: lookup.name.clone(), index, value: row[0] });
+                violations.push(violation(&lookup.name, index, row[0]));
             }
         }
     }
     for (i, tensor) in program.tensors.iter().enumerate() {
         let id = TensorId(i);
-        if tensor.place != Place::Witness || tensor.range_by_other || program.one_hot(id).is_some() {
+        if !is_ranged(program, id) {
             continue;
         }
         for (index, &value) in indices(program, &tensor.axes).zip(tensors.get(id)) {
             if !tensor.range.contains(value) {
-                violations.push(Violation { name: format!("range.{}", tensor.name), index, value: value.into() });
+                violations.push(violation(&format!("range.{}", tensor.name), index, value.into()));
             }
         }
     }
     violations
+}
+
+fn violation(name: &str, index: Vec<usize>, value: i128) -> Violation {
+    Violation { id: check_id(name), name: name.to_owned(), index, value }
 }
 
 fn table_rows(columns: &[Vec<i64>]) -> HashSet<Vec<i128>> {

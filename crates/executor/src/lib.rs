@@ -26,7 +26,7 @@ mod term;
 mod validate;
 
 pub use carrier::Carrier;
-pub use check::{Violation, check};
+pub use check::{CheckKind, Violation, check, check_id, checks};
 pub use error::ExecuteError;
 pub use executor::Executor;
 pub use matmul::multiply;

@@ -187,8 +187,13 @@ impl Builder {
 
     /// Adds `terms = 0` after showing that it cannot wrap.
     pub fn equation(&mut self, name: &str, axes: &[AxisId], terms: Expression) -> Built<()> {
-        let bound = terms.iter().fold(0u128, |sum, t| sum.saturating_add(self.program.term_bound(axes, t)));
+        let bound = self.bound(axes, &terms);
         self.equation_with_bound(name, axes, terms, bound)
+    }
+
+    /// The sum of the absolute values of the terms, over everything that the range checks admit.
+    fn bound(&self, axes: &[AxisId], terms: &Expression) -> u128 {
+        terms.iter().fold(0, |sum, t| sum.saturating_add(self.program.term_bound(axes, t)))
     }
 
     /// Adds `terms = 0` with a bound that the caller derived from other checks.
@@ -332,8 +337,8 @@ impl Builder {
         exact.push(Term { coefficient: -1, factors: vec![views[1].clone()] });
         // The product is at most quotient * denominator with the denominator's own bound, which is sharper than
         // the product of its terms' bounds.
-        let numerator_bound: u128 = numerator.iter().map(|t| self.program.term_bound(axes, t)).sum();
-        let bound = numerator_bound + (make.range.max_abs() << denominator_bits) + range.max_abs();
+        let numerator_bound = self.bound(axes, &numerator);
+        let bound = numerator_bound.saturating_add((make.range.max_abs() << denominator_bits) + range.max_abs());
         self.equation_with_bound(&format!("{}.exact", make.name), axes, exact, bound)?;
         let mut below = denominator.clone();
         below.push(Term { coefficient: -1, factors: Vec::new() });
@@ -531,9 +536,9 @@ impl Builder {
         terms.push(Term { coefficient: 1, factors: vec![magnitude_view.clone()] });
         terms.push(Term { coefficient: -1, factors: vec![out_view.clone()] });
         terms.push(Term { coefficient: 1, factors: Vec::new() });
-        let value_bound: u128 = value.iter().map(|t| self.program.term_bound(axes, t)).sum();
+        let value_bound = self.bound(axes, &value);
         // |(2*out - 1) * magnitude + out - 1| is at most the magnitude + 1.
-        let bound = value_bound + (1u128 << magnitude_bits) + 1;
+        let bound = value_bound.saturating_add((1u128 << magnitude_bits) + 1);
         self.equation_with_bound(name, axes, terms, bound)?;
         self.step(name, Operation::Sign { axes: axes.to_vec(), value, out: out_view, magnitude: magnitude_view });
         Ok(out)

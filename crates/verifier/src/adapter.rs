@@ -21,6 +21,26 @@ fn module(target: Target) -> Module {
     }
 }
 
+/// Entries of all adapter matrices of a spec; none if they are more than fit 64 bits.
+pub fn num_entries(spec: &Spec) -> Option<u64> {
+    let m = &spec.model;
+    let wide = |n: usize| u64::try_from(n).ok();
+    let (hidden, ffn) = (wide(m.hidden)?, wide(m.ffn)?);
+    let (queries, keys) =
+        (wide(m.heads)?.checked_mul(wide(m.head_dim)?)?, wide(m.kv_heads)?.checked_mul(wide(m.head_dim)?)?);
+    let per_rank = spec.lora.targets.iter().try_fold(0_u64, |sum, target| {
+        let (input, output) = match target {
+            Target::Query => (hidden, queries),
+            Target::Key | Target::Value => (hidden, keys),
+            Target::Output => (queries, hidden),
+            Target::Gate | Target::Up => (hidden, ffn),
+            Target::Down => (ffn, hidden),
+        };
+        sum.checked_add(input)?.checked_add(output)
+    })?;
+    per_rank.checked_mul(wide(spec.lora.r)?)?.checked_mul(wide(m.layers)?)
+}
+
 /// The file's tensors: for each matrix in order of [`release::matrices`], one per layer.
 pub fn layouts(step: &StepProgram) -> Result<Vec<TensorLayout>, Refusal> {
     let mut layouts = Vec::new();

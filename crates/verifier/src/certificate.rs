@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use veritune_commit::Root;
 use veritune_envelope::adapter_file;
+use veritune_envelope::codes::ADAPTER_LENGTH;
 use veritune_envelope::directory::{self, ADAPTER_CONFIG as CONFIG_FILE, ADAPTER_MODEL, CERTIFICATE};
 use veritune_envelope::index::{INDEX_NAME, Index, MAX_INDEX_BYTES};
 use veritune_envelope::signature::{PublicKey, TrustedKeys};
@@ -138,7 +139,8 @@ pub fn verify(path: &Path, keys: &[String]) -> Report {
 /// 1. The directory holds only files of the allow-list, and the index lists exactly the certificate's.
 /// 2. The claims are signed by a named key, and so is the plan if it is signed.
 /// 3. The claims are about the plan: same digest, spec, program, base, dataset and number of steps.
-/// 4. The spec is within its ranges, says what the recipe says, and builds the program of the plan.
+/// 4. The spec is within its ranges, asks for no larger adapter than there is, says what the recipe says, and builds
+///    the program of the plan.
 /// 5. The seed follows from plan, dataset root and beacon.
 /// 6. Every step has one proof, whose states are those of the chain, the first being the public initial state.
 /// 7. Every step's proof verifies.
@@ -152,7 +154,7 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
         let code = if path.join(ADAPTER_MODEL).is_file() { STEP_MISSING } else { FILE_PATH };
         return Err(Refusal::new(code, "path", format_args!("an adapter directory with {CERTIFICATE}/"), "none"));
     }
-    directory::list_adapter(path)?;
+    let adapter_files = directory::list_adapter(path)?;
     let listing = directory::list_certificate(&folder)?;
     let index = Index::from_bytes(&directory::read_file(&folder, INDEX_NAME, MAX_INDEX_BYTES)?)?;
     index.check_listing(&listing)?;
@@ -201,6 +203,13 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
     }
     if let Some(field) = recipe::disagreement(&plan.recipe, &spec) {
         Refusal::new(PLAN_DISAGREES, format_args!("plan.recipe: {field}"), "the spec's", "another").raise()?;
+    }
+    // The first state takes memory in proportion to the adapter: never more than its file accounts for.
+    let needed = adapter::num_entries(&spec).and_then(|n| n.checked_mul(4));
+    let size = adapter_files.size(ADAPTER_MODEL).unwrap_or(0);
+    if needed.is_none_or(|needed| needed > size) {
+        let expected = format_args!("{} bytes or more", needed.unwrap_or(u64::MAX)).to_string();
+        return Err(Refusal::new(ADAPTER_LENGTH, ADAPTER_MODEL, expected, format_args!("{size} bytes")));
     }
     // 5
     let seed_bytes = index.read(&folder, "seed.json", MAX_JSON_BYTES)?;

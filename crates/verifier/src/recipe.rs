@@ -3,8 +3,46 @@
 use veritune_envelope::canonical_json::Value;
 use veritune_relations::spec::{Optimizer, Schedule, Spec};
 
-/// The first recipe field that disagrees with the spec; none if all agree.
+/// Members of the sections that say what is proved. Another member would say more than the proofs show.
+const MEMBERS: [(&str, &[&str]); 4] = [
+    ("lora", &["r", "lora_alpha", "target_modules", "use_rslora", "init_lora_weights"]),
+    (
+        "train",
+        &[
+            "optimizer",
+            "learning_rate",
+            "lr_scheduler_type",
+            "warmup_steps",
+            "weight_decay",
+            "adam_beta1",
+            "adam_beta2",
+            "adam_epsilon",
+            "max_grad_norm",
+            "per_device_train_batch_size",
+            "gradient_accumulation_steps",
+            "num_train_epochs",
+            "max_steps",
+            "seed_rule",
+        ],
+    ),
+    ("data", &["max_length", "bucket"]),
+    ("proof", &["range_bits", "steps_per_proof", "profile"]),
+];
+
+/// The first section with a member that no check reads.
+fn unknown(recipe: &Value) -> Option<&'static str> {
+    let has_unknown = |section: &str, known: &[&str]| match recipe.get(section) {
+        Some(Value::Object(members)) => members.keys().any(|name| !known.contains(&name.as_str())),
+        _ => true,
+    };
+    MEMBERS.iter().find(|(section, known)| has_unknown(section, known)).map(|(section, _)| *section)
+}
+
+/// The first recipe field that disagrees with the spec, or section with a field that no check reads; none if all agree.
 pub fn disagreement(recipe: &Value, spec: &Spec) -> Option<&'static str> {
+    if let Some(section) = unknown(recipe) {
+        return Some(section);
+    }
     let get = |section: &str, name: &str| recipe.get(section).and_then(|s| s.get(name));
     let text = |section: &str, name: &str, expected: &str| get(section, name).and_then(Value::as_str) == Some(expected);
     let integer = |section: &str, name: &str| match get(section, name) {
@@ -32,7 +70,16 @@ pub fn disagreement(recipe: &Value, spec: &Spec) -> Option<&'static str> {
         (None, None) => per_epoch,
     };
     let modules: Vec<Value> = spec.lora.targets.iter().map(|t| Value::String(t.module().to_owned())).collect();
+    // Options with one value so far: absent, or that value.
+    let only = |section: &str, name: &str, value: Value| get(section, name).is_none_or(|given| *given == value);
+    let lengths = integer("data", "max_length").zip(wide(training.tokens));
+    let fits_bucket = get("data", "max_length").is_none() || lengths.is_some_and(|(longest, bucket)| longest <= bucket);
     let checks = [
+        ("lora.init_lora_weights", only("lora", "init_lora_weights", Value::Bool(true))),
+        ("train.seed_rule", only("train", "seed_rule", Value::String("plan-beacon/v1".to_owned()))),
+        ("proof.steps_per_proof", only("proof", "steps_per_proof", Value::Integer(1))),
+        ("proof.profile", only("proof", "profile", Value::String("v1".to_owned()))),
+        ("data.max_length", fits_bucket),
         ("lora.target_modules", get("lora", "target_modules") == Some(&Value::Array(modules))),
         ("train.optimizer", text("train", "optimizer", optimizer)),
         ("train.learning_rate", text("train", "learning_rate", &training.learning_rate.0)),

@@ -13,6 +13,17 @@ use veritune_envelope::statement::PlanV1;
 
 const MAX_SEED_BYTES: usize = 1 << 16;
 
+/// Members of `seed.json`; nobody signs the file, so it says nothing else.
+const MEMBERS: &[&str] = &["schema", "rule", "plan_sha256", "dataset_root", "beacon", "seed"];
+/// Members of its beacon.
+const BEACON_MEMBERS: &[&str] = &["source", "notice", "chain_hash", "round", "randomness", "signature"];
+
+/// The first member of an object that is not known.
+fn unknown<'a>(value: &'a Value, known: &[&str]) -> Option<&'a str> {
+    let Value::Object(members) = value else { return None };
+    members.keys().map(String::as_str).find(|name| !known.contains(name))
+}
+
 /// The seed in `seed.json`'s bytes and what it does not show, after following it from the plan.
 pub fn check(bytes: &[u8], plan: &PlanV1, plan_digest: &[u8; 32]) -> Result<([u8; 32], &'static str), Refusal> {
     let refuse = |field: &str, expected: &str| {
@@ -23,6 +34,10 @@ pub fn check(bytes: &[u8], plan: &PlanV1, plan_digest: &[u8; 32]) -> Result<([u8
     let expect = |name: &str, expected: &str| {
         if text(&value, name).as_deref() == Some(expected) { Ok(()) } else { refuse(name, expected).raise() }
     };
+    let beacon_unknown = value.get("beacon").and_then(|beacon| unknown(beacon, BEACON_MEMBERS));
+    if let Some(name) = unknown(&value, MEMBERS).or(beacon_unknown) {
+        refuse(name, "no such member").raise()?;
+    }
     expect("schema", "veritune.seed/v1")?;
     expect("rule", "plan-beacon/v1")?;
     expect("plan_sha256", &hex(plan_digest))?;

@@ -26,7 +26,7 @@ pub enum StepRefused {
     #[error(transparent)]
     Statement(#[from] StatementError),
     /// The step is none of the run's, or does not start from the public first state.
-    #[error("step {0} is none of the run's, or the first does not start from the public first state")]
+    #[error("VT-PROOF-003: step {0} is none of the run's, or the first does not start from the public first state")]
     Chain(u64),
     /// A row is not shown to be the dataset's.
     #[error(transparent)]
@@ -97,7 +97,7 @@ impl<'a> Context<'a> {
     ) -> Result<Vec<BaseClaim>, StepRefused> {
         let is_chained =
             (1..=self.run.spec.training.steps).contains(&step) && (step != 1 || before == self.first_root());
-        if !is_chained && !veritune_mutation::off("VT-STEP-CHAIN") {
+        if !is_chained && !veritune_mutation::off("VT-PROOF-003") {
             return Err(StepRefused::Chain(step));
         }
         let (leaves, bytes) = rows::verify(self.run, step, bytes)?;

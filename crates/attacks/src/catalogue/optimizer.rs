@@ -128,6 +128,12 @@ pub(super) const ATTACKS: &[Attack] = &[
     }),
 ];
 
+/// The attacks on a step whose gradients stay below the limit.
+pub(super) const UNCLIPPED: &[Attack] =
+    &[attack(CLIP, "gradients are clipped below the limit", &["clip.active"], |c| {
+        c.pin("clip.active", &[("clip.active", 1), ("clip.active.magnitude", 0)]);
+    })];
+
 fn constants(training: Training, step: u64) -> StepConstants {
     // Fraction bits of the root of the second moment: (54 + 14) / 2.
     step_constants(&training, step, 34).expect("the tiny spec's constants")

@@ -2,7 +2,7 @@
 
 use super::{CHANGES, Change, field, places, tamper};
 use serde_json::Value as Json;
-use veritune_envelope::codes::{JSON_DUPLICATE_KEY, JSON_SHAPE, JSON_TRAILING};
+use veritune_envelope::codes::{JSON_DUPLICATE_KEY, JSON_NOT_CANONICAL, JSON_SHAPE, JSON_TRAILING};
 use veritune_envelope::{Code, Refusal};
 
 /// What each change of a field leads to. `None`: another well-formed document, which the next check compares.
@@ -13,6 +13,17 @@ pub struct Row {
     pub duplicate: Option<Code>,
     pub retype: Option<Code>,
     pub extend: Option<Code>,
+    pub swap: Swapped,
+}
+
+/// What exchanging a member or an element with the next one leads to.
+#[derive(Clone, Copy)]
+pub enum Swapped {
+    Refused(Code),
+    /// Another well-formed document.
+    Other,
+    /// The same document: the order is not part of it.
+    Same,
 }
 
 pub const SHAPE: Option<Code> = Some(JSON_SHAPE);
@@ -20,12 +31,20 @@ pub const TWICE: Option<Code> = Some(JSON_DUPLICATE_KEY);
 
 /// A member that must be there.
 pub const fn member(field: &'static str, mutate: Option<Code>) -> Row {
-    Row { field, mutate, drop: SHAPE, duplicate: TWICE, retype: SHAPE, extend: SHAPE }
+    Row {
+        field,
+        mutate,
+        drop: SHAPE,
+        duplicate: TWICE,
+        retype: SHAPE,
+        extend: SHAPE,
+        swap: Swapped::Refused(JSON_NOT_CANONICAL),
+    }
 }
 
 /// An element of an array.
 pub const fn element(field: &'static str, mutate: Option<Code>, drop: Option<Code>, duplicate: Option<Code>) -> Row {
-    Row { field, mutate, drop, duplicate, retype: SHAPE, extend: SHAPE }
+    Row { field, mutate, drop, duplicate, retype: SHAPE, extend: SHAPE, swap: Swapped::Other }
 }
 
 /// Runs all changes; returns the number of refused ones.
@@ -49,6 +68,14 @@ pub fn run(document: &[u8], rows: &[Row], read: impl Fn(&[u8]) -> Result<Vec<u8>
                 Change::Drop => row.drop,
                 Change::Duplicate => row.duplicate,
                 Change::Extend => row.extend,
+                Change::Swap => match row.swap {
+                    Swapped::Refused(code) => Some(code),
+                    Swapped::Other => None,
+                    Swapped::Same => {
+                        assert_eq!(read(text.as_bytes()).unwrap(), document, "{change:?} of {name}");
+                        continue;
+                    }
+                },
             };
             match (read(text.as_bytes()), expected) {
                 (Err(refusal), Some(code)) => {

@@ -26,9 +26,12 @@ pub enum Change {
     Duplicate,
     /// A container with one more member or element.
     Extend,
+    /// The member or element exchanged with the next one.
+    Swap,
 }
 
-pub const CHANGES: [Change; 5] = [Change::Mutate, Change::Retype, Change::Drop, Change::Duplicate, Change::Extend];
+pub const CHANGES: [Change; 6] =
+    [Change::Mutate, Change::Retype, Change::Drop, Change::Duplicate, Change::Extend, Change::Swap];
 
 /// All places below the root, in the order of the text.
 pub fn places(document: &Value) -> Vec<Path> {
@@ -78,7 +81,10 @@ pub fn tamper(document: &Value, path: &Path, change: Change) -> Option<String> {
     }
     let mut out = String::new();
     write(document, Some((path, change)), &mut out);
-    Some(out)
+    // The last of its container has no next one; two equal elements are the same in either order.
+    let mut unchanged = String::new();
+    write(document, None, &mut unchanged);
+    (change != Change::Swap || out != unchanged).then_some(out)
 }
 
 /// `at` is the change when it lies at `value` or below it; `path` is relative to `value`.
@@ -96,26 +102,42 @@ fn write(value: &Value, at: Option<(&[Step], Change)>, out: &mut String) {
         let mut text = String::new();
         match at {
             Some(([], Change::Drop)) => return vec![],
-            Some(([], Change::Duplicate)) => write(child, None, &mut text),
+            Some(([], Change::Duplicate | Change::Swap)) => write(child, None, &mut text),
             _ => write(child, at, &mut text),
         }
         let copies = if matches!(at, Some(([], Change::Duplicate))) { 2 } else { 1 };
         vec![text; copies]
     };
+    let swapped = match at {
+        Some(([step], Change::Swap)) => Some(step),
+        _ => None,
+    };
     match value {
         Value::Object(members) => {
+            let mut members: Vec<(&String, &Value)> = members.iter().collect();
+            if let Some(at) = members.iter().position(|(key, _)| swapped == Some(&Step::Key((*key).clone())))
+                && at + 1 < members.len()
+            {
+                members.swap(at, at + 1);
+            }
             let parts: Vec<String> = members
                 .iter()
                 .flat_map(|(key, child)| {
-                    let texts = texts(child, Step::Key(key.clone()));
+                    let texts = texts(child, Step::Key((*key).clone()));
                     texts.into_iter().map(move |text| format!("\"{key}\":{text}"))
                 })
                 .collect();
             write!(out, "{{{}}}", parts.join(",")).unwrap();
         }
         Value::Array(items) => {
+            let mut items: Vec<(usize, &Value)> = items.iter().enumerate().collect();
+            if let Some(Step::Element(at)) = swapped
+                && at + 1 < items.len()
+            {
+                items.swap(*at, at + 1);
+            }
             let parts: Vec<String> =
-                items.iter().enumerate().flat_map(|(position, child)| texts(child, Step::Element(position))).collect();
+                items.iter().flat_map(|(position, child)| texts(child, Step::Element(*position))).collect();
             write!(out, "[{}]", parts.join(",")).unwrap();
         }
         leaf => out.push_str(&leaf.to_string()),

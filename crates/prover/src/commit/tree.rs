@@ -140,6 +140,28 @@ impl CommittedTree {
     }
 }
 
+#[cfg(test)]
+impl CommittedTree {
+    /// Hashes the leaves without their salts: a prover that saves them, for tests.
+    pub(super) fn unsalt(&mut self, profile: &Profile) {
+        let rows = Rows {
+            shape: self.shape,
+            codeword: &self.codeword,
+            mask_codeword: &self.mask_codeword,
+            randomness: &self.randomness,
+        };
+        let hasher = veritune_commit::TreeHasher::new(self.shape.hash);
+        let leaf = |position: usize| {
+            let salts = rows.salts(position / LEAVES_PER_CHUNK);
+            let mut row: Vec<u8> = rows.row(position, &salts).flat_map(f_to_bytes).collect();
+            row.truncate(row.len() - SALT_WIDTH * F_BYTES);
+            hasher.leaves(&[&row]).expect("canonical")[0]
+        };
+        let leaves = (0..1 << profile.log_domain()).map(leaf).collect();
+        self.merkle = MerkleTree::new(leaves, self.shape.hash);
+    }
+}
+
 fn mask_elements(randomness: &Randomness, count: usize) -> Vec<F> {
     let mut elements = F::zero_vec(count);
     elements.par_chunks_mut(MASK_CHUNK).enumerate().for_each(|(chunk, slots)| {

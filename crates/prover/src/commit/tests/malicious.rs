@@ -6,6 +6,17 @@ fn dishonest(values: fn(&mut [E], &mut E), vector: fn(usize, &mut [E])) -> Devia
     Deviation { values, vector, honest: false }
 }
 
+/// The proof is refused with the first code, and passes without these checks and with no fewer.
+fn only(instance: &Instance, proof: &[u8], codes: &[&str]) {
+    assert_eq!(instance.verify(proof).unwrap_err().code(), codes[0]);
+    #[cfg(feature = "mutation-testing")]
+    for fewer in 0..=codes.len() {
+        let off: Vec<&str> = codes.iter().enumerate().filter(|(i, _)| *i != fewer).map(|(_, code)| *code).collect();
+        let passes = veritune_mutation::without(&off, || instance.verify(proof)).is_ok();
+        assert_eq!(passes, fewer == codes.len(), "without {off:?}");
+    }
+}
+
 fn keep(_: &mut [E], _: &mut E) {}
 fn keep_vector(_: usize, _: &mut [E]) {}
 
@@ -17,7 +28,7 @@ fn a_word_far_from_the_code_is_refused() {
         // One row in three: above the radius of a quarter.
         instance.trees[tree].corrupt(&profile, 3);
         let (proof, _) = instance.prove();
-        assert_eq!(instance.verify(&proof), Err(OpeningError::FinalClaim));
+        only(&instance, &proof, &["opening-final-claim"]);
     }
 }
 
@@ -26,14 +37,14 @@ fn a_false_target_is_refused() {
     let mut instance = Instance::new(11, &[blake3(2, true, 1)]);
     instance.target += E::ONE;
     let (proof, _) = instance.prove_with(&dishonest(keep, keep_vector));
-    assert_eq!(instance.verify(&proof), Err(OpeningError::SumcheckClaim));
+    only(&instance, &proof, &["opening-sumcheck-claim"]);
 }
 
 #[test]
 fn a_false_value_is_refused() {
     let mut instance = Instance::new(11, &[blake3(2, true, 1)]);
     let (proof, _) = instance.prove_with(&dishonest(|values, _| values[0] += E::ONE, keep_vector));
-    assert_eq!(instance.verify(&proof), Err(OpeningError::SumcheckClaim));
+    only(&instance, &proof, &["opening-sumcheck-claim", "opening-final-claim"]);
 }
 
 #[test]
@@ -43,14 +54,14 @@ fn false_values_that_satisfy_the_sumcheck_are_refused_by_the_combination() {
     instance.target -= instance.weights[1].iter().zip(instance.trees[1].vector()).map(|(&w, &f)| w * f).sum::<E>();
     instance.weights[1].clear();
     let (proof, _) = instance.prove_with(&dishonest(|values, _| values[1] += E::ONE, keep_vector));
-    assert_eq!(instance.verify(&proof), Err(OpeningError::FinalClaim));
+    only(&instance, &proof, &["opening-final-claim"]);
 }
 
 #[test]
 fn a_false_mask_value_is_refused() {
     let mut instance = Instance::new(11, &[blake3(2, true, 1)]);
     let (proof, _) = instance.prove_with(&dishonest(|_, mask| *mask += E::ONE, keep_vector));
-    assert_eq!(instance.verify(&proof), Err(OpeningError::FinalClaim));
+    only(&instance, &proof, &["opening-final-claim"]);
 }
 
 #[test]
@@ -62,7 +73,7 @@ fn another_combination_at_level_1_is_refused() {
         }
     };
     let (proof, _) = instance.prove_with(&dishonest(keep, change));
-    assert_eq!(instance.verify(&proof), Err(OpeningError::FinalClaim));
+    only(&instance, &proof, &["opening-final-claim"]);
 }
 
 #[test]
@@ -75,7 +86,7 @@ fn another_fold_at_level_2_is_refused() {
         }
     };
     let (proof, _) = instance.prove_with(&dishonest(keep, change));
-    assert_eq!(instance.verify(&proof), Err(OpeningError::FinalClaim));
+    only(&instance, &proof, &["opening-final-claim"]);
 }
 
 #[test]
@@ -88,5 +99,36 @@ fn another_last_vector_is_refused() {
         }
     };
     let (proof, _) = instance.prove_with(&dishonest(keep, change));
-    assert_eq!(instance.verify(&proof).unwrap_err().code(), "opening-final-row");
+    only(&instance, &proof, &["opening-final-row", "opening-final-claim"]);
+}
+
+#[test]
+fn a_tree_whose_leaves_are_not_salted_is_refused() {
+    for tree in 0..2 {
+        let mut instance = Instance::new(11, &[blake3(2, true, 1), poseidon2(1, false, 1)]);
+        let profile = instance.profile.clone();
+        instance.trees[tree].unsalt(&profile);
+        let (proof, _) = instance.prove();
+        only(&instance, &proof, &["opening-root-mismatch"]);
+    }
+}
+
+#[test]
+fn an_element_plus_the_order_is_refused() {
+    // Nothing is weighed, so every round polynomial of the first sumcheck is zero: p is the same element.
+    let mut instance = Instance::new(11, &[blake3(2, true, 1)]);
+    instance.weights[0].clear();
+    instance.target = E::ZERO;
+    let (mut proof, _) = instance.prove();
+    assert_eq!(proof[..8], [0; 8]);
+    proof[..8].copy_from_slice(&veritune_field::P.to_le_bytes());
+    only(&instance, &proof, &["opening-not-canonical"]);
+}
+
+#[test]
+fn bytes_after_the_proof_are_refused() {
+    let mut instance = Instance::new(11, &[blake3(2, true, 1)]);
+    let (mut proof, _) = instance.prove();
+    proof.push(0);
+    only(&instance, &proof, &["opening-trailing-bytes"]);
 }

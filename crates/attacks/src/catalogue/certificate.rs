@@ -1,0 +1,402 @@
+//! Attacks on a whole certificate by whoever holds the signing key, as data.
+
+use crate::certificate::{Part, Parts, TinyCertificate, release_of, step_name};
+use crate::run::{self, adamw, copies, monotonous, prove_step, settle, state_tree};
+use std::fs;
+use std::path::Path;
+use veritune_commit::Root;
+use veritune_envelope::Digest;
+use veritune_envelope::canonical_json::Value;
+use veritune_envelope::statement::{PlanV1, ProofKind, Word};
+use veritune_verifier::settlement::StepClaims;
+use veritune_verifier::step::Context;
+
+/// Which run is attacked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum World {
+    /// Two steps of AdamW on all targets.
+    AdamW,
+    /// Three steps whose programs are equal: see [`monotonous`].
+    Monotonous,
+    /// The same, whose plan commits to another base than the steps read.
+    OtherBase,
+    /// The same, whose recipe names another learning rate than its spec.
+    OtherRecipe,
+    /// The same, whose recipe says more than any check reads.
+    Boasting,
+    /// The same, whose plan names another program.
+    OtherProgram,
+}
+
+impl World {
+    /// The run with its honest certificate.
+    ///
+    /// # Panics
+    /// If an honest proof is refused.
+    pub fn prove(self) -> TinyCertificate {
+        match self {
+            Self::AdamW => TinyCertificate::new(adamw(2)),
+            Self::Monotonous => TinyCertificate::new(monotonous(3)),
+            Self::OtherBase => {
+                let planned = run::random_inputs(&monotonous(3));
+                let mut inputs = planned.clone();
+                inputs.get_mut("base.down").expect("the base")[5] += 1;
+                TinyCertificate::with_plan(monotonous(3), inputs, &planned, |_| ())
+            }
+            Self::OtherRecipe => Self::planned(|plan| replace(&mut plan.recipe, "1e-3", "2e-3")),
+            Self::Boasting => {
+                Self::planned(|plan| replace(&mut plan.recipe, "\"optimizer\"", "\"dp_epsilon\":1,\"optimizer\""))
+            }
+            Self::OtherProgram => Self::planned(|plan| plan.program_digest = Digest::sha256(b"another")),
+        }
+    }
+}
+
+impl World {
+    fn planned(change: fn(&mut PlanV1)) -> TinyCertificate {
+        let inputs = run::random_inputs(&monotonous(3));
+        TinyCertificate::with_plan(monotonous(3), inputs.clone(), &inputs, change)
+    }
+}
+
+fn replace(value: &mut Value, from: &str, to: &str) {
+    let text = String::from_utf8(value.to_canonical()).expect("text");
+    assert!(text.contains(from));
+    *value = serde_json::from_str(&text.replace(from, to)).expect("JSON");
+}
+
+/// One attack on a certificate.
+pub struct CertificateAttack {
+    /// What the signer does.
+    pub name: &'static str,
+    /// The run.
+    pub world: World,
+    /// Changes what is signed.
+    pub change: fn(&TinyCertificate, &mut Parts),
+    /// Changes files after signing.
+    pub spoil: fn(&TinyCertificate, &Path),
+    /// Exit code and id that the verifier reports.
+    pub refused: (u8, &'static str),
+    /// The check inside a proof that its message names; empty if none.
+    pub inner: &'static str,
+    /// Checks without which, and with no fewer, the attack passes; empty where there is nothing to go on with.
+    pub without: &'static [&'static str],
+}
+
+impl std::fmt::Debug for CertificateAttack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CertificateAttack").field("name", &self.name).field("refused", &self.refused).finish()
+    }
+}
+
+const fn attack(
+    name: &'static str,
+    world: World,
+    refused: (u8, &'static str),
+    without: &'static [&'static str],
+    change: fn(&TinyCertificate, &mut Parts),
+) -> CertificateAttack {
+    CertificateAttack { name, world, change, spoil: |_, _| (), refused, inner: "", without }
+}
+
+const fn inside(inner: &'static str, attack: CertificateAttack) -> CertificateAttack {
+    CertificateAttack { inner, ..attack }
+}
+
+const fn files(
+    name: &'static str,
+    refused: (u8, &'static str),
+    without: &'static [&'static str],
+    spoil: fn(&TinyCertificate, &Path),
+) -> CertificateAttack {
+    CertificateAttack { name, world: World::AdamW, change: |_, _| (), spoil, refused, inner: "", without }
+}
+
+use World::{AdamW, Boasting, Monotonous, OtherBase, OtherProgram, OtherRecipe};
+
+/// The attacks.
+pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
+    attack(
+        "a step's proof is reused at the next step, with its own states",
+        Monotonous,
+        (1, "VT-RUN-004"),
+        &["VT-RUN-004", "absorb step"],
+        |t, parts| chain(t, parts, &[1, 2, 2]),
+    ),
+    inside(
+        "VT-ARG-002",
+        attack(
+            "a step's proof is reused at the next step, between the states of that step",
+            Monotonous,
+            (1, "VT-RUN-006"),
+            &[
+                "absorb step",
+                "absorb state before",
+                "absorb state after",
+                "absorb opening tree",
+                "opening-root-mismatch",
+            ],
+            |t, parts| {
+                let file = [&t.tiny.roots[2].0[..], &t.tiny.roots[3].0[..], &t.tiny.proofs[1]].concat();
+                let claims = StepClaims { step: 3, proof_digest: *blake3::hash(&file).as_bytes(), ..claims(t, 2) };
+                parts.proofs[2].bytes = file;
+                set_settlement(t, parts, &[claims_as(t, 1, 1), claims_as(t, 2, 2), claims]);
+            },
+        ),
+    ),
+    attack("two steps are swapped", Monotonous, (1, "VT-RUN-004"), &["VT-RUN-004", "absorb step"], |t, parts| {
+        chain(t, parts, &[1, 3, 2])
+    }),
+    attack(
+        "a step is doubled, another dropped",
+        Monotonous,
+        (1, "VT-RUN-004"),
+        &["VT-RUN-004", "absorb step"],
+        |t, parts| {
+            chain(t, parts, &[1, 3, 3]);
+        },
+    ),
+    attack("a step is dropped", Monotonous, (3, "VT-RUN-005"), &["VT-RUN-005", "VT-RUN-004"], |t, parts| {
+        parts.proofs.remove(1);
+        set_settlement(t, parts, &[claims_as(t, 1, 1), claims_as(t, 3, 3)]);
+    }),
+    attack("the count of steps is short", Monotonous, (1, "VT-RUN-001"), &["VT-RUN-001", "VT-RUN-005"], |t, parts| {
+        short(t, parts);
+        parts.num_steps = 2;
+        parts.state_roots.pop();
+    }),
+    attack("the last step is missing", Monotonous, (3, "VT-RUN-005"), &["VT-RUN-005"], short),
+    inside(
+        "opening-sumcheck-claim",
+        attack(
+            "A starts poisoned under the right seed",
+            Monotonous,
+            (1, "VT-RUN-006"),
+            &["absorb opening target", "opening-sumcheck-claim"],
+            poisoned,
+        ),
+    ),
+    attack("the state is reset between steps", Monotonous, (1, "VT-RUN-004"), &["VT-RUN-004"], |t, parts| {
+        from_state(t, parts, &t.tiny.states[0].clone());
+    }),
+    attack("a step starts from another state", Monotonous, (1, "VT-RUN-004"), &["VT-RUN-004"], |t, parts| {
+        let mut state = t.tiny.states[2].clone();
+        state.get_mut("state_before.v_proj.b.master").expect("a master")[1] += 1 << 20;
+        from_state(t, parts, &state);
+    }),
+    attack("the settlement is missing", AdamW, (3, "VT-RUN-007"), &["VT-RUN-007"], |_, parts| {
+        parts.proofs.retain(|p| p.kind.0 != ProofKind::Settlement);
+    }),
+    inside(
+        "opening-sumcheck-claim",
+        attack("the settlement opens another base", OtherBase, (1, "VT-RUN-008"), &["VT-RUN-008"], |_, _| ()),
+    ),
+    inside(
+        "opening-sumcheck-claim",
+        attack("the settlement exchanges two steps", Monotonous, (1, "VT-RUN-008"), &["VT-RUN-008"], |t, parts| {
+            set_settlement(t, parts, &[claims_as(t, 2, 2), claims_as(t, 1, 1), claims_as(t, 3, 3)]);
+        }),
+    ),
+    inside(
+        "opening-sumcheck-claim",
+        attack("the settlement leaves a step out", Monotonous, (1, "VT-RUN-008"), &["VT-RUN-008"], |t, parts| {
+            set_settlement(t, parts, &[claims_as(t, 1, 1), claims_as(t, 2, 2)]);
+        }),
+    ),
+    inside(
+        "VT-ARG-002",
+        attack(
+            "one bit of the adapter file is changed: another integer",
+            AdamW,
+            (1, "VT-RUN-010"),
+            &["VT-RUN-010"],
+            |_, parts| {
+                flip_sign(&mut parts.adapter);
+            },
+        ),
+    ),
+    attack(
+        "one bit of the adapter file is changed: no integer at its scale",
+        AdamW,
+        (1, "VT-ENV-055"),
+        &[],
+        |_, parts| {
+            let last = parts.adapter.len() - 4;
+            parts.adapter[last] ^= 1;
+        },
+    ),
+    attack("one bit of the adapter file's header is changed", AdamW, (1, "VT-ENV-053"), &[], |_, parts| {
+        parts.adapter[40] ^= 1;
+    }),
+    attack("the adapter file announces a header of 2^63 bytes", AdamW, (1, "VT-ENV-053"), &[], |_, parts| {
+        parts.adapter[7] ^= 0x80;
+    }),
+    attack("the adapter file has one byte more", AdamW, (1, "VT-ENV-052"), &[], |_, parts| parts.adapter.push(0)),
+    files(
+        "one bit of the adapter file is changed after signing",
+        (1, "VT-RUN-010"),
+        &["VT-RUN-010", "VT-RUN-011"],
+        |t, folder| {
+            let mut bytes = t.parts.adapter.clone();
+            flip_sign(&mut bytes);
+            fs::write(folder.join("adapter_model.safetensors"), bytes).expect("written");
+        },
+    ),
+    attack("the release is of the state before the last", AdamW, (1, "VT-RUN-010"), &["VT-RUN-010"], |t, parts| {
+        let context = Context::new(&t.tiny.run).expect("a context");
+        set_release(parts, release_of(&context, &t.tiny.states[1], 1));
+    }),
+    attack("the release is missing", AdamW, (3, "VT-RUN-009"), &["VT-RUN-009"], |_, parts| {
+        parts.proofs.retain(|p| p.kind.0 != ProofKind::Release);
+    }),
+    attack("the adapter has a file more", AdamW, (1, "VT-ENV-061"), &["VT-ENV-061"], |_, parts| {
+        parts.extra.push(("adapter_model.bin".into(), b"x".to_vec()));
+    }),
+    files("the certificate has a file that is not listed", (1, "VT-ENV-068"), &["VT-ENV-068"], |_, folder| {
+        fs::write(folder.join("veritune/notes.txt"), b"x").expect("written");
+    }),
+    attack(
+        "the certificate lists a file that no check reads",
+        AdamW,
+        (1, "VT-RUN-013"),
+        &["VT-RUN-013"],
+        |_, parts| {
+            parts.extra.push(("veritune/notes.txt".into(), b"x".to_vec()));
+        },
+    ),
+    attack("the configuration has another rank", AdamW, (1, "VT-ENV-057"), &["VT-ENV-057"], |_, parts| {
+        let text = String::from_utf8(parts.config.clone()).expect("text").replace("\"r\": 2", "\"r\": 3");
+        parts.config = text.into_bytes();
+    }),
+    files(
+        "the configuration has another rank, after signing",
+        (1, "VT-ENV-057"),
+        &["VT-ENV-057", "VT-RUN-011"],
+        |t, folder| {
+            let text = String::from_utf8(t.parts.config.clone()).expect("text").replace("\"r\": 2", "\"r\": 3");
+            fs::write(folder.join("adapter_config.json"), text).expect("written");
+        },
+    ),
+    attack("the seed is chosen", AdamW, (1, "VT-RUN-003"), &["VT-RUN-003"], |t, parts| {
+        let seed = String::from_utf8(parts.seed.clone()).expect("text");
+        let own: String = t.tiny.run.seed.iter().map(|b| format!("{b:02x}")).collect();
+        parts.seed = seed.replace(&own, &"0".repeat(64)).into_bytes();
+    }),
+    attack("seed.json says what no check reads", AdamW, (1, "VT-RUN-003"), &["VT-RUN-003"], |_, parts| {
+        let seed = String::from_utf8(parts.seed.clone()).expect("text");
+        parts.seed = seed.replace("\"randomness\"", "\"certified_by\":\"nobody\",\"randomness\"").into_bytes();
+    }),
+    attack(
+        "the recipe names another learning rate than the spec",
+        OtherRecipe,
+        (1, "VT-RUN-001"),
+        &["VT-RUN-001"],
+        |_, _| (),
+    ),
+    attack("the recipe says what no check reads", Boasting, (1, "VT-RUN-001"), &["VT-RUN-001"], |_, _| ()),
+    attack("the claims are about another plan", AdamW, (1, "VT-RUN-001"), &["VT-RUN-001"], |_, parts| {
+        parts.plan_digest = Some(Digest::sha256(b"another"));
+    }),
+    attack("the program is another version's", OtherProgram, (1, "VT-RUN-002"), &["VT-RUN-002"], |_, _| ()),
+    attack("a claim has a stronger word", AdamW, (1, "VT-RUN-011"), &["VT-RUN-011"], |_, parts| {
+        parts.claims[0].word = Word::ZkProof;
+    }),
+    attack("the ledger has more bits", AdamW, (1, "VT-RUN-012"), &["VT-RUN-012"], |_, parts| {
+        parts.ledger.total_bits += 1;
+    }),
+    attack("a state root is another", AdamW, (1, "VT-RUN-004"), &["VT-RUN-004"], |_, parts| {
+        parts.state_roots[1] = Digest::sha256(b"another");
+    }),
+];
+
+fn claims(t: &TinyCertificate, step: u64) -> StepClaims {
+    t.tiny.claims[step as usize - 1].clone()
+}
+
+/// The claims of `file`'s step at another place of the run.
+fn claims_as(t: &TinyCertificate, file: u64, step: u64) -> StepClaims {
+    StepClaims { step, ..claims(t, file) }
+}
+
+fn set_settlement(t: &TinyCertificate, parts: &mut Parts, steps: &[StepClaims]) {
+    let part = parts.proofs.iter_mut().find(|p| p.kind.0 == ProofKind::Settlement).expect("a settlement");
+    part.bytes = settle(&t.tiny.run, &t.tiny.inputs, steps);
+}
+
+fn set_release(parts: &mut Parts, (release, adapter): (Vec<u8>, Vec<u8>)) {
+    let part = parts.proofs.iter_mut().find(|p| p.kind.0 == ProofKind::Release).expect("a release");
+    (part.bytes, parts.adapter) = (release, adapter);
+}
+
+/// The files of these steps in this order, settled and released accordingly; state roots as good as they can be.
+fn chain(t: &TinyCertificate, parts: &mut Parts, files: &[u64]) {
+    let mut settled = Vec::new();
+    for (step, &file) in (1..).zip(files) {
+        let bytes = t.tiny.step_file(file);
+        parts.proofs[step as usize - 1] =
+            Part { name: step_name(step), kind: (ProofKind::Step, Some(step - 1)), bytes };
+        parts.state_roots[step as usize] = root(t, step, &t.tiny.roots[file as usize]);
+        settled.push(claims_as(t, file, step));
+    }
+    set_settlement(t, parts, &settled);
+    let last = *files.last().expect("a step") as usize;
+    let context = Context::new(&t.tiny.run).expect("a context");
+    set_release(parts, release_of(&context, &t.tiny.states[last], last));
+}
+
+fn root(t: &TinyCertificate, step: u64, oracle: &Root) -> Digest {
+    Digest::from_bytes(t.tiny.run.state_root(step, oracle))
+}
+
+/// Only the first two of three steps.
+fn short(t: &TinyCertificate, parts: &mut Parts) {
+    parts.proofs.remove(2);
+    set_settlement(t, parts, &[claims_as(t, 1, 1), claims_as(t, 2, 2)]);
+    let context = Context::new(&t.tiny.run).expect("a context");
+    set_release(parts, release_of(&context, &t.tiny.states[2], 2));
+}
+
+/// The last step is proved from a state that the step before did not leave.
+fn from_state(t: &TinyCertificate, parts: &mut Parts, state: &run::Values) {
+    let context = Context::new(&t.tiny.run).expect("a context");
+    let proof = prove_step(&context, &t.tiny.inputs, &t.tiny.dataset, 3, state, [50, 3]);
+    let before = state_tree(&context, state, 50).root();
+    let bytes = [&before.0[..], &proof.after_root.0[..], &proof.bytes].concat();
+    let checked = context.verify_step(3, before, proof.after_root, &proof.bytes).expect("a true step");
+    let last = StepClaims { step: 3, proof_digest: *blake3::hash(&bytes).as_bytes(), claims: checked };
+    parts.proofs[2].bytes = bytes;
+    parts.state_roots[3] = root(t, 3, &proof.after_root);
+    set_settlement(t, parts, &[claims_as(t, 1, 1), claims_as(t, 2, 2), last]);
+    set_release(parts, release_of(&context, &proof.after, 3));
+}
+
+/// All steps are proved from a poisoned first state.
+fn poisoned(t: &TinyCertificate, parts: &mut Parts) {
+    let context = Context::new(&t.tiny.run).expect("a context");
+    let mut state = t.tiny.states[0].clone();
+    state.get_mut("state_before.v_proj.a.master").expect("a master")[0] += 1 << 20;
+    let mut before = context.first_root();
+    let mut settled = Vec::new();
+    for step in 1..=3u64 {
+        let number = step as usize;
+        let proof = prove_step(&context, &t.tiny.inputs, &t.tiny.dataset, step, &state, [number - 1, number]);
+        let bytes = [&before.0[..], &proof.after_root.0[..], &proof.bytes].concat();
+        // The honest verifier refuses the first step and with it its claims, which nothing later needs then.
+        let claims = context.verify_step(step, before, proof.after_root, &proof.bytes).unwrap_or_default();
+        settled.push(StepClaims { step, proof_digest: *blake3::hash(&bytes).as_bytes(), claims });
+        parts.proofs[number - 1].bytes = bytes;
+        parts.state_roots[number] = root(t, step, &proof.after_root);
+        (state, before) = (proof.after, proof.after_root);
+    }
+    set_settlement(t, parts, &settled);
+    assert_ne!(copies(&context, &state), copies(&context, &t.tiny.states[3]));
+    set_release(parts, release_of(&context, &state, 3));
+}
+
+/// The sign of the last entry that is not zero: still a canonical file of integers in range.
+fn flip_sign(adapter: &mut [u8]) {
+    let header = u64::from_le_bytes(adapter[..8].try_into().expect("eight bytes")) as usize;
+    let words = (8 + header..adapter.len()).step_by(4).rev();
+    let last = words.into_iter().find(|&i| adapter[i..i + 4] != [0; 4]).expect("an entry");
+    adapter[last + 3] ^= 0x80;
+}
