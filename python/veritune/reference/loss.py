@@ -51,7 +51,8 @@ def mean_loss(
     Args:
         c: the step.
         logit: (row, token, vocab).
-        maximum, total: greatest logit and sum of exponentials, (row, token).
+        maximum: greatest logit, (row, token).
+        total: sum of exponentials, (row, token).
         targets: (row, token), any id where there is no label.
         labelled: (row, token), where there is one.
     """
