@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,40 @@ from fake_core import fake_core
 
 ROOT = Path(__file__).resolve().parent.parent
 
-__all__ = ["fake_core"]
+STEPS = 3
+"""Steps of the job that the tests share."""
+
+__all__ = ["STEPS", "fake_core", "veritune"]
+
+
+def veritune(*words: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command in the repository's root."""
+    command = [sys.executable, "-m", "veritune", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A proved demo job on the small real model. Copy what is to be changed."""
+    folder = tmp_path_factory.mktemp("demo") / "out"
+    ran = veritune("demo", "--out", str(folder), "--steps", str(STEPS))
+    assert ran.returncode == 0, ran.stderr
+    assert "refused" in ran.stderr + ran.stdout
+    return folder
+
+
+@pytest.fixture(scope="session")
+def static_verifier() -> Path:
+    """The verifier without Python."""
+    subprocess.run(["cargo", "build", "--release", "--package", "veritune-cli-verify"], cwd=ROOT, check=True)
+    metadata = subprocess.run(
+        ["cargo", "metadata", "--no-deps", "--format-version", "1"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return Path(json.loads(metadata.stdout)["target_directory"]) / "release" / "veritune-verify"
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ It lets the tests of the product reach every branch of the callers. The real cor
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from pathlib import Path
@@ -86,8 +87,23 @@ class FakeCore:
         root = _sha256(secret + tokens.tobytes() + targets.tobytes() + meta)
         return _canonical({"root": root, "rows": len(tokens)})
 
-    def predict(self, spec_json, steps, threads):
-        return _canonical({"train_seconds": "1.5", "prove_seconds": str(steps)})
+    def counts(self, spec_json):
+        self._begin("counts")
+        names = (
+            "multiply_adds",
+            "values",
+            "slots",
+            "witness",
+            "state",
+            "base",
+            "leaves",
+            "products",
+            "bound",
+        )
+        return json.dumps({"steps": 8, "proof_bytes": 5e6} | dict.fromkeys(names, 1e6))
+
+    def measure(self, kernel, threads):
+        return 1e6
 
     def train(self, plan_json, seed_json, model_dir, tokens, targets, meta, secret, run_dir, threads, progress):
         self._begin("train")
@@ -113,8 +129,9 @@ class FakeCore:
         for step in sorted((run / "steps").iterdir()):
             (proofs / step.name).write_bytes(step.read_bytes() * 4)
         self._fail("prove")
-        claims = {"adapter": _sha256(self._adapter(run))}
-        (run / "certificate" / "claims.statement.json").write_text(_canonical(claims))
+        digests = [{"name": f"proofs/{p.name}", "sha256": _sha256(p.read_bytes())} for p in sorted(proofs.iterdir())]
+        claims = {"adapter": _sha256(self._adapter(run)), "predicate": {"proofs": digests}}
+        (run / "claims.statement.json").write_text(_canonical(claims))
         return _canonical({"proof_bytes": 128})
 
     def _adapter(self, run: Path) -> bytes:
@@ -136,7 +153,8 @@ class FakeCore:
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         self._fail("sign")
-        return _canonical({"payload": payload.decode(), "key": public.decode()})
+        envelope = {"payload": base64.b64encode(payload).decode()}
+        return _canonical({"dsseEnvelope": envelope, "key": public.decode()})
 
     def generate_key(self):
         self._begin("generate_key")
@@ -151,10 +169,19 @@ class FakeCore:
         )
         return private.decode(), public.decode()
 
-    def verify(self, path, key_pem, policy_json):
+    def public_key(self, private_pem):
+        key = serialization.load_pem_private_key(private_pem.encode(), None)
+        return (
+            key.public_key()
+            .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+            .decode()
+        )
+
+    def verify(self, path, request_json):
         self._begin("verify")
         adapter = Path(path)
-        policy = json.loads(policy_json)
+        request = json.loads(request_json)
+        key_pem = request["keys"]
 
         def verdict(exit_code: int, code: str = "", location: str = "") -> str:
             words = ["verified", "refuted", "unusable", "inconclusive"]
@@ -171,7 +198,9 @@ class FakeCore:
                 }
             )
 
-        if not key_pem and not policy.get("any_signer"):
+        if not adapter.is_dir():
+            return verdict(2, "VT-RUN-014", "path")
+        if not key_pem and not request["any_signer"]:
             return verdict(3, "VT-ENV-040")
         certificate = adapter / "veritune"
         if not certificate.is_dir():
@@ -185,14 +214,18 @@ class FakeCore:
         if key_pem and bundle["key"] not in key_pem:
             return verdict(3, "VT-ENV-041")
         model = (adapter / "adapter_model.safetensors").read_bytes()
-        if json.loads(bundle["payload"])["adapter"] != _sha256(model):
+        if json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))["adapter"] != _sha256(model):
             return verdict(1, "VT-ENV-054", "adapter_model.safetensors")
+        for proof in sorted((certificate / "proofs").iterdir()):
+            content = proof.read_bytes()
+            if content != content[:32] * 4:
+                return verdict(1, "VT-RUN-006", f"proofs/{proof.name}")
         return verdict(0)
 
 
 FUNCTIONS = (
-    "calibrate", "make_spec", "commit_model", "commit_data", "predict", "train", "prove",
-    "export_adapter", "sign", "generate_key", "verify",
+    "calibrate", "make_spec", "commit_model", "commit_data", "counts", "measure", "train", "prove",
+    "export_adapter", "sign", "generate_key", "public_key", "verify",
 )  # fmt: skip
 
 

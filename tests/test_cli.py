@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -67,6 +68,7 @@ def test_the_whole_job(run: Run, proved: Path) -> None:
         "adapter_model.safetensors",
         "adapter_config.json",
         "veritune/index.json",
+        "veritune/signer.pub.pem",
         "veritune/plan.sigstore.json",
         "veritune/claims.sigstore.json",
         *(f"veritune/proofs/{step:06}.bin" for step in range(1, 9)),
@@ -77,7 +79,7 @@ def test_the_whole_job(run: Run, proved: Path) -> None:
     assert "VERIFIED" in result.stderr and "proof (not hiding)" in result.stderr
     run("verify", "job/adapter", "--any-signer")
     bundle = json.loads((proved / "plan" / "plan.sigstore.json").read_bytes())
-    statement = json.loads(bundle["payload"])
+    statement = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
     assert statement["predicate"] == json.loads((proved / "plan" / "plan.json").read_bytes())
 
 
@@ -103,7 +105,7 @@ def test_one_flipped_byte_is_refused(run: Run, proved: Path, name: str) -> None:
 def test_the_report_is_text(run: Run, proved: Path) -> None:
     key = ("--key", "keys/veritune.pub.pem")
     page = run("report", "job/adapter", *key).stdout
-    assert "VERIFIED" in page and "128 bits  total" in page and "zero knowledge" in page
+    assert "VERIFIED" in page and "total: 128 bits" in page and "zero knowledge" in page
     run("report", "job/adapter", *key, "-o", "report.txt")
     assert Path("report.txt").read_text("utf-8") == page
     run("report", "job/adapter", "-o", "refused.txt", expect=3)
@@ -131,10 +133,20 @@ def test_inspect_says_what_may_be_published(run: Run, proved: Path) -> None:
     assert publish["job/adapter/veritune/index.json"] == "yes"
 
 
-def test_doctor_predicts_for_a_plan(run: Run, proved: Path) -> None:
-    found = json.loads(run("doctor", "job", "--json").stdout)
-    assert found["prediction"] == {"train_seconds": "1.5", "prove_seconds": "8"}
-    assert found["threads"] >= 1 and found["memory_bytes"] > 0
+def test_doctor_predicts_for_a_plan_and_a_recipe(run: Run, proved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("veritune.prediction.SECONDS_PER_KERNEL", 0.0)
+    for path in ("job", "job/plan/plan.json", "recipe.yaml"):
+        found = json.loads(run("doctor", path, "--json").stdout)
+        assert found["prediction"]["proof_bytes"] == "5000000" and found["prediction"]["counts"]["steps"] == "8"
+        assert found["threads"] >= 1 and found["memory_bytes"] > 0
+    assert "prediction" not in json.loads(run("doctor", "--json").stdout)
+
+
+def test_doctor_says_when_memory_is_short(run: Run, proved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("veritune.prediction.SECONDS_PER_KERNEL", 0.0)
+    monkeypatch.setattr("veritune.prediction.MEMORY", (("slots", 1e9),))
+    result = run("doctor", "job", expect=3)
+    assert "GiB of memory is available" in result.stderr
 
 
 def test_plans_under_one_key_are_counted(run: Run, recipe: Path, fake_core: FakeCore) -> None:
@@ -199,7 +211,7 @@ def test_a_failed_prove_leaves_no_adapter(run: Run, recipe: Path, fake_core: Fak
     assert "--overwrite" in result.stderr
     fake_core.fault = fault
     run("prove", "job/run", "--key", "keys/veritune.key.pem", "--overwrite", expect=2)
-    assert files_below(Path("job")) >= before - {"job/run/.lock"}
+    assert files_below(Path("job")) >= before - {".lock", "run/.lock", "run/certificate/index.json"}
     run("verify", "job/adapter", "--key", "keys/veritune.pub.pem")
 
 
@@ -212,6 +224,7 @@ def test_demo_runs_the_whole_job_and_refuses_a_flipped_byte(
     assert result["refused"] == {
         "adapter_model.safetensors": "VT-ENV-054",
         "veritune/proofs/000001.bin": "VT-ENV-070",
+        "veritune/proofs/000001.bin, signed again": "VT-RUN-006",
     }
     assert set(result["seconds"]) == {"plan", "train", "prove", "verify"}
     assert not Path("demo-out/tampered").exists()
@@ -231,9 +244,9 @@ def test_demo_fails_if_the_flipped_byte_is_accepted(
 ) -> None:
     honest = fake_core.verify
 
-    def blind(path: str, key_pem: list[str], policy_json: str) -> str:
+    def blind(path: str, request_json: str) -> str:
         name = path.replace("tampered", "adapter") if "tampered" in path else path
-        return honest(name, key_pem, policy_json)
+        return honest(name, request_json)
 
     monkeypatch.setattr("veritune._core.verify", blind)
     result = run("demo", "--model", model_dir, "--rows", demo_rows, "--json", expect=1)
@@ -317,9 +330,12 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 def test_the_program_itself_exits_with_the_code(tmp_path: Path) -> None:
     result = command("verify", str(tmp_path / "missing"), "--json")
     assert result.returncode == 2
+    verdict = json.loads(result.stdout)
+    assert verdict["schema"] == "veritune.verdict/v1" and verdict["exit"] == 2
+    assert "\x1b" not in result.stderr and "UNREADABLE" in result.stderr
+    result = command("train", str(tmp_path / "missing"), "--json")
     error = json.loads(result.stdout)
     assert error["schema"] == "veritune.error/v1" and error["exit"] == 2 and error["remedy"]
-    assert "\x1b" not in result.stderr and "missing" in result.stderr
 
 
 def test_verify_loads_nothing_heavy(tmp_path: Path) -> None:

@@ -5,28 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-STEPS = 3
-
-
-@pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("demo") / "out"
-    ran = veritune("demo", "--out", str(folder), "--steps", str(STEPS))
-    assert ran.returncode == 0, ran.stderr
-    assert "refused" in ran.stderr + ran.stdout
-    return folder
-
-
-def veritune(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "veritune", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+from conftest import STEPS, veritune
 
 
 def key(job: Path) -> str:
@@ -36,19 +20,6 @@ def key(job: Path) -> str:
 def verdict_of(ran: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     verdict: dict[str, Any] = json.loads(ran.stdout)
     return verdict
-
-
-@pytest.fixture(scope="module")
-def static_verifier() -> Path:
-    subprocess.run(["cargo", "build", "--release", "--package", "veritune-cli-verify"], cwd=ROOT, check=True)
-    metadata = subprocess.run(
-        ["cargo", "metadata", "--no-deps", "--format-version", "1"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return Path(json.loads(metadata.stdout)["target_directory"]) / "release" / "veritune-verify"
 
 
 @pytest.mark.parametrize("spoil", [None, "adapter_model.safetensors", "veritune/proofs/step-000002.bin"])

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from fake_core import FakeCore
-from veritune.beacon import QUICKNET, read_beacon
+from veritune.beacon import DELAY_SECONDS, GENESIS_SECONDS, PERIOD_SECONDS, QUICKNET, read_beacon, round_of, time_of
 from veritune.errors import Code, InternalError, InvalidInput
 from veritune.files import canonical_json
 from veritune.job import Job
-from veritune.plan import make_plan, parse_plan, read_plan, read_seed
+from veritune.plan import Plan, make_plan, parse_plan, read_plan, read_seed, write_seed
 
 # drand quicknet round 1000, as the HTTP API answers it.
 ROUND = {
@@ -22,6 +22,17 @@ ROUND = {
     "randomness": "fe290beca10872ef2fb164d2aa4442de4566183ec51c56ff3cd603d930e54fdd",
     "signature": "b44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125e342b73a8dd2bacbe47e4b6b63ed5e39",
 }
+
+
+# A plan of this time waits for round 1000.
+TIME = GENESIS_SECONDS + 999 * PERIOD_SECONDS - DELAY_SECONDS
+
+
+@pytest.fixture
+def round_file(tmp_path: Path) -> Path:
+    path = tmp_path / "round.json"
+    path.write_text(json.dumps(ROUND))
+    return path
 
 
 @pytest.fixture
@@ -79,14 +90,45 @@ def test_the_seed_follows_from_plan_root_and_beacon(recipe: Path, job: Job, fake
     assert seed["seed"] == expected == read_seed(job.seed, plan)["seed"]
 
 
-def test_a_recorded_round_makes_the_seed(recipe: Path, job: Job, fake_core: FakeCore, tmp_path: Path) -> None:
-    path = tmp_path / "round.json"
-    path.write_text(json.dumps(ROUND))
-    plan = make_plan(recipe, job, beacon=read_beacon(path)).plan
-    seed = json.loads(job.seed.read_bytes())
+def test_the_recorded_round_of_the_plans_time_makes_the_seed(
+    recipe: Path, job: Job, fake_core: FakeCore, round_file: Path
+) -> None:
+    plan = make_plan(recipe, job, beacon=QUICKNET, plan_time=TIME).plan
+    assert plan.beacon_round == 1000 and not job.seed.exists()
+    with pytest.raises(InvalidInput, match="waits for round 1000") as caught:
+        read_seed(job.seed, plan)
+    assert caught.value.code == Code.BEACON.id and "public/1000" in caught.value.remedy
+    write_seed(job.seed, plan, round_file)
+    seed = read_seed(job.seed, plan)
     assert seed["beacon"]["source"] == plan.beacon_source == QUICKNET
     assert seed["beacon"]["round"] == 1000
-    assert read_seed(job.seed, plan)["seed"] == seed["seed"]
+
+
+def test_nobody_chooses_the_round(recipe: Path, job: Job, fake_core: FakeCore, round_file: Path) -> None:
+    def refuse(plan: Plan, path: Path) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            write_seed(job.seed, plan, path)
+        assert caught.value.code == Code.BEACON.id and not job.seed.exists()
+
+    later = make_plan(recipe, job, beacon=QUICKNET, plan_time=TIME + 1).plan
+    refuse(later, round_file)
+    forged = round_file.with_name("forged.json")
+    # A real signature of the chain, of round 123, with the number that the plan asks for.
+    other = "b75c69d0b72a5d906e854e808ba7e2accb1542ac355ae486d591aa9d43765482e26cd02df835d3546d23c4b13e0dfc92"
+    randomness = hashlib.sha256(bytes.fromhex(other)).hexdigest()
+    forged.write_text(json.dumps({"round": 1001, "randomness": randomness, "signature": other}))
+    refuse(later, forged)
+    demo = Job(job.folder.with_name("demo"))
+    with pytest.raises(InvalidInput, match="the demo beacon"):
+        write_seed(job.seed, make_plan(recipe, demo).plan, round_file)
+
+
+def test_the_round_is_the_first_after_the_delay() -> None:
+    for wait in range(10):
+        number = round_of(TIME + wait)
+        assert DELAY_SECONDS <= time_of(number) - (TIME + wait) < DELAY_SECONDS + PERIOD_SECONDS
+    with pytest.raises(ValueError, match="before the chain"):
+        round_of(0)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +165,7 @@ def test_a_demo_beacon_of_the_makers_choice_is_refused(recipe: Path, job: Job, f
     seed = json.loads(job.seed.read_bytes())
     seed["beacon"] = {"source": QUICKNET, **ROUND}
     job.seed.write_bytes(canonical_json(seed))
-    with pytest.raises(InvalidInput, match="the plan names the beacon demo"):
+    with pytest.raises(InvalidInput, match="the beacon that the plan names"):
         read_seed(job.seed, plan)
 
 
@@ -185,6 +227,8 @@ def test_a_spec_with_other_counts_is_our_bug(
         {"schema": "veritune.plan/v2"},
         {"extra": 1},
         {"recipe": {}},
+        {"recipe": {"beacon": {"source": QUICKNET}}},
+        {"recipe": {"beacon": {"source": QUICKNET, "plan_time": 1}}},
     ],
 )
 def test_a_malformed_plan_is_refused(recipe: Path, job: Job, fake_core: FakeCore, change: dict[str, object]) -> None:

@@ -59,8 +59,14 @@ def commit_data(spec_json: str, tokens: _Rows, targets: _Rows, meta: bytes, secr
 def commit_model(model_dir: str, spec_json: str) -> str:
     """Returns {files: [{name, sha256}], root}, from the checkpoint's own bytes."""
 
-def predict(spec_json: str, steps: int, threads: int) -> str:
-    """Returns {train_seconds, prove_seconds, memory_bytes, proof_bytes} as decimal strings."""
+def counts(spec_json: str) -> str:
+    """Returns the counts of a run, numbers: slots, sizes of trees, leaves, products, expected bytes of proofs."""
+
+def measure(kernel: str, threads: int) -> float:
+    """Runs ``witness_tree``, ``state_tree``, ``fold``, ``multiply_add`` or ``copy``; returns the units done."""
+
+def check_seed(plan_json: str, seed_json: str) -> str:
+    """Follows the text of seed.json from the plan, signature of a recorded round included; returns the seed (hex)."""
 
 def train(
     plan_json: str,
@@ -91,7 +97,7 @@ def prove(
     threads: int,
     progress: _Progress,
 ) -> str:
-    """Writes ``run_dir/certificate`` (proofs/*.bin, two JSON files, claims.statement.json) and ``run_dir/release``.
+    """Writes ``run_dir/certificate`` (proofs/*.bin, two JSON files), ``release`` and ``claims.statement.json``.
 
     ``secret`` is that of ``commit_data``. Resumable: a proof that is there and verifies is kept. Returns
     {steps, proof_bytes}.
@@ -106,8 +112,15 @@ def sign(payload_type: str, payload: bytes, private_pem: str) -> str:
 def generate_key() -> tuple[str, str]:
     """Returns a fresh P-256 key pair, (private PKCS#8 PEM, public SPKI PEM)."""
 
-def verify(path: str, key_pem: list[str], policy_json: str) -> str:
-    """Returns the verdict {exit, verdict, code, location, message, signer, claims, notClaimed, ledger, ...}.
+def public_key(private_pem: str) -> str:
+    """The public half (SPKI PEM) of a private key."""
 
-    A policy that says more than its schema is refused: every check is made, and the signer is one of ``key_pem``.
+def key_id(public_pem: str) -> str:
+    """The name of a public key, 64 hex digits: SHA-256 of its SPKI DER."""
+
+def verify(path: str, request_json: str) -> str:
+    """Returns the verdict {exit, verdict, code, location, message, signer, claims, notClaimed, ledger, plan, ...}.
+
+    The request holds texts, not paths: {keys: [PEM], trust: [PEM texts], any_signer, no_file, policy: YAML or null};
+    what is absent is false or empty.
     """

@@ -14,6 +14,11 @@ from veritune.files import parse_json, read_bytes
 QUICKNET_CHAIN = "52db9ba70e0cc0f6eaf7803dd07447a1f5477735fd3f661792ba94600c84e971"
 """Chain hash of drand quicknet (BLS on G1, period 3 s)."""
 
+GENESIS_SECONDS = 1692803367
+PERIOD_SECONDS = 3
+DELAY_SECONDS = 30
+"""Seconds from the plan's time to its round, at least."""
+
 DEMO = "demo"
 QUICKNET = "drand-quicknet"
 DEMO_NOTICE = "demo beacon: derived from the plan itself, no protection against restarts"
@@ -35,11 +40,29 @@ def demo_beacon(plan_sha256: bytes) -> Beacon:
     return Beacon(randomness, record)
 
 
+def round_of(plan_time: int) -> int:
+    """Returns the round of a plan: the first at or after its time and the delay. Raises ValueError."""
+    since = plan_time + DELAY_SECONDS - GENESIS_SECONDS
+    if since < 0:
+        raise ValueError("the time is before the chain began")
+    return -(-since // PERIOD_SECONDS) + 1
+
+
+def time_of(number: int) -> int:
+    """Returns the time of a round in seconds since 1970."""
+    return GENESIS_SECONDS + (number - 1) * PERIOD_SECONDS
+
+
+def round_url(number: int) -> str:
+    """Returns where the chain publishes a round."""
+    return f"https://api.drand.sh/{QUICKNET_CHAIN}/public/{number}"
+
+
 def read_beacon(path: Path) -> Beacon:
     """Returns the round recorded in a file as drand's HTTP API answers it.
 
     Checks that the randomness is SHA-256 of the signature. *Caller must* still check the BLS
-    signature against the chain's key and that the round follows from the plan's time: the verifier
+    signature against the chain's key and that the round follows from the plan's time: the core
     does both.
 
     Raises:

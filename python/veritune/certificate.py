@@ -15,8 +15,8 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 INDEX = "index.json"
 INDEX_SCHEMA = "veritune.index/v1"
 COUNTER_SCHEMA = "veritune.plan-counter/v1"
-STATEMENT_SUFFIX = ".statement.json"
-BUNDLE_SUFFIX = ".sigstore.json"
+CLAIMS = "claims.sigstore.json"
+SIGNER_KEY = "signer.pub.pem"
 MAX_KEY_BYTES = 1 << 14
 MAX_STATEMENT_BYTES = 64 << 20
 MAX_FILE_BYTES = 4 << 30
@@ -82,10 +82,10 @@ def sign_statement(
     return core.sign(PAYLOAD_TYPE, canonical_json(statement), private_pem)
 
 
-def seal(certificate: Path, private_pem: str) -> list[str]:
-    """After the call every statement in the folder is a signed bundle and index.json lists all.
+def seal(certificate: Path, statement: bytes, private_pem: str) -> list[str]:
+    """After the call the folder holds the signed claims, the signer's public key and an index of all.
 
-    The core leaves ``NAME.statement.json``; each becomes ``NAME.sigstore.json``.
+    The index comes last: a folder without it is no certificate.
 
     Returns:
         The listed paths.
@@ -93,11 +93,8 @@ def seal(certificate: Path, private_pem: str) -> list[str]:
     Raises:
         InvalidInput: KEY if the private key is refused; FILE codes.
     """
-    for path in sorted(certificate.glob(f"*{STATEMENT_SUFFIX}")):
-        payload = read_bytes(path, MAX_STATEMENT_BYTES, what="statement")
-        bundle = path.with_name(path.name.removesuffix(STATEMENT_SUFFIX) + BUNDLE_SUFFIX)
-        write_atomic(bundle, core.sign(PAYLOAD_TYPE, payload, private_pem))
-        path.unlink()
+    write_atomic(certificate / CLAIMS, core.sign(PAYLOAD_TYPE, statement, private_pem))
+    write_atomic(certificate / SIGNER_KEY, core.public_key(private_pem).encode("ascii"))
     entries = []
     for path in sorted(certificate.rglob("*")):
         name = path.relative_to(certificate).as_posix()

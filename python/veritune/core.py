@@ -83,9 +83,19 @@ def commit_model(model_dir: Path, spec: dict[str, Any]) -> dict[str, Any]:
     return _json("commit_model", str(model_dir), _text(spec))
 
 
-def predict(spec: dict[str, Any], steps: int, threads: int) -> dict[str, Any]:
-    """Returns {train_seconds, prove_seconds, memory_bytes, proof_bytes}, decimal strings."""
-    return _json("predict", _text(spec), steps, threads)
+def counts(spec: dict[str, Any]) -> dict[str, Any]:
+    """Returns the counts of a spec's run: slots, tree sizes, leaves, products, expected bytes of proofs."""
+    return _json("counts", _text(spec))
+
+
+def measure(kernel: str, threads: int) -> float:
+    """Runs a kernel of the core; returns the units done."""
+    return float(_call("measure", kernel, threads))
+
+
+def check_seed(plan: dict[str, Any], seed_json: str) -> str:
+    """Returns the seed (hex) after following seed.json from the plan, as the verifier does."""
+    return str(_call("check_seed", _text(plan), seed_json))
 
 
 def train(
@@ -152,6 +162,16 @@ def generate_key() -> tuple[str, str]:
     return str(private_pem), str(public_pem)
 
 
-def verify(path: Path, key_pem: list[str], policy: dict[str, Any]) -> dict[str, Any]:
+def public_key(private_pem: str) -> str:
+    """Returns the public half (PEM) of a private key."""
+    return str(_call("public_key", private_pem))
+
+
+def key_id(public_pem: str) -> str:
+    """Returns the name of a public key."""
+    return str(_call("key_id", public_pem))
+
+
+def verify(path: Path, request: dict[str, Any]) -> dict[str, Any]:
     """Returns the verdict."""
-    return _json("verify", str(path), key_pem, _text(policy))
+    return _json("verify", str(path), _text(request))

@@ -1,23 +1,27 @@
-"""The whole job on a small real model and real rows, then one flipped byte that is refused."""
+"""The whole job on a small real model and real rows, then flipped bytes that are refused."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from veritune.certificate import CLAIMS, MAX_STATEMENT_BYTES, seal
 from veritune.core import Progress
 from veritune.errors import Code, InvalidInput, VerificationFailed
-from veritune.files import make_folder, write_atomic
+from veritune.files import canonical_json, make_folder, parse_json, read_bytes, write_atomic
 from veritune.job import Job
 from veritune.keys import generate_key_files
 from veritune.plan import make_plan
 from veritune.run import prove, train
-from veritune.verify import verdict_of
+from veritune.verify import Request, verdict_of
 
 RECIPE = """\
 # Made by `veritune demo`. The words are those of PEFT and of the Hugging Face Trainer.
@@ -92,7 +96,7 @@ def run_demo(
         proved = prove(job.run, private, threads=threads, progress=callback)
     keys = [public.read_text("ascii")]
     with phase("verify"):
-        verdict = verdict_of(job.adapter, keys=keys)
+        verdict = verdict_of(job.adapter, Request(keys=keys))
     if verdict["exit"] != 0:
         raise VerificationFailed(
             str(verdict.get("code", "")),
@@ -100,9 +104,14 @@ def run_demo(
             location=str(verdict.get("location", "")),
         )
     refused = {}
-    for name in ("adapter_model.safetensors", _first_proof(job.adapter)):
+    proof = _first_proof(job.adapter)
+    for name in ("adapter_model.safetensors", proof):
         refused[name] = _flip_and_verify(job.adapter, folder / "tampered", name, keys)
         say(f"one byte of {name} flipped: refused, {refused[name]}")
+    resign = partial(_sign_again, name=proof, private_pem=private.read_text("ascii"))
+    code = _flip_and_verify(job.adapter, folder / "tampered", proof, keys, resign=resign)
+    refused[f"{proof}, signed again"] = code
+    say(f"the same byte, digests and signature made again with the maker's key: refused by the proof itself, {code}")
     return {
         "schema": "veritune.demo/v1",
         "adapter": str(job.adapter),
@@ -135,7 +144,21 @@ def _first_proof(adapter: Path) -> str:
     return proofs[0].relative_to(adapter).as_posix()
 
 
-def _flip_and_verify(adapter: Path, copy: Path, name: str, keys: list[str]) -> str:
+def _sign_again(adapter: Path, *, name: str, private_pem: str) -> None:
+    """Makes every digest and the signature fit the changed proof, so that only its own check can refuse it."""
+    certificate = adapter / "veritune"
+    bundle = parse_json(read_bytes(certificate / CLAIMS, 2 * MAX_STATEMENT_BYTES, what="bundle"))
+    statement = parse_json(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
+    listed = name.removeprefix("veritune/")
+    for proof in statement["predicate"]["proofs"]:
+        if proof["name"] == listed:
+            proof["sha256"] = hashlib.sha256((adapter / name).read_bytes()).hexdigest()
+    seal(certificate, canonical_json(statement), private_pem)
+
+
+def _flip_and_verify(
+    adapter: Path, copy: Path, name: str, keys: list[str], *, resign: Callable[[Path], None] | None = None
+) -> str:
     """Flips the lowest bit of the middle byte of one file in a copy; returns the refusal's code."""
     shutil.copytree(adapter, copy)
     try:
@@ -143,7 +166,9 @@ def _flip_and_verify(adapter: Path, copy: Path, name: str, keys: list[str]) -> s
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
-        verdict = verdict_of(copy, keys=keys)
+        if resign is not None:
+            resign(copy)
+        verdict = verdict_of(copy, Request(keys=keys))
     finally:
         shutil.rmtree(copy, ignore_errors=True)
     if verdict["exit"] != 1:

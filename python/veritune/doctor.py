@@ -14,7 +14,7 @@ from veritune.run import default_threads
 
 GIB = 1 << 30
 NEEDED_MEMORY_BYTES = 2 * GIB
-"""Proving the small model; the plan's own figure comes from the core."""
+"""Proving the small model; for a plan or a recipe the prediction takes its place."""
 
 
 def examine(folder: Path) -> dict[str, Any]:
@@ -46,20 +46,40 @@ def problems(found: dict[str, Any]) -> list[str]:
         stops.append("the Rust core does not load: run make setup")
     elif found["core"] != found["veritune"]:
         stops.append(f"core {found['core']} beside package {found['veritune']}: run make setup")
-    if found["memory_available_bytes"] < NEEDED_MEMORY_BYTES:
-        stops.append("less than 2 GiB of memory is available")
+    needed = int(found.get("prediction", {}).get("memory_bytes", NEEDED_MEMORY_BYTES))
+    if found["memory_available_bytes"] < needed:
+        stops.append(f"less than {needed / GIB:.1f} GiB of memory is available")
     if found["disk_free_bytes"] < GIB:
         stops.append("less than 1 GiB of disk is free")
     return stops
 
 
-def predict(plan_path: Path, threads: int) -> dict[str, Any]:
-    """Returns the core's prediction for a plan: seconds, bytes of memory and of proof."""
-    from veritune.job import Job
-    from veritune.plan import read_plan
+def predict_path(path: Path, threads: int, progress: core.Progress = core.ignore_progress) -> dict[str, Any]:
+    """Returns the prediction for a plan, a job folder, or a recipe (which is calibrated first, as ``plan`` does).
 
-    plan = read_plan(Job.of_plan(plan_path).plan)
-    return core.predict(plan.value["spec"], plan.num_steps, threads)
+    Raises:
+        InvalidInput: PLAN, RECIPE, DATA, FILE codes; errors of the core.
+    """
+    from veritune.prediction import predict
+
+    return predict(_spec(path, progress), threads)
+
+
+def _spec(path: Path, progress: core.Progress) -> dict[str, Any]:
+    from veritune.job import Job
+    from veritune.plan import CALIBRATION_STEPS, read_plan
+
+    if path.suffix not in (".yaml", ".yml"):
+        spec: dict[str, Any] = read_plan(Job.of_plan(path).plan).value["spec"]
+        return spec
+    from veritune.recipe import load_recipe
+    from veritune.rows import read_dataset
+
+    recipe = load_recipe(path)
+    rows = read_dataset(recipe).rows
+    calibration = core.calibrate(recipe.model_dir, recipe.settings, rows, CALIBRATION_STEPS, progress)
+    made: dict[str, Any] = core.make_spec(recipe.model_dir, recipe.settings, calibration)["spec"]
+    return made
 
 
 def _existing(folder: Path) -> Path:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from veritune import core
+from veritune.certificate import MAX_KEY_BYTES, read_private_key, read_public_key
 from veritune.errors import Code, InvalidInput
-from veritune.files import write_atomic
+from veritune.files import read_bytes, write_atomic
 
 
 def generate_key_files(folder: Path, name: str) -> tuple[Path, Path]:
@@ -30,3 +31,15 @@ def generate_key_files(folder: Path, name: str) -> tuple[Path, Path]:
     write_atomic(private, private_pem.encode("ascii"), secret=True)
     write_atomic(public, public_pem.encode("ascii"))
     return private, public
+
+
+def read_key_id(path: Path) -> tuple[str, str]:
+    """Returns (``public`` or ``private``, key id) of a PEM file.
+
+    Raises:
+        InvalidInput: KEY, FILE_UNREADABLE; the core's code if the PEM holds another kind of key.
+    """
+    content = read_bytes(path, MAX_KEY_BYTES, what="key").decode("ascii", errors="replace")
+    if "PRIVATE KEY-----" in content:
+        return "private", core.key_id(core.public_key(read_private_key(path)))
+    return "public", core.key_id(read_public_key(path))

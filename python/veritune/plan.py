@@ -15,15 +15,27 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from veritune import __version__, core
-from veritune.beacon import DEMO, QUICKNET, QUICKNET_CHAIN, Beacon, demo_beacon, parse_round
+from veritune.beacon import (
+    DELAY_SECONDS,
+    DEMO,
+    GENESIS_SECONDS,
+    QUICKNET,
+    QUICKNET_CHAIN,
+    Beacon,
+    demo_beacon,
+    read_beacon,
+    round_of,
+    round_url,
+)
 from veritune.certificate import next_plan_number, read_private_key, sign_statement
 from veritune.core import Progress
-from veritune.errors import Code, InternalError, InvalidInput
+from veritune.errors import Code, InternalError, InvalidInput, VerificationFailed, VerituneError
 from veritune.files import canonical_json, read_bytes, read_json, write_atomic
 from veritune.job import Job
 from veritune.recipe import load_recipe
@@ -63,6 +75,11 @@ class Plan:
     def beacon_source(self) -> str:
         """``demo`` or ``drand-quicknet``."""
         return str(self.value["recipe"]["beacon"]["source"])
+
+    @property
+    def beacon_round(self) -> int | None:
+        """The round that the plan's time fixes; None for the demo beacon."""
+        return round_of(self.value["recipe"]["beacon"]["plan_time"]) if self.beacon_source == QUICKNET else None
 
     def seed(self, beacon: Beacon) -> bytes:
         """Returns the run seed: SHA-256("veritune seed", plan digest, dataset root, randomness)."""
@@ -108,6 +125,10 @@ def parse_plan(content: bytes, *, name: str) -> Plan:
     beacon = recipe.get("beacon") if isinstance(recipe, dict) else None
     if not isinstance(beacon, dict) or beacon.get("source") not in (DEMO, QUICKNET):
         raise refuse("recipe.beacon.source must name a beacon")
+    if beacon["source"] == QUICKNET:
+        plan_time = beacon.get("plan_time")
+        if type(plan_time) is not int or not GENESIS_SECONDS <= plan_time + DELAY_SECONDS < 1 << 53:
+            raise refuse("recipe.beacon.plan_time must be seconds since 1970, after the chain began")
     if canonical_json(value) != content:
         raise refuse("not the canonical (RFC 8785) bytes")
     return Plan(value, hashlib.sha256(content).digest())
@@ -127,17 +148,19 @@ def make_plan(
     recipe_path: Path,
     job: Job,
     *,
-    beacon: Beacon | None = None,
+    beacon: str = DEMO,
+    plan_time: int | None = None,
     key: Path | None = None,
     calibration_steps: int = CALIBRATION_STEPS,
     progress: Progress = core.ignore_progress,
 ) -> Planned:
-    """After the call the job folder holds plan, seed, manifest and secrets.
+    """After the call the job folder holds plan, manifest and secrets, and the seed if the demo beacon gives it.
 
     Args:
         recipe_path: recipe.yaml.
         job: the job folder; one that already holds a plan is refused.
-        beacon: the recorded round; None means the demo beacon, labelled as such in the plan.
+        beacon: ``drand-quicknet``, whose round ``write_seed`` takes when it is known, or ``demo``, labelled as such.
+        plan_time: seconds since 1970 that the plan states and that fix the round; None means now.
         key: private key that signs the plan; None leaves it unsigned.
         calibration_steps: float steps from which the widths follow.
         progress: called by the core.
@@ -163,7 +186,10 @@ def make_plan(
     secret = secrets.token_bytes(SECRET_BYTES)
     committed = core.commit_data(made["spec"], dataset.rows, secret)
     base = made["base"] if "root" in made["base"] else core.commit_model(recipe.model_dir, made["spec"])
-    source = QUICKNET if beacon else DEMO
+    named: dict[str, Any] = {"source": beacon, "chain_hash": ""}
+    if beacon == QUICKNET:
+        now = int(time.time()) if plan_time is None else plan_time
+        named = {"source": beacon, "chain_hash": QUICKNET_CHAIN, "plan_time": now}
     value = {
         "schema": SCHEMA,
         "planNumber": next_plan_number(key) if key else 0,
@@ -180,7 +206,7 @@ def make_plan(
                 "sha256": hashlib.sha256(calibration_bytes).hexdigest(),
             },
             "sampler": SAMPLER,
-            "beacon": {"source": source, "chain_hash": QUICKNET_CHAIN if beacon else ""},
+            "beacon": named,
         },
         "spec": made["spec"],
         "programDigest": made["program_digest"],
@@ -191,11 +217,11 @@ def make_plan(
     }
     plan_bytes = canonical_json(value)
     plan = parse_plan(plan_bytes, name=str(job.plan))
-    used = beacon or demo_beacon(plan.sha256)
     job.write_secret(recipe.model_dir, dataset, secret)
     write_atomic(job.manifest, canonical_json(manifest(dataset, committed)))
     write_atomic(job.calibration, calibration_bytes)
-    write_atomic(job.seed, seed_json(plan, used))
+    if beacon == DEMO:
+        write_atomic(job.seed, seed_json(plan, demo_beacon(plan.sha256)))
     if private_pem is not None:
         bundle = sign_statement(PREDICATE_TYPE, value, {"plan.json": plan_bytes}, private_pem)
         write_atomic(job.plan_bundle, bundle)
@@ -211,7 +237,8 @@ def make_plan(
             "dataset_root": value["datasetRoot"],
             "steps": num_steps,
             "dropped_rows_per_epoch": len(dataset.rows) % recipe.batch_rows,
-            "beacon": source,
+            "beacon": beacon,
+            "round": plan.beacon_round,
             "signed": private_pem is not None,
             "largest_bound_log2": str(made.get("largest_bound_log2", "")),
             "range_report": made.get("range_report"),
@@ -254,25 +281,52 @@ def seed_json(plan: Plan, beacon: Beacon) -> bytes:
     )
 
 
-def read_seed(path: Path, plan: Plan) -> dict[str, Any]:
-    """Returns seed.json, whose ``seed`` is 64 hex digits, after following it from the plan again.
+def write_seed(path: Path, plan: Plan, round_file: Path) -> None:
+    """After the call seed.json holds the seed of the recorded round that the plan's time fixes.
 
     Raises:
-        InvalidInput: SEED if a field of seed.json does not follow from the plan.
+        InvalidInput: BEACON if it is another round, or not the chain's signature; FILE codes.
     """
-    value = read_json(path, SEED_SCHEMA)
-    record = value.get("beacon")
+    beacon = read_beacon(round_file)
+    content = seed_json(plan, beacon)
+    if plan.beacon_round is None or beacon.record["round"] != plan.beacon_round:
+        asked = f"round {plan.beacon_round}" if plan.beacon_round else "the demo beacon"
+        raise InvalidInput(
+            Code.BEACON,
+            f"the plan asks for {asked}, the file holds round {beacon.record['round']}",
+            location=str(round_file),
+            remedy="the round follows from the plan's time; nobody chooses it",
+        )
     try:
-        if not isinstance(record, dict) or record.get("source") != plan.beacon_source:
-            raise ValueError(f"the plan names the beacon {plan.beacon_source}")
-        beacon = demo_beacon(plan.sha256) if record["source"] == DEMO else parse_round(record)
-        if canonical_json(value) != seed_json(plan, beacon):
-            raise ValueError("another plan, dataset root, beacon or seed")
-    except ValueError as error:
+        core.check_seed(plan.value, content.decode("utf-8"))
+    except VerificationFailed as error:
+        raise InvalidInput(
+            Code.BEACON, error.message, location=str(round_file), remedy="get the round again"
+        ) from error
+    write_atomic(path, content)
+
+
+def read_seed(path: Path, plan: Plan) -> dict[str, Any]:
+    """Returns seed.json, whose ``seed`` is 64 hex digits, after the core followed it from the plan.
+
+    Raises:
+        InvalidInput: SEED if it does not follow from the plan; BEACON if its round is not there yet.
+    """
+    if not path.exists() and plan.beacon_round:
+        raise InvalidInput(
+            Code.BEACON,
+            f"the plan waits for round {plan.beacon_round} of drand quicknet",
+            location=str(path),
+            remedy=f"get {round_url(plan.beacon_round)} and pass it with --beacon-file",
+        )
+    value = read_json(path, SEED_SCHEMA)
+    try:
+        core.check_seed(plan.value, canonical_json(value).decode("utf-8"))
+    except VerituneError as error:
         raise InvalidInput(
             Code.SEED,
-            f"does not follow from the plan: {error}",
-            location=str(path),
-            remedy="restore the file that veritune plan wrote",
+            f"does not follow from the plan: {error.message}",
+            location=f"{path}: {error.location}",
+            remedy="restore the file that veritune plan or train wrote",
         ) from error
     return value

@@ -1,7 +1,12 @@
-"""A verdict as text for a person. Every name in it may come from a hostile file."""
+"""A verdict for a person, as text or as one HTML page. Every name in it may come from a hostile file.
+
+The report says what the verifier said. A claim is shown as verified only under the verdict "verified"; what the
+verifier did not compare with a proof is shown as the maker's word.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +27,25 @@ _WORDS = {
     "tee-attested": "attested by a trusted execution environment",
     "self-declared": "the maker says so",
 }
+_PROVED = (
+    "lora.r", "lora.lora_alpha", "lora.use_rslora", "lora.target_modules", "train.optimizer", "train.learning_rate",
+    "train.lr_scheduler_type", "train.warmup_steps", "train.weight_decay", "train.adam_beta1", "train.adam_beta2",
+    "train.adam_epsilon", "train.max_grad_norm", "train.per_device_train_batch_size",
+    "train.gradient_accumulation_steps", "train.max_steps", "train.num_train_epochs", "data.bucket", "proof.range_bits",
+    "beacon.source", "beacon.chain_hash", "beacon.plan_time",
+)  # fmt: skip
+"""Recipe fields that the verifier compares with what is proved; a beacon's time is the maker's, its round follows."""
+_MAKERS_WORD = "the maker's word"
+TEMPLATE = "report.html.jinja"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, a sentence, and rows of (name, value, remark); lines of one text have no name."""
+
+    title: str
+    note: str
+    rows: list[tuple[str, str, str]]
 
 
 def clean(value: Any, limit: int = 500) -> str:
@@ -36,45 +60,158 @@ def headline(verdict: dict[str, Any]) -> str:
     return _MEANING[verdict["exit"]]
 
 
-def lines(verdict: dict[str, Any]) -> list[str]:
-    """Returns where it failed, the claims with their words, and what is not claimed."""
-    shown = []
+def sections(path: Path, verdict: dict[str, Any]) -> list[Section]:
+    """Returns the report below its headline."""
+    subject = Section("Subject", "", [("path", clean(path), "")])
     if verdict["exit"] != 0:
-        for name in ("code", "message", "location"):
-            if verdict.get(name):
-                shown.append(f"  {name}: {clean(verdict[name])}")
+        rows = [(name, clean(verdict[name]), "") for name in ("code", "message", "location") if verdict.get(name)]
+        return [subject, Section("Why", "Nothing below this line was verified, so nothing is shown.", rows)]
+    files = [(clean(item["name"]), clean(item["digest"]["sha256"]), "") for item in verdict.get("files") or ()]
+    subject.rows.extend(files or [("adapter file", "none was read", "the claims are about the committed last state")])
+    subject.rows.append(("last state root", clean(verdict.get("lastStateRoot", "")), ""))
+    return [
+        subject,
+        _signer(verdict),
+        _claims(verdict),
+        Section("Not claimed", "", [("", clean(item), "") for item in verdict.get("notClaimed") or ()]),
+        *_plan(verdict),
+        _ranges(verdict),
+        _ledger(verdict),
+        _policy(verdict),
+    ]
+
+
+def _signer(verdict: dict[str, Any]) -> Section:
+    named = verdict.get("signerIsNamed")
+    remark = "a key that you named" if named else "NOBODY YOU NAMED: any signer was accepted"
+    rows = [("key id", clean(verdict.get("signer", "")), remark)]
+    signed = "signed by the same key" if verdict.get("planIsSigned") else "not signed before training"
+    rows.append(("plan", clean(verdict.get("planDigest", "")), signed))
+    return Section("Signer", "", rows)
+
+
+def _claims(verdict: dict[str, Any]) -> Section:
+    rows = []
     for claim in verdict.get("claims") or ():
         word = clean(claim.get("word", ""))
-        detail = clean(claim.get("detail", ""))
-        shown.append(f"  {clean(claim.get('kind', ''))}: {_WORDS.get(word, word)}")
+        rows.append((clean(claim.get("kind", "")), clean(claim.get("detail", "")), _WORDS.get(word, word)))
+    return Section("Claims", "Each holds by exactly one kind of evidence.", rows)
+
+
+def _plan(verdict: dict[str, Any]) -> list[Section]:
+    plan = verdict.get("plan") or {}
+    base = [("root", clean(verdict.get("baseRoot", "")), "recompute it: veritune commit model --check")]
+    for item in (plan.get("base") or {}).get("files") or ():
+        base.append((clean(item.get("name", "")), clean(item.get("sha256", "")), _MAKERS_WORD))
+    data = [
+        ("root", clean(verdict.get("datasetRoot", "")), ""),
+        ("rows", clean((plan.get("spec") or {}).get("dataset_rows", "")), ""),
+        ("steps", clean(verdict.get("steps", "")), ""),
+        (
+            "beacon",
+            clean(verdict.get("beacon", "")),
+            "a demo: no protection" if verdict.get("beacon") == "demo" else "",
+        ),
+        ("plans under this key before", clean(plan.get("planNumber", "")), _MAKERS_WORD),
+    ]
+    recipe = [
+        (clean(name), clean(value), "" if name in _PROVED else _MAKERS_WORD)
+        for name, value in flatten(plan.get("recipe") or {})
+    ]
+    made = plan.get("createdBy") or {}
+    program = [
+        ("program digest", clean(plan.get("programDigest", "")), "built again by this verifier"),
+        ("made by", f"{clean(made.get('name', ''))} {clean(made.get('version', ''))}", _MAKERS_WORD),
+    ]
+    return [
+        Section("Base model", "The roots are proved; names and digests of files are not.", base),
+        Section("Data", "", data),
+        Section("Recipe", "", recipe),
+        Section("Program", "", program),
+    ]
+
+
+def _ranges(verdict: dict[str, Any]) -> Section:
+    rows = [
+        (clean(item["field"]), clean(item["value"]), f"{clean(item['low'])} to {clean(item['high'])}")
+        for item in verdict.get("specRanges") or ()
+    ]
+    return Section("Spec", "Every number of the statement, with the closed range that this version supports.", rows)
+
+
+def _ledger(verdict: dict[str, Any]) -> Section:
+    ledger = verdict.get("ledger") or {}
+    rows = [
+        (clean(row.get("source", "")), f"{clean(row.get('bits', ''))} bits", clean(row.get("assumption", "")))
+        for row in ledger.get("rows") or ()
+    ]
+    proofs = clean(ledger.get("maxProofs", ""))
+    rows.append(("total", f"{clean(ledger.get('totalBits', ''))} bits", f"union bound over {proofs} proofs"))
+    return Section("Soundness error", "Minus log2 of a bound, under the stated assumptions.", rows)
+
+
+def _policy(verdict: dict[str, Any]) -> Section:
+    rows = [(clean(name), clean(value), "") for name, value in flatten(verdict.get("policy") or {})]
+    return Section("Policy", "What was demanded.", rows)
+
+
+def flatten(value: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Returns (dotted name, text) of every leaf, in order."""
+    rows: list[tuple[str, str]] = []
+    for name, item in value.items():
+        if isinstance(item, dict):
+            rows.extend(flatten(item, f"{prefix}{name}."))
+        elif isinstance(item, list):
+            rows.append((f"{prefix}{name}", ", ".join(str(entry) for entry in item)))
+        elif isinstance(item, bool):
+            rows.append((f"{prefix}{name}", "yes" if item else "no"))
+        elif item is not None:
+            rows.append((f"{prefix}{name}", str(item)))
+    return rows
+
+
+def lines(verdict: dict[str, Any]) -> list[str]:
+    """Returns what ``verify`` prints below the headline: why, or the claims and what is not claimed."""
+    shown: list[str] = []
+    if verdict["exit"] != 0:
+        return [f"  {name}: {clean(verdict[name])}" for name in ("code", "message", "location") if verdict.get(name)]
+    if not verdict.get("signerIsNamed"):
+        shown.append(f"  signer {clean(verdict.get('signer', ''))}: nobody you named, any signer was accepted")
+    for kind, detail, word in _claims(verdict).rows:
+        shown.append(f"  {kind}: {word}")
         if detail:
             shown.append(f"    {detail}")
-    not_claimed = verdict.get("notClaimed") or ()
-    if not_claimed:
-        shown.append("  not claimed:")
-        shown.extend(f"    - {clean(item)}" for item in not_claimed)
-    return shown
-
-
-def ledger_lines(ledger: Any) -> list[str]:
-    """Returns the terms of the soundness error."""
-    if not isinstance(ledger, dict):
-        return []
-    shown = []
-    for row in ledger.get("rows") or ():
-        bits, source = clean(row.get("bits", "")), clean(row.get("source", ""))
-        shown.append(f"  {bits:>5} bits  {source} ({clean(row.get('assumption', ''))})")
-    if "totalBits" in ledger:
-        proofs = clean(ledger.get("maxProofs", ""))
-        shown.append(f"  {clean(ledger['totalBits']):>5} bits  total, union bound, {proofs} proofs")
+    shown.append("  not claimed:")
+    shown.extend(f"    - {clean(item)}" for item in verdict.get("notClaimed") or ())
     return shown
 
 
 def text(path: Path, verdict: dict[str, Any]) -> str:
-    """Returns the whole report, ends with a newline."""
-    page = ["Veritune report", "", f"Subject: {clean(path)}", headline(verdict), *lines(verdict)]
-    ledger = ledger_lines(verdict.get("ledger"))
-    if ledger:
-        page += ["", "Soundness error, minus log2 (a bound under the stated assumptions):", *ledger]
+    """Returns the report as plain text; ends with a newline."""
+    page = ["Veritune report", "", headline(verdict)]
+    for section in sections(path, verdict):
+        page += ["", section.title + (f" ({section.note.rstrip('.')})" if section.note else "")]
+        for name, value, remark in section.rows:
+            named = f"{name}: {value}" if name else f"- {value}"
+            page.append(f"  {named}" + (f"  [{remark}]" if remark else ""))
     page += ["", "Checked offline by the verifier of this program."]
     return "\n".join(page) + "\n"
+
+
+def html(path: Path, verdict: dict[str, Any]) -> str:
+    """Returns the report as one HTML page without scripts or links."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("veritune"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(TEMPLATE).render(
+        headline=headline(verdict),
+        mark={0: "✓", 1: "✗"}.get(verdict["exit"], "?"),
+        exit=verdict["exit"],
+        sections=sections(path, verdict),
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from veritune import core
-from veritune.certificate import read_private_key, seal
+from veritune.certificate import INDEX, MAX_STATEMENT_BYTES, read_private_key, seal
 from veritune.core import Progress
 from veritune.errors import Code, InvalidInput
 from veritune.files import (
@@ -20,7 +20,7 @@ from veritune.files import (
     write_atomic,
 )
 from veritune.job import LOCAL_SCHEMA, Job
-from veritune.plan import MAX_PLAN_BYTES, Plan, read_plan, read_seed
+from veritune.plan import MAX_PLAN_BYTES, Plan, read_plan, read_seed, write_seed
 
 MAX_SEED_BYTES = 1 << 16
 
@@ -36,9 +36,12 @@ def train(
     run: Path | None = None,
     model: Path | None = None,
     threads: int | None = None,
+    beacon_file: Path | None = None,
     progress: Progress = core.ignore_progress,
 ) -> dict[str, Any]:
     """After the call the run folder holds every step of the plan, committed.
+
+    ``beacon_file`` holds the recorded round that the plan's time fixes; it is needed once.
 
     Raises:
         InvalidInput: PLAN, SEED, FILE codes; FILE_EXISTS if the folder holds another plan's run.
@@ -47,6 +50,8 @@ def train(
     """
     job = Job.of_plan(plan_path)
     plan = read_plan(job.plan)
+    if beacon_file is not None:
+        write_seed(job.seed, plan, beacon_file)
     seed = read_seed(job.seed, plan)
     rows = job.read_rows()
     run_dir = run or job.run
@@ -91,6 +96,8 @@ def prove(
     adapter_dir = adapter or run_dir.absolute().parent / "adapter"
     with exclusive(run_dir), staged_folder(adapter_dir, overwrite=overwrite) as staged:
         rows = job.read_rows()
+        # Without its index the run's certificate is none until it is sealed again.
+        (run_dir / "certificate" / INDEX).unlink(missing_ok=True)
         result = core.prove(
             plan.value,
             seed,
@@ -102,11 +109,12 @@ def prove(
             progress,
         )
         core.export_adapter(plan.value, run_dir, staged)
-        certificate = staged / "veritune"
-        shutil.copytree(run_dir / "certificate", certificate, copy_function=shutil.copyfile)
+        statement = read_bytes(run_dir / "claims.statement.json", MAX_STATEMENT_BYTES, what="statement")
+        certificate = run_dir / "certificate"
         if job.plan_bundle.exists():
-            shutil.copyfile(job.plan_bundle, certificate / job.plan_bundle.name)
-        files = seal(certificate, private_pem)
+            write_atomic(certificate / job.plan_bundle.name, read_bytes(job.plan_bundle, MAX_STATEMENT_BYTES))
+        files = seal(certificate, statement, private_pem)
+        shutil.copytree(certificate, staged / "veritune", copy_function=shutil.copyfile)
     return {"adapter": str(adapter_dir), "certificate_files": len(files) + 1, **result}
 
 

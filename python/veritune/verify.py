@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from veritune import core
-from veritune.errors import Code, InternalError, InvalidInput, from_core
+from veritune.errors import Code, InternalError, from_core
 
 POLICY_SCHEMA = "veritune.policy/v1"
+MAX_TEXT_BYTES = 1 << 20
+"""Limit of a key, trust or policy file."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user of a verification asks for. Texts, not paths.
+
+    Attributes:
+        keys: public keys (PEM) of accepted signers.
+        trust: texts with any number of public keys (PEM).
+        any_signer: accept a signer whom nobody named.
+        no_file: leave the adapter's files out; the claims are then about the committed last state.
+        policy: YAML of veritune.policy/v1; None means the default: all steps proved, settlement, file binding, named
+            signer.
+    """
+
+    keys: Sequence[str] = ()
+    trust: Sequence[str] = ()
+    any_signer: bool = False
+    no_file: bool = False
+    policy: str | None = None
 
 
 @dataclass(frozen=True)
@@ -30,44 +52,38 @@ class VerifiedClaims:
     verdict: dict[str, Any]
 
 
-def read_policy(path: Path | None) -> dict[str, Any]:
-    """Returns the policy in a JSON file, or the default policy.
+def read_text(path: Path, what: str) -> str:
+    """Returns the text of a key, trust or policy file.
 
     Raises:
         InvalidInput: FILE codes.
     """
-    if path is None:
-        return {"schema": POLICY_SCHEMA}
-    from veritune.files import read_json
+    from veritune.files import read_bytes
 
-    return read_json(path, POLICY_SCHEMA, max_bytes=1 << 20)
+    return read_bytes(path, MAX_TEXT_BYTES, what=what).decode("utf-8", errors="replace")
 
 
-def verdict_of(path: str | Path, *, keys: Sequence[str] = (), policy: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Returns the core's verdict, {exit, verdict, code, location, claims, notClaimed, ledger}.
+def verdict_of(path: str | Path, request: Request) -> dict[str, Any]:
+    """Returns the core's verdict, {exit, verdict, code, location, claims, notClaimed, ledger, plan, …}.
 
     Args:
-        path: adapter folder that holds veritune/.
-        keys: public keys (PEM) of accepted signers.
-        policy: None means the default, and the core refuses any other so far: all steps proved, settlement, file
-            binding, named signer.
+        path: adapter folder that holds veritune/, run folder, or certificate folder.
+        request: signers and policy.
     """
-    target = Path(path)
-    if not target.exists():
-        raise InvalidInput(
-            Code.FILE_UNREADABLE,
-            "no such file or folder",
-            location=str(path),
-            remedy="give the adapter folder that veritune prove made",
-        )
-    verdict = core.verify(target, list(keys), policy or read_policy(None))
+    asked = {**asdict(request), "keys": list(request.keys), "trust": list(request.trust)}
+    verdict = core.verify(Path(path), asked)
     if type(verdict.get("exit")) is not int or verdict["exit"] not in range(5):
         raise InternalError(Code.CORE_ANSWER, "verify() returned a verdict without an exit code")
     return verdict
 
 
-def verify(path: str | Path, policy: dict[str, Any] | None = None, *, keys: Sequence[str] = ()) -> VerifiedClaims:
+def verify(path: str | Path, policy: str | None = None, *, keys: Sequence[str] = ()) -> VerifiedClaims:
     """Returns the verified claims.
+
+    Args:
+        path: adapter folder that holds veritune/, run folder, or certificate folder.
+        policy: YAML of veritune.policy/v1; None means the default.
+        keys: public keys (PEM) of accepted signers.
 
     Raises:
         VerificationFailed: something disagrees (exit 1).
@@ -75,7 +91,7 @@ def verify(path: str | Path, policy: dict[str, Any] | None = None, *, keys: Sequ
         PolicyRejected: evidence is missing or no named key signed (exit 3).
         InternalError: a bug of ours (exit 4).
     """
-    verdict = verdict_of(path, keys=keys, policy=policy)
+    verdict = verdict_of(path, Request(keys=keys, policy=policy))
     if verdict["exit"] != 0:
         raise from_core(
             str(verdict.get("code", "")),

@@ -21,7 +21,9 @@ use veritune_relations::Spec;
 use veritune_relations::digest::spec_digest;
 use veritune_relations::spec::{Optimizer, Schedule};
 use veritune_relations::step::Tables;
-use veritune_verifier::certificate::{Report, claims, not_claimed, verify};
+use veritune_verifier::certificate::{claims, not_claimed};
+use veritune_verifier::report::Report;
+use veritune_verifier::request::verify_default;
 use veritune_verifier::statement::Run;
 use veritune_verifier::step::Context;
 use veritune_verifier::{adapter, ledger, seed};
@@ -203,7 +205,8 @@ impl TinyCertificate {
         let seed = seed_json(&plan);
         run.plan_digest = *plan.digest().expect("a plan").as_bytes();
         let notice;
-        (run.seed, notice) = seed::check(&seed, &plan, &run.plan_digest).expect("a seed");
+        let checked = seed::check(&seed, &plan, &run.plan_digest).expect("a seed");
+        (run.seed, notice) = (checked.bytes, checked.notice);
         let tiny = TinyRun::prove(run, inputs, dataset);
         let parts = {
             let context = Context::new(&tiny.run).expect("a context");
@@ -311,6 +314,6 @@ impl TinyCertificate {
 
     /// The verifier's report on a published certificate.
     pub fn verify(&self, folder: &Path) -> Report {
-        verify(folder, &[self.public_key()])
+        verify_default(folder, &[self.public_key()])
     }
 }

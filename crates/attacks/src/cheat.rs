@@ -106,9 +106,10 @@ impl<'a> Cheat<'a> {
             Operation::Divide { numerator, .. } => numerator,
             Operation::SquareRoot { square, .. } => square,
             Operation::Look { input, .. } => input,
-            Operation::Normalise { value, .. } | Operation::Sign { value, .. } | Operation::Split { value, .. } => {
-                value
-            }
+            Operation::Normalise { value, .. }
+            | Operation::Octave { value, .. }
+            | Operation::Sign { value, .. }
+            | Operation::Split { value, .. } => value,
             Operation::Maximum { .. } | Operation::Bits { .. } | Operation::Sponge { .. } => {
                 panic!("{step} evaluates a view")
             }

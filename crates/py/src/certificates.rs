@@ -4,15 +4,14 @@ use crate::error::Failure;
 use crate::work::quietly;
 use crate::{from_json, to_json};
 use pyo3::prelude::*;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use std::path::PathBuf;
 use veritune_envelope::dsse::{Envelope, PAYLOAD_TYPE};
-use veritune_envelope::signature::SigningKey;
+use veritune_envelope::signature::{PublicKey, SigningKey};
 use veritune_envelope::{Digest, Verdict, bundle};
 use veritune_run::certificate as written;
 use veritune_run::store::{Store, read};
-use veritune_verifier::certificate as verified;
+use veritune_verifier::request::{self, Request};
 
 /// Returns a Sigstore bundle over the payload.
 #[pyfunction]
@@ -37,6 +36,18 @@ pub fn generate_key(py: Python<'_>) -> PyResult<(String, String)> {
     })
 }
 
+/// Returns the public half of a private key.
+#[pyfunction]
+pub fn public_key(py: Python<'_>, private_pem: &str) -> PyResult<String> {
+    quietly(py, || Ok(SigningKey::from_pem(private_pem)?.public_key()?.to_pem()?))
+}
+
+/// Returns the name of a public key, by which certificates call their signer.
+#[pyfunction]
+pub fn key_id(py: Python<'_>, public_pem: &str) -> PyResult<String> {
+    quietly(py, || Ok(PublicKey::from_pem(public_pem)?.id().to_string()))
+}
+
 /// Writes the released adapter's two files.
 #[pyfunction]
 pub fn export_adapter(
@@ -53,36 +64,8 @@ pub fn export_adapter(
     })
 }
 
-/// What a caller may demand; so far only the default: everything, from a named signer.
-#[derive(Deserialize)]
-struct Policy {
-    schema: String,
-    #[serde(flatten)]
-    rest: Map<String, Value>,
-}
-
-impl Policy {
-    fn check(&self) -> Result<(), Failure> {
-        let refuse = |field: &str, message: String| Failure::new("VT-POLICY-001", message, field, Verdict::Unusable);
-        if self.schema != "veritune.policy/v1" {
-            return Err(refuse("policy.schema", "expected veritune.policy/v1".to_owned()));
-        }
-        // A demand that is not checked must not pass in silence, nor a waiver that the verifier does not know.
-        match self.rest.keys().next() {
-            None => Ok(()),
-            Some(field) => Err(refuse(
-                &format!("policy.{field}"),
-                format!("{field} is not supported: every check is made, and the signer is named with --key"),
-            )),
-        }
-    }
-}
-
 /// Returns the verdict.
 #[pyfunction]
-pub fn verify(py: Python<'_>, path: PathBuf, key_pem: Vec<String>, policy_json: &str) -> PyResult<String> {
-    quietly(py, || {
-        from_json::<Policy>("policy", policy_json)?.check()?;
-        to_json(&verified::verify(&path, &key_pem))
-    })
+pub fn verify(py: Python<'_>, path: PathBuf, request_json: &str) -> PyResult<String> {
+    quietly(py, || to_json(&request::verify(&path, &from_json::<Request>("request", request_json)?)))
 }

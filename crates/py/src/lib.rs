@@ -67,15 +67,15 @@ fn hex(bytes: &[u8]) -> String {
 #[pyo3::pymodule]
 pub mod _core {
     #[pymodule_export]
-    use super::certificates::{export_adapter, generate_key, sign, verify};
+    use super::certificates::{export_adapter, generate_key, key_id, public_key, sign, verify};
     #[pymodule_export]
     use super::error::CoreError;
     #[pymodule_export]
     use super::plans::{calibrate, commit_data, commit_model, make_spec};
     #[pymodule_export]
-    use super::prediction::predict;
+    use super::prediction::{counts, measure};
     #[pymodule_export]
-    use super::runs::{prove, train};
+    use super::runs::{check_seed, prove, train};
     use pyo3::prelude::*;
 
     /// Returns the version of the Rust core, the same string as the Python package's version.

@@ -1,40 +1,28 @@
-//! What a run will take, from the slots of its witness: a straight line through a few measured runs.
-//!
-//! Measured on two shared cores of an AMD EPYC with AVX-512, `models/small`, range tables of 18 bits: 3 and 6 steps
-//! of 7 million slots, 2 steps of 16 million. Core seconds were within 15 % of the line, memory within 5 %. Another
-//! machine, a much larger model or more than a few threads are outside what was measured; seconds assume that all
-//! threads are kept busy.
+//! What a run will take: the counts of its work, and the kernels that measure this machine.
 
+use crate::error::Failure;
 use crate::work::quietly;
 use crate::{from_json, to_json};
 use pyo3::prelude::*;
-use serde_json::json;
+use veritune_envelope::Verdict;
 use veritune_relations::Spec;
+use veritune_run::predict::{self, Counts, Kernel};
 use veritune_run::session::Planned;
 
-/// Core seconds of training, per slot and step.
-const TRAIN: f64 = 4e-8;
-/// Core seconds of proving, per slot and step; the prover's own check of each proof included.
-const PROVE: f64 = 4e-7;
-/// Core seconds of commitments, settlement and release, per slot.
-const SETTLE: f64 = 5e-7;
-/// Bytes of memory at the peak of proving, per slot, and beside the slots (tables).
-const MEMORY: (f64, f64) = (115.0, 370e6);
-/// Bytes of one step's proof, and of settlement and release together; both grow with the logarithm of the slots only.
-const PROOF_BYTES: (f64, f64) = (870e3, 850e3);
-
-/// Predicts seconds and bytes.
+/// Returns the counts of a spec's run.
 #[pyfunction]
-pub fn predict(py: Python<'_>, spec_json: &str, steps: u64, threads: usize) -> PyResult<String> {
+pub fn counts(py: Python<'_>, spec_json: &str) -> PyResult<String> {
+    quietly(py, || to_json(&Counts::of(&Planned::new(from_json::<Spec>("spec", spec_json)?)?)?))
+}
+
+/// Runs one kernel, named as in [`Kernel`]; returns the units done.
+#[pyfunction]
+pub fn measure(py: Python<'_>, kernel: &str, threads: usize) -> PyResult<f64> {
     quietly(py, || {
-        let spec: Spec = from_json("spec", spec_json)?;
-        let slots = Planned::new(spec)?.witness_slots() as f64;
-        let (steps, threads) = (steps as f64, threads.max(1) as f64);
-        to_json(&json!({
-            "train_seconds": format!("{:.1}", TRAIN * slots * steps / threads),
-            "prove_seconds": format!("{:.1}", (PROVE * steps + SETTLE) * slots / threads),
-            "memory_bytes": format!("{:.0}", MEMORY.0 * slots + MEMORY.1),
-            "proof_bytes": format!("{:.0}", PROOF_BYTES.0 * steps + PROOF_BYTES.1),
-        }))
+        let kernel: Kernel = from_json("kernel", &format!("\"{kernel}\""))?;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = pool
+            .map_err(|error| Failure::new("VT-JOB-012", error, format_args!("{threads} threads"), Verdict::Unusable))?;
+        Ok(pool.install(|| predict::measure(kernel, threads))?)
     })
 }

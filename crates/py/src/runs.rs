@@ -1,18 +1,24 @@
 //! Training and proving.
 
 use crate::error::Failure;
-use crate::work::reporting;
+use crate::work::{quietly, reporting};
 use crate::{Ids, hex, rows_of, secret_of, to_json};
 use pyo3::prelude::*;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use veritune_envelope::canonical_json;
 use veritune_envelope::statement::{MAX_STATEMENT_BYTES, PlanV1};
+use veritune_envelope::{Digest, canonical_json};
 use veritune_run::certificate::prove_run;
 use veritune_run::dataset::Rows;
 use veritune_run::session::Session;
 use veritune_run::store::Store;
 use veritune_run::train::train as train_run;
+use veritune_verifier::seed;
+
+fn plan_of(plan_json: &str) -> Result<PlanV1, Failure> {
+    Ok(canonical_json::decode_canonical(plan_json.as_bytes(), MAX_STATEMENT_BYTES)
+        .map_err(|refusal| refusal.within("plan.json").in_container())?)
+}
 
 fn session(
     plan_json: &str,
@@ -21,9 +27,17 @@ fn session(
     rows: Rows<'_>,
     secret: [u8; 32],
 ) -> Result<Session, Failure> {
-    let plan: PlanV1 = canonical_json::decode_canonical(plan_json.as_bytes(), MAX_STATEMENT_BYTES)
-        .map_err(|refusal| refusal.within("plan.json").in_container())?;
-    Ok(Session::open(plan, plan_json.as_bytes(), seed_json.as_bytes(), model_dir, rows, secret)?)
+    Ok(Session::open(plan_of(plan_json)?, plan_json.as_bytes(), seed_json.as_bytes(), model_dir, rows, secret)?)
+}
+
+/// Follows `seed.json` from the plan, as the verifier does; returns the seed's hex.
+#[pyfunction]
+pub fn check_seed(py: Python<'_>, plan_json: &str, seed_json: &str) -> PyResult<String> {
+    quietly(py, || {
+        let plan = plan_of(plan_json)?;
+        let seed = seed::check(seed_json.as_bytes(), &plan, Digest::sha256(plan_json.as_bytes()).as_bytes())?;
+        Ok(hex(&seed.bytes))
+    })
 }
 
 /// Trains, or continues.

@@ -246,6 +246,19 @@ pub struct Spec {
     pub log_rows: u32,
 }
 
+/// A whole number of the [`Spec`] and the closed range that this version supports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldRange {
+    /// The field.
+    pub field: &'static str,
+    /// Its value; a negative one reads as 0.
+    pub value: u64,
+    /// The least that is supported.
+    pub low: u64,
+    /// The greatest that is supported.
+    pub high: u64,
+}
+
 impl Spec {
     /// The scale of a kind.
     pub fn scale(&self, kind: &str) -> Result<Scale, SpecError> {
@@ -266,47 +279,48 @@ impl Spec {
         hasher.update(&bytes);
         *hasher.finalize().as_bytes()
     }
+    /// Every whole number of the record with its closed published range.
+    pub fn ranges(&self) -> Vec<FieldRange> {
+        let (m, t) = (&self.model, &self.training);
+        let field = |field, value, low, high| FieldRange { field, value, low, high };
+        vec![
+            field("version", u64::from(self.version), 1, 1),
+            field("model.hidden", m.hidden as u64, 2, 16_384),
+            field("model.layers", m.layers as u64, 1, 256),
+            field("model.heads", m.heads as u64, 1, 256),
+            field("model.kv_heads", m.kv_heads as u64, 1, m.heads as u64),
+            field("model.head_dim", m.head_dim as u64, 2, 512),
+            field("model.ffn", m.ffn as u64, 2, 65_536),
+            field("model.vocab", m.vocab as u64, 2, 262_144),
+            field("model.base_bits", u64::from(m.base_bits), 8, 24),
+            field("model.gain_bits", u64::from(m.gain_bits), 2, 20),
+            field("lora.r", self.lora.r as u64, 1, 256),
+            field("lora.scaling_65536", u64::try_from(self.lora.scaling_65536).unwrap_or(0), 1, 1 << 28),
+            field("training.rows", t.rows as u64, 1, 1024),
+            field("training.tokens", t.tokens as u64, 2, 4096),
+            field("training.steps", t.steps, 1, 1 << 20),
+            field("dataset_rows", self.dataset_rows as u64, 1, 1 << 24),
+            field("range_bits", u64::from(self.range_bits), 8, 20),
+            field("log_rows", u64::from(self.log_rows), 10, 20),
+        ]
+    }
     /// Refuses values outside the published ranges.
     pub fn validate(&self) -> Result<(), SpecError> {
-        let within = |field: &str, value: u64, low: u64, high: u64| {
-            if (low..=high).contains(&value) {
-                Ok(())
-            } else {
-                Err(SpecError::new(field, format!("{value} is not in {low}..={high}")))
+        let (m, t) = (&self.model, &self.training);
+        for FieldRange { field, value, low, high } in self.ranges() {
+            if !(low..=high).contains(&value) {
+                return Err(SpecError::new(field, format!("{value} is not in {low}..={high}")));
             }
-        };
-        let m = &self.model;
-        within("version", u64::from(self.version), 1, 1)?;
-        within("model.hidden", m.hidden as u64, 2, 16_384)?;
-        within("model.layers", m.layers as u64, 1, 256)?;
-        within("model.heads", m.heads as u64, 1, 256)?;
-        within("model.kv_heads", m.kv_heads as u64, 1, m.heads as u64)?;
-        within("model.head_dim", m.head_dim as u64, 2, 512)?;
-        within("model.ffn", m.ffn as u64, 2, 65_536)?;
-        within("model.vocab", m.vocab as u64, 2, 262_144)?;
-        within("model.base_bits", u64::from(m.base_bits), 8, 24)?;
-        within("model.gain_bits", u64::from(m.gain_bits), 2, 20)?;
+        }
         if !m.heads.is_multiple_of(m.kv_heads) {
             return Err(SpecError::new("model.kv_heads", "does not divide model.heads"));
         }
         if !m.head_dim.is_multiple_of(2) {
             return Err(SpecError::new("model.head_dim", "is odd"));
         }
-        within("lora.r", self.lora.r as u64, 1, 256)?;
-        within("lora.scaling_65536", self.lora.scaling_65536.unsigned_abs(), 1, 1 << 28)?;
-        if self.lora.scaling_65536 < 0 {
-            return Err(SpecError::new("lora.scaling_65536", "is negative"));
-        }
         if self.lora.targets.is_empty() || !self.lora.targets.is_sorted_by(|a, b| a < b) {
             return Err(SpecError::new("lora.targets", "must be a non-empty list in canonical order"));
         }
-        let t = &self.training;
-        within("training.rows", t.rows as u64, 1, 1024)?;
-        within("training.tokens", t.tokens as u64, 2, 4096)?;
-        within("training.steps", t.steps, 1, 1 << 20)?;
-        within("dataset_rows", self.dataset_rows as u64, 1, 1 << 24)?;
-        within("range_bits", u64::from(self.range_bits), 8, 20)?;
-        within("log_rows", u64::from(self.log_rows), 10, 20)?;
         for (field, value) in [
             ("model.rms_norm_eps", &m.rms_norm_eps),
             ("model.rope_theta", &m.rope_theta),

@@ -1,7 +1,7 @@
 //! Puts a run's certificate together: proofs, claims statement, released adapter. Signing is the caller's.
 //!
-//! After [`prove_run`], `certificate/` holds `proofs/*.bin`, `plan.json`, `seed.json` and `claims.statement.json`, and
-//! `release/` the adapter's two files. What is finished is verified, not made again.
+//! After [`prove_run`], `certificate/` holds `proofs/*.bin`, `plan.json` and `seed.json`, `release/` the adapter's two
+//! files, and `claims.statement.json` what is to be signed. What is finished is verified, not made again.
 
 use crate::RunError;
 use crate::inputs::Inputs;
@@ -34,7 +34,7 @@ fn sha256(bytes: &[u8]) -> Digest {
 /// The run of a plan: `plan_bytes` and `seed_bytes` are those of `plan.json` and `seed.json`.
 pub fn run_of(plan: &PlanV1, plan_bytes: &[u8], seed_bytes: &[u8]) -> Result<Run, RunError> {
     let digest = sha256(plan_bytes);
-    let (seed, _) = seed::check(seed_bytes, plan, digest.as_bytes()).map_err(refused)?;
+    let seed = seed::check(seed_bytes, plan, digest.as_bytes()).map_err(refused)?.bytes;
     let spec =
         serde_json::from_slice(&plan.spec.to_canonical()).map_err(|e| RunError::Settings(format!("plan.spec: {e}")))?;
     Ok(Run {
@@ -113,7 +113,7 @@ pub fn prove_run(
         state_roots.push(Digest::from_bytes(run.state_root(step, &oracle)));
     }
     let plan_bytes = canonical_json::to_bytes(plan).map_err(refused)?;
-    let (_, beacon_notice) = seed::check(seed_bytes, plan, &run.plan_digest).map_err(refused)?;
+    let notice = seed::check(seed_bytes, plan, &run.plan_digest).map_err(refused)?.notice;
     let ledger = ledger::run_ledger(context)?;
     let predicate = ClaimsV1 {
         schema: ClaimsSchema::V1,
@@ -126,7 +126,7 @@ pub fn prove_run(
         state_roots,
         proofs: files,
         claims: verified::claims(steps),
-        not_claimed: verified::not_claimed(beacon_notice),
+        not_claimed: verified::not_claimed(notice),
         ledger: ledger::to_certificate(&ledger),
         created_by: Tool { name: "veritune".into(), version: env!("CARGO_PKG_VERSION").into() },
     };
@@ -134,7 +134,7 @@ pub fn prove_run(
     let statement = Statement { subject, predicate }.to_bytes().map_err(refused)?;
     write_whole(&store.path("certificate/plan.json"), &plan_bytes, false)?;
     write_whole(&store.path("certificate/seed.json"), seed_bytes, false)?;
-    write_whole(&store.path("certificate/claims.statement.json"), &statement, false)?;
+    write_whole(&store.path("claims.statement.json"), &statement, false)?;
     Ok(Summary { steps, proof_bytes })
 }
 

@@ -4,6 +4,7 @@ pub mod calibrate;
 pub mod certificate;
 pub mod dataset;
 pub mod inputs;
+pub mod predict;
 pub mod prove;
 pub mod session;
 pub mod settings;

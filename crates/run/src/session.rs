@@ -120,6 +120,16 @@ impl Planned {
         &self.run.spec
     }
 
+    /// The statement, with roots and seed still unknown.
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// Shapes of the trees.
+    pub fn shapes(&self) -> &Shapes {
+        &self.shapes
+    }
+
     /// Slots of the witness that are in use.
     pub fn witness_slots(&self) -> usize {
         self.layout.used[0]

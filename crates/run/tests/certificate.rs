@@ -21,7 +21,8 @@ use veritune_run::settings::Settings;
 use veritune_run::store::Store;
 use veritune_run::train::Committer;
 use veritune_run::{calibrate, certificate, train};
-use veritune_verifier::certificate::{Report, verify};
+use veritune_verifier::report::Report;
+use veritune_verifier::request::{Request, verify, verify_default};
 use veritune_verifier::statement::Run;
 
 const STEPS: u64 = 2;
@@ -117,7 +118,12 @@ fn publish(folder: &Path) -> Published {
         fs::copy(store.path(&format!("certificate/{name}")), inner.join(name)).unwrap();
     }
     let private = SigningKey::generate().unwrap();
-    sign(&inner, &fs::read(store.path("certificate/claims.statement.json")).unwrap(), &private);
+    fs::write(inner.join("signer.pub.pem"), private.public_key().unwrap().to_pem().unwrap()).unwrap();
+    sign(&inner, &fs::read(store.path("claims.statement.json")).unwrap(), &private);
+    for name in ["claims.sigstore.json", "signer.pub.pem"] {
+        fs::copy(inner.join(name), store.path("certificate").join(name)).unwrap();
+    }
+    reindex(&store.path("certificate"));
     Published { public: private.public_key().unwrap().to_pem().unwrap(), adapter, private }
 }
 
@@ -161,7 +167,7 @@ fn copy(name: &str) -> PathBuf {
 }
 
 fn judge(adapter: &Path) -> Report {
-    verify(adapter, std::slice::from_ref(&published().public))
+    verify_default(adapter, std::slice::from_ref(&published().public))
 }
 
 fn refused(adapter: &Path, exit: u8, code: &str) {
@@ -193,10 +199,115 @@ fn an_honest_run_verifies_and_says_what_it_does_not_claim() {
 
 #[test]
 fn without_or_with_another_key_nothing_is_verified() {
-    assert_eq!(verify(&published().adapter, &[]).exit, 3);
+    assert_eq!(verify_default(&published().adapter, &[]).exit, 3);
     let other = SigningKey::generate().unwrap().public_key().unwrap().to_pem().unwrap();
-    assert_eq!(verify(&published().adapter, &[other]).exit, 3);
-    assert_eq!(verify(&published().adapter.join("nowhere"), std::slice::from_ref(&published().public)).exit, 2);
+    assert_eq!(verify_default(&published().adapter, &[other]).exit, 3);
+    assert_eq!(verify_default(&published().adapter.join("nowhere"), std::slice::from_ref(&published().public)).exit, 2);
+}
+
+/// What the options say, on a path; exit, code.
+fn ask(path: &Path, request: Request) -> (u8, String, Report) {
+    let report = verify(path, &request);
+    (report.exit, report.code.clone(), report)
+}
+
+fn named() -> Request {
+    Request { keys: vec![published().public.clone()], ..Request::default() }
+}
+
+fn policy(rest: &str) -> Request {
+    Request { policy: Some(format!("schema: veritune.policy/v1\n{rest}")), ..named() }
+}
+
+/// The three forms, by every way of naming a signer: the table "Verdicts" of docs/spec/certificate.md, rows 0 and 3.
+#[test]
+fn every_form_and_every_way_to_name_a_signer() {
+    let adapter = &published().adapter;
+    let run = adapter.parent().unwrap().join("run");
+    let other = SigningKey::generate().unwrap().public_key().unwrap().to_pem().unwrap();
+    let trust = |text: String| Request { trust: vec![text], ..Request::default() };
+    let any = || Request { any_signer: true, ..Request::default() };
+    for path in [adapter, &run] {
+        assert_eq!(ask(path, named()).0, 0);
+        let listed = format!("Our lab\n{other}\nThe other lab\n{}", published().public);
+        let (exit, _, report) = ask(path, trust(listed));
+        assert_eq!((exit, report.signer_is_named, report.files.len()), (0, true, 2));
+        let (exit, _, report) = ask(path, any());
+        assert_eq!((exit, report.signer_is_named, report.signer.len()), (0, false, 64));
+        assert_eq!(ask(path, trust(other.clone())).1, "VT-ENV-041");
+        assert_eq!(ask(path, trust("nobody".into())).1, "VT-ENV-040");
+        assert_eq!(ask(path, Request::default()).1, "VT-ENV-040");
+        assert_eq!(ask(path, Request { any_signer: true, ..named() }).1, "VT-POLICY-001");
+        assert_eq!(ask(path, trust("-----BEGIN PUBLIC KEY-----".into())).0, 2);
+    }
+    let anonymous = copy("anonymous");
+    fs::remove_file(anonymous.join("veritune/signer.pub.pem")).unwrap();
+    reindex(&anonymous.join("veritune"));
+    assert_eq!(ask(&anonymous, named()).0, 0);
+    assert_eq!(ask(&anonymous, any()).1, "VT-ENV-040");
+    // A key of the attacker's in the certificate adds no trust and does not replace the signer's.
+    let swapped = copy("swapped-key");
+    fs::write(swapped.join("veritune/signer.pub.pem"), &other).unwrap();
+    reindex(&swapped.join("veritune"));
+    assert_eq!(ask(&swapped, any()).1, "VT-ENV-041");
+    assert_eq!(ask(&swapped, trust(other)).1, "VT-ENV-041");
+    assert_eq!(ask(&swapped, named()).1, "VT-RUN-011");
+}
+
+#[test]
+fn claims_about_a_hidden_adapter_are_claims_about_a_commitment() {
+    let adapter = &published().adapter;
+    let hidden = || Request { no_file: true, ..named() };
+    let run = adapter.parent().unwrap().join("run");
+    for path in [adapter.join("veritune"), run.join("certificate"), adapter.clone(), run] {
+        let (exit, _, report) = ask(&path, hidden());
+        assert_eq!(exit, 0, "{}", report.message);
+        assert!(report.claims.iter().all(|c| c.kind != "adapter-file") && report.claims.len() == 3);
+        assert!(report.not_claimed[0].contains("no") && report.not_claimed[0].contains("adapter file"));
+        assert!(report.files.is_empty() && report.last_state_root.len() == 64);
+    }
+    assert_eq!(ask(&adapter.join("veritune"), named()).1, "VT-POLICY-006");
+    assert_eq!(ask(&adapter.join("veritune"), policy("adapter_file: hidden")).0, 0);
+    // A changed file refutes as long as it is read, and is nobody's concern when it is not.
+    let spoilt = copy("hidden");
+    fs::write(spoilt.join("adapter_config.json"), "{}").unwrap();
+    assert_eq!((ask(&spoilt, named()).0, ask(&spoilt, hidden()).0), (1, 0));
+}
+
+#[test]
+fn a_policy_decides_what_is_enough() {
+    let adapter = &published().adapter;
+    let report = judge(adapter);
+    assert_eq!(ask(adapter, policy("")).0, 0);
+    assert_eq!(ask(adapter, policy("claims: {training: [zk-proof]}")).1, "VT-POLICY-002");
+    assert_eq!(ask(adapter, policy("signed_plan: true")).1, "VT-POLICY-004");
+    assert_eq!(ask(adapter, policy("beacon: [drand-quicknet]")).1, "VT-POLICY-004");
+    assert_eq!(ask(adapter, policy(&format!("base_root: '{}'", report.base_root))).0, 0);
+    assert_eq!(ask(adapter, policy(&format!("base_root: '{}'", report.dataset_root))).1, "VT-POLICY-003");
+    assert_eq!(ask(adapter, policy("no_such: 1")).1, "VT-POLICY-001");
+    // Whatever is demanded, a certificate that is refuted is refuted.
+    let spoilt = copy("policy");
+    fs::write(spoilt.join("adapter_config.json"), "{}").unwrap();
+    assert_eq!(ask(&spoilt, policy("claims: {training: [zk-proof]}")).0, 1);
+}
+
+#[test]
+fn what_is_no_certificate() {
+    let folder = published().adapter.parent().unwrap();
+    assert_eq!(ask(&folder.join("nowhere"), named()).1, "VT-RUN-014");
+    assert_eq!(ask(&published().adapter.join("adapter_config.json"), named()).1, "VT-RUN-014");
+    assert_eq!(ask(folder, named()).1, "VT-POLICY-005");
+    let bare = copy("bare");
+    fs::remove_file(bare.join("veritune/index.json")).unwrap();
+    refused(&bare, 3, "VT-POLICY-005");
+    fs::write(bare.join("veritune/index.json"), "{}").unwrap();
+    refused(&bare, 2, "VT-ENV-009");
+    let unreadable = copy("unreadable");
+    fs::write(unreadable.join("veritune/claims.sigstore.json"), "no bundle").unwrap();
+    reindex(&unreadable.join("veritune"));
+    assert_eq!(judge(&unreadable).exit, 2);
+    let fields = resigned("field", |s| s.replacen(r#""numSteps":"#, r#""extra":1,"numSteps":"#, 1));
+    refused(&fields, 1, "VT-ENV-009");
 }
 
 #[test]

@@ -1,22 +1,24 @@
-//! A certificate, checked: the numbered list of [`verify`].
+//! A certificate, checked: the numbered list of [`check`]; [`crate::request::verify`] is the door.
 
 use crate::codes::*;
 use crate::ledger::{TARGET_BITS, run_ledger, to_certificate};
+use crate::policy::{ADAPTER_FILE, Evidence, Policy};
+use crate::report::Report;
+use crate::request::{Signers, Subjects};
 use crate::settlement::{self, StepClaims};
 use crate::statement::Run;
 use crate::step::Context;
 use crate::{adapter, recipe, seed};
-use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use veritune_commit::Root;
 use veritune_envelope::adapter_file;
 use veritune_envelope::codes::ADAPTER_LENGTH;
-use veritune_envelope::directory::{self, ADAPTER_CONFIG as CONFIG_FILE, ADAPTER_MODEL, CERTIFICATE};
+use veritune_envelope::directory::{self, ADAPTER_CONFIG as CONFIG_FILE, ADAPTER_MODEL};
 use veritune_envelope::index::{INDEX_NAME, Index, MAX_INDEX_BYTES};
-use veritune_envelope::signature::{PublicKey, TrustedKeys};
+use veritune_envelope::signature::PublicKey;
 use veritune_envelope::statement::{Claim, ClaimsV1, PlanV1, ProofFile, ProofKind, Statement, Subject, Word};
-use veritune_envelope::{Code, Digest, Refusal, Verdict, bundle, canonical_json};
+use veritune_envelope::{Code, Digest, Refusal, bundle, canonical_json};
 use veritune_relations::digest::spec_digest;
 use veritune_relations::spec::Spec;
 
@@ -24,6 +26,8 @@ use veritune_relations::spec::Spec;
 pub const MAX_PROOF_BYTES: u64 = 1 << 28;
 /// Largest adapter file.
 pub const MAX_ADAPTER_BYTES: u64 = 1 << 32;
+/// Largest adapter that a certificate without its file may speak of.
+const MAX_HIDDEN_ADAPTER_BYTES: u64 = 1 << 28;
 /// Largest statement file.
 const MAX_BUNDLE_BYTES: u64 = 1 << 27;
 /// Largest small JSON file.
@@ -46,7 +50,13 @@ pub const NOT_CLAIMED_DEMO_BEACON: &str =
     "that the seed was not chosen: the demo beacon follows from the plan alone and allows restarts";
 /// Added when the run's beacon is a recorded round.
 pub const NOT_CLAIMED_RECORDED_BEACON: &str =
-    "that the recorded beacon round is genuine and later than the plan: its signature is not checked yet";
+    "that the plan is older than its beacon round: the plan's time is its maker's own word";
+
+/// Added by the verifier when the adapter's files were left out.
+pub const NOT_CLAIMED_HIDDEN_FILE: &str =
+    "anything about an adapter file: none was read, and the claims are about the committed last state";
+/// The signer's public key in a certificate.
+pub const SIGNER_KEY: &str = "signer.pub.pem";
 
 /// The claims that a full set of proofs shows.
 pub fn claims(steps: u64) -> Vec<Claim> {
@@ -67,74 +77,7 @@ pub fn claims(steps: u64) -> Vec<Claim> {
     ]
 }
 
-/// The verdict on a path, as `veritune verify --json` prints it.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Report {
-    /// 0 verified, 1 refuted, 2 unusable, 3 inconclusive, 4 our own bug.
-    pub exit: u8,
-    /// The same in a word.
-    pub verdict: &'static str,
-    /// Stable code of the check that decided; empty when verified.
-    pub code: String,
-    /// Where.
-    pub location: String,
-    /// What was expected and found.
-    pub message: String,
-    /// Key id of the signer.
-    pub signer: String,
-    /// Number of steps.
-    pub steps: u64,
-    /// Base root, hex.
-    pub base_root: String,
-    /// Dataset root, hex.
-    pub dataset_root: String,
-    /// Verified claims; empty unless verified.
-    pub claims: Vec<Claim>,
-    /// What is not claimed.
-    pub not_claimed: Vec<String>,
-    /// The recomputed ledger.
-    pub ledger: Option<veritune_envelope::statement::Ledger>,
-}
-
-fn verdict_word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Verified => "verified",
-        Verdict::Refuted => "refuted",
-        Verdict::Unusable => "unusable",
-        Verdict::Inconclusive => "inconclusive",
-        Verdict::Internal => "internal error",
-    }
-}
-
-impl Report {
-    fn refused(refusal: &Refusal) -> Self {
-        Self {
-            exit: refusal.verdict().exit_code(),
-            verdict: verdict_word(refusal.verdict()),
-            code: refusal.code().id().to_owned(),
-            location: refusal.location().to_owned(),
-            message: format!("expected {}, got {}", refusal.expected(), refusal.got()),
-            signer: String::new(),
-            steps: 0,
-            base_root: String::new(),
-            dataset_root: String::new(),
-            claims: Vec::new(),
-            not_claimed: Vec::new(),
-            ledger: None,
-        }
-    }
-}
-
-/// Checks the certificate of the adapter directory at `path` against signers' keys (PEM). Never panics on its files.
-pub fn verify(path: &Path, keys: &[String]) -> Report {
-    match check(path, keys) {
-        Ok(report) => report,
-        Err(refusal) => Report::refused(&refusal),
-    }
-}
-
-/// The steps of a verification; [`verify`] turns its refusal into a report.
+/// The steps of a verification.
 ///
 /// 1. The directory holds only files of the allow-list, and the index lists exactly the certificate's.
 /// 2. The claims are signed by a named key, and so is the plan if it is signed.
@@ -147,28 +90,32 @@ pub fn verify(path: &Path, keys: &[String]) -> Report {
 /// 8. The settlement of the base verifies for exactly these proofs.
 /// 9. The adapter's configuration is the canonical one, and its file encodes the last state's rounded masters.
 /// 10. The claims, what is not claimed, and the ledger are those that follow; the ledger reaches 128 bits.
-fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
+/// 11. The claims that hold are those that the policy demands.
+pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> Result<Report, Refusal> {
     // 1
-    let folder: PathBuf = path.join(CERTIFICATE);
-    if !folder.is_dir() {
-        let code = if path.join(ADAPTER_MODEL).is_file() { STEP_MISSING } else { FILE_PATH };
-        return Err(Refusal::new(code, "path", format_args!("an adapter directory with {CERTIFICATE}/"), "none"));
-    }
-    let adapter_files = directory::list_adapter(path)?;
-    let listing = directory::list_certificate(&folder)?;
-    let index = Index::from_bytes(&directory::read_file(&folder, INDEX_NAME, MAX_INDEX_BYTES)?)?;
+    let folder = subjects.certificate.as_path();
+    let adapter_files = subjects.adapter.as_deref().map(directory::list_adapter).transpose()?;
+    let listing = directory::list_certificate(folder)?;
+    let index = Index::from_bytes(&directory::read_file(folder, INDEX_NAME, MAX_INDEX_BYTES)?)?;
     index.check_listing(&listing)?;
 
     // 2
-    let keys: Result<Vec<PublicKey>, Refusal> = keys.iter().map(|pem| PublicKey::from_pem(pem)).collect();
-    let keys = TrustedKeys::new(keys?);
-    let claims_bundle = bundle::from_json(&index.read(&folder, "claims.sigstore.json", MAX_BUNDLE_BYTES)?)?;
+    let shipped = match index.find(SIGNER_KEY) {
+        Some(_) => Some(shipped_key(&index.read(folder, SIGNER_KEY, MAX_JSON_BYTES)?)?),
+        None => None,
+    };
+    let keys = signers.keys(shipped.as_ref());
+    let claims_bundle = bundle::from_json(&index.read(folder, "claims.sigstore.json", MAX_BUNDLE_BYTES)?)?;
     let signed = claims_bundle.verify(&keys)?;
+    if shipped.is_some_and(|key| key.id() != signed.signer) {
+        Refusal::new(CLAIMS_DISAGREE, SIGNER_KEY, "the signer's key", "another").raise()?;
+    }
     let statement = Statement::<ClaimsV1>::from_bytes(&signed.payload)?;
     let claimed = &statement.predicate;
-    let plan_bytes = index.read(&folder, "plan.json", MAX_BUNDLE_BYTES)?;
-    if index.find("plan.sigstore.json").is_some() {
-        let bundle = bundle::from_json(&index.read(&folder, "plan.sigstore.json", MAX_BUNDLE_BYTES)?)?;
+    let plan_bytes = index.read(folder, "plan.json", MAX_BUNDLE_BYTES)?;
+    let plan_is_signed = index.find("plan.sigstore.json").is_some();
+    if plan_is_signed {
+        let bundle = bundle::from_json(&index.read(folder, "plan.sigstore.json", MAX_BUNDLE_BYTES)?)?;
         let plan = Statement::<PlanV1>::from_bytes(&bundle.verify(&keys)?.payload)?.predicate;
         if canonical_json::to_bytes(&plan)? != plan_bytes {
             Refusal::new(PLAN_DISAGREES, "plan.json", "the signed plan", "another").raise()?;
@@ -204,20 +151,21 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
     if let Some(field) = recipe::disagreement(&plan.recipe, &spec) {
         Refusal::new(PLAN_DISAGREES, format_args!("plan.recipe: {field}"), "the spec's", "another").raise()?;
     }
-    // The first state takes memory in proportion to the adapter: never more than its file accounts for.
+    // The first state takes memory in proportion to the adapter: never more than its file accounts for, or a fixed
+    // amount if there is none.
     let needed = adapter::num_entries(&spec).and_then(|n| n.checked_mul(4));
-    let size = adapter_files.size(ADAPTER_MODEL).unwrap_or(0);
+    let size = adapter_files.map_or(MAX_HIDDEN_ADAPTER_BYTES, |files| files.size(ADAPTER_MODEL).unwrap_or(0));
     if needed.is_none_or(|needed| needed > size) {
         let expected = format_args!("{} bytes or more", needed.unwrap_or(u64::MAX)).to_string();
         return Err(Refusal::new(ADAPTER_LENGTH, ADAPTER_MODEL, expected, format_args!("{size} bytes")));
     }
     // 5
-    let seed_bytes = index.read(&folder, "seed.json", MAX_JSON_BYTES)?;
-    let (seed, beacon_notice) = seed::check(&seed_bytes, &plan, plan_digest.as_bytes())?;
+    let seed_bytes = index.read(folder, "seed.json", MAX_JSON_BYTES)?;
+    let seed = seed::check(&seed_bytes, &plan, plan_digest.as_bytes())?;
     let run = Run {
         spec,
         plan_digest: *plan_digest.as_bytes(),
-        seed,
+        seed: seed.bytes,
         dataset: Root(*plan.dataset_root.as_bytes()),
         base: Root(*plan.base.root.as_bytes()),
     };
@@ -229,7 +177,7 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
     }
 
     // 6, 7
-    let mut used = vec!["claims.sigstore.json", "plan.json", "seed.json", "plan.sigstore.json"];
+    let mut used = vec!["claims.sigstore.json", "plan.json", "seed.json", "plan.sigstore.json", SIGNER_KEY];
     let mut settled: Vec<StepClaims> = Vec::new();
     let mut last = context.first_root();
     for step in 1..=plan.num_steps {
@@ -239,7 +187,7 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
         };
         used.push(&file.name);
         let location = format!("{} (step {step})", file.name);
-        let bytes = read_proof(&index, &folder, file, STEP_REFUSED)?;
+        let bytes = read_proof(&index, folder, file, STEP_REFUSED)?;
         let chain = |number: u64, root: &Root| {
             let expected = usize::try_from(number).ok().and_then(|i| claimed.state_roots.get(i));
             if expected == Some(&Digest::from_bytes(run.state_root(number, root))) {
@@ -264,32 +212,38 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
     // 8
     if let Some(settlement_file) = only(claimed, ProofKind::Settlement, SETTLEMENT_MISSING)? {
         used.push(&settlement_file.name);
-        let bytes = read_proof(&index, &folder, settlement_file, SETTLEMENT_REFUSED)?;
+        let bytes = read_proof(&index, folder, settlement_file, SETTLEMENT_REFUSED)?;
         settlement::verify(&run, &context.profile, context.shapes.base, &settled, &bytes).or_else(|e| {
             Refusal::new(SETTLEMENT_REFUSED, &settlement_file.name, "a settlement that verifies", e).raise()
         })?;
     }
 
     // 9
-    let file = directory::read_file(path, ADAPTER_MODEL, MAX_ADAPTER_BYTES)?;
-    let tensors = adapter_file::decode(&file, &adapter::layouts(first)?)?;
-    let copies = adapter::copies(first, &tensors);
-    if let Some(release_file) = only(claimed, ProofKind::Release, RELEASE_MISSING)? {
-        used.push(&release_file.name);
-        let bytes = read_proof(&index, &folder, release_file, RELEASE_REFUSED)?;
-        let file_digest: [u8; 32] = Sha256::digest(&file).into();
-        context
-            .verify_release(last, &copies, &file_digest, &bytes)
-            .or_else(|e| Refusal::new(RELEASE_REFUSED, ADAPTER_MODEL, "the last state's rounded masters", e).raise())?;
-    }
-    let base_hex: String = plan.base.root.as_bytes().iter().map(|b| format!("{b:02x}")).collect();
-    let config = adapter::config(&plan.recipe, &run.spec, &base_hex)
+    let release = match only(claimed, ProofKind::Release, RELEASE_MISSING)? {
+        Some(release_file) => {
+            used.push(&release_file.name);
+            Some(read_proof(&index, folder, release_file, RELEASE_REFUSED)?)
+        }
+        None => None,
+    };
+    let config = adapter::config(&plan.recipe, &run.spec, &plan.base.root.to_string())
         .ok_or_else(|| Refusal::new(ADAPTER_CONFIG, "plan.recipe.lora", "the spec's adapter", "another"))?;
-    let config_file = directory::read_file(path, CONFIG_FILE, MAX_JSON_BYTES)?;
-    config.check(&config_file)?;
-    let subject = [Subject::of(ADAPTER_MODEL, &file), Subject::of(CONFIG_FILE, &config_file)];
-    if statement.subject != subject {
-        Refusal::new(CLAIMS_DISAGREE, "subject", "the adapter's two files", "others").raise()?;
+    if let Some(path) = &subjects.adapter {
+        let file = directory::read_file(path, ADAPTER_MODEL, MAX_ADAPTER_BYTES)?;
+        let tensors = adapter_file::decode(&file, &adapter::layouts(first)?)?;
+        let copies = adapter::copies(first, &tensors);
+        let file_digest: [u8; 32] = Sha256::digest(&file).into();
+        if let Some(bytes) = release {
+            context.verify_release(last, &copies, &file_digest, &bytes).or_else(|e| {
+                Refusal::new(RELEASE_REFUSED, ADAPTER_MODEL, "the last state's rounded masters", e).raise()
+            })?;
+        }
+        let config_file = directory::read_file(path, CONFIG_FILE, MAX_JSON_BYTES)?;
+        config.check(&config_file)?;
+        let subject = [Subject::of(ADAPTER_MODEL, &file), Subject::of(CONFIG_FILE, &config_file)];
+        if statement.subject != subject {
+            Refusal::new(CLAIMS_DISAGREE, "subject", "the adapter's two files", "others").raise()?;
+        }
     }
     if let Some(extra) = index.entries().iter().find(|e| !used.contains(&e.path.as_str())) {
         Refusal::new(PROOF_EXTRA, &extra.path, "a file that a check reads", "another file").raise()?;
@@ -297,7 +251,7 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
 
     // 10
     let expected_claims = claims(plan.num_steps);
-    let not_claimed = not_claimed(beacon_notice);
+    let mut not_claimed = not_claimed(seed.notice);
     if claimed.claims != expected_claims || claimed.not_claimed != not_claimed {
         Refusal::new(CLAIMS_DISAGREE, "predicate.claims", "the claims that the proofs show", "others").raise()?;
     }
@@ -314,20 +268,46 @@ fn check(path: &Path, keys: &[String]) -> Result<Report, Refusal> {
     if ledger != claimed.ledger {
         too_weak(&"another ledger").raise()?;
     }
+
+    // 11
+    let mut claims = expected_claims;
+    let mut files = statement.subject;
+    if subjects.adapter.is_none() {
+        claims.retain(|claim| claim.kind != ADAPTER_FILE);
+        files.clear();
+        not_claimed.insert(0, NOT_CLAIMED_HIDDEN_FILE.to_owned());
+    }
+    policy.check(&Evidence {
+        claims: &claims,
+        plan_is_signed,
+        beacon: seed.source,
+        base_root: plan.base.root,
+        dataset_root: plan.dataset_root,
+    })?;
+    let last_state = claimed.state_roots.last().map(Digest::to_string).unwrap_or_default();
     Ok(Report {
-        exit: Verdict::Verified.exit_code(),
-        verdict: verdict_word(Verdict::Verified),
-        code: String::new(),
-        location: String::new(),
-        message: String::new(),
         signer: signed.signer.to_string(),
         steps: plan.num_steps,
-        base_root: base_hex,
+        base_root: plan.base.root.to_string(),
         dataset_root: plan.dataset_root.to_string(),
-        claims: expected_claims,
+        plan_digest: plan_digest.to_string(),
+        plan_is_signed,
+        beacon: seed.source.to_owned(),
+        last_state_root: last_state,
+        files,
+        claims,
         not_claimed,
         ledger: Some(ledger),
+        spec_ranges: run.spec.ranges(),
+        plan: Some(plan),
+        ..Report::verified()
     })
+}
+
+/// The key that lies in the certificate. It adds no trust: it lets a reader who accepts any signer check the signature.
+fn shipped_key(bytes: &[u8]) -> Result<PublicKey, Refusal> {
+    let pem = std::str::from_utf8(bytes).unwrap_or("");
+    PublicKey::from_pem(pem).map_err(|refusal| refusal.within(SIGNER_KEY))
 }
 
 /// What is not claimed, with the beacon's own notice.

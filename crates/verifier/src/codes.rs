@@ -16,6 +16,12 @@ codes! {
     CLAIMS_DISAGREE = "VT-RUN-011", Refuted, "the claims are not those that the proofs show";
     LEDGER_DISAGREES = "VT-RUN-012", Refuted, "the ledger is not the one that follows from the plan, or is below 128 bits";
     PROOF_EXTRA = "VT-RUN-013", Refuted, "a file of the certificate belongs to no check";
-    FILE_PATH = "VT-RUN-014", Unusable, "the path holds no adapter with a certificate";
+    FILE_PATH = "VT-RUN-014", Unusable, "the path is missing or no directory";
     ADAPTER_CONFIG = "VT-RUN-015", Refuted, "the plan's adapter options are not those of the spec";
+    POLICY_FORM = "VT-POLICY-001", Unusable, "the policy or a combination of options is malformed";
+    POLICY_CLAIM = "VT-POLICY-002", Inconclusive, "a claim that the policy demands is absent or has a weaker word";
+    POLICY_SUBJECT = "VT-POLICY-003", Refuted, "base or dataset is not the one that the policy names";
+    POLICY_EVIDENCE = "VT-POLICY-004", Inconclusive, "the plan's signature or the beacon is weaker than the policy demands";
+    CERTIFICATE_MISSING = "VT-POLICY-005", Inconclusive, "there is no certificate at the path";
+    ADAPTER_MISSING = "VT-POLICY-006", Inconclusive, "no adapter file lies beside the certificate";
 }

@@ -1,13 +1,17 @@
 //! Checks certificates; links neither prover nor executor.
 //!
-//! [`certificate::verify`] is the numbered list; each of its steps has a module.
+//! [`request::verify`] is the door, `certificate::check` the numbered list; each of its steps has a module.
 
 pub mod adapter;
+pub mod beacon;
 pub mod certificate;
 pub mod codes;
 pub mod ledger;
+pub mod policy;
 pub mod proof;
 pub mod recipe;
+pub mod report;
+pub mod request;
 pub mod rows;
 pub mod seed;
 pub mod settlement;

@@ -10,17 +10,21 @@ import typer
 from veritune.cli.console import Console, JsonOption, printable, reporting
 
 KeyOption = Annotated[list[Path] | None, typer.Option("--key", help="Public key (PEM) of an accepted signer.")]
-PolicyOption = Annotated[
-    Path | None, typer.Option("--policy", help="Policy (JSON); this version knows the default only.")
+TrustOption = Annotated[
+    list[Path] | None, typer.Option("--trust", help="File with the public keys (PEM) of accepted signers.")
 ]
-AnySignerOption = Annotated[bool, typer.Option("--any-signer", help="Accept any signer (refused by this version).")]
-NoFileOption = Annotated[bool, typer.Option("--no-file", help="Leave the adapter file out (refused by this version).")]
-ResultArgument = Annotated[Path, typer.Argument(help="adapter folder that holds veritune/")]
+PolicyOption = Annotated[Path | None, typer.Option("--policy", help="What must hold (YAML); default: everything.")]
+AnySignerOption = Annotated[bool, typer.Option("--any-signer", help="Accept a signer whom nobody named.")]
+NoFileOption = Annotated[
+    bool, typer.Option("--no-file", help="Leave the adapter's files out: claims about the committed state.")
+]
+ResultArgument = Annotated[Path, typer.Argument(help="adapter folder that holds veritune/, run or certificate folder")]
 
 
 def verify(
     path: ResultArgument,
     key: KeyOption = None,
+    trust: TrustOption = None,
     policy: PolicyOption = None,
     any_signer: AnySignerOption = False,
     no_file: NoFileOption = False,
@@ -30,7 +34,7 @@ def verify(
     with reporting(as_json) as console:
         from veritune.report import headline, lines
 
-        verdict = _verdict(path, key, policy, any_signer=any_signer, no_file=no_file)
+        verdict = _verdict(path, key, trust, policy, any_signer=any_signer, no_file=no_file)
         colour = "green" if verdict["exit"] == 0 else "red"
         console.say(headline(verdict), colour)
         for line in lines(verdict):
@@ -41,20 +45,23 @@ def verify(
 
 def report(
     path: ResultArgument,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Text file (default: stdout).")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File, a page if it ends in .html (default: text on stdout).")
+    ] = None,
     key: KeyOption = None,
+    trust: TrustOption = None,
     policy: PolicyOption = None,
     any_signer: AnySignerOption = False,
     no_file: NoFileOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Verify, and write the result as text for a person."""
+    """Verify, and write the result for a person: text, or one HTML page."""
     with reporting(as_json) as console:
         from veritune.files import write_atomic
-        from veritune.report import text
+        from veritune.report import html, text
 
-        verdict = _verdict(path, key, policy, any_signer=any_signer, no_file=no_file)
-        page = text(path, verdict)
+        verdict = _verdict(path, key, trust, policy, any_signer=any_signer, no_file=no_file)
+        page = (html if output and output.suffix in (".html", ".htm") else text)(path, verdict)
         if output is not None:
             write_atomic(output, page.encode("utf-8"))
             console.say(f"report in {printable(str(output))}")
@@ -78,18 +85,26 @@ def inspect(
 
 
 def _verdict(
-    path: Path, key: list[Path] | None, policy: Path | None, *, any_signer: bool, no_file: bool
+    path: Path,
+    key: list[Path] | None,
+    trust: list[Path] | None,
+    policy: Path | None,
+    *,
+    any_signer: bool,
+    no_file: bool,
 ) -> dict[str, Any]:
-    from veritune.certificate import read_public_key
-    from veritune.verify import read_policy, verdict_of
+    from veritune.verify import Request, read_text, verdict_of
 
-    asked = read_policy(policy)
-    if any_signer:
-        asked["any_signer"] = True
-    if no_file:
-        asked["no_file"] = True
-    keys = [read_public_key(item) for item in key or []]
-    return verdict_of(path, keys=keys, policy=asked)
+    return verdict_of(
+        path,
+        Request(
+            keys=[read_text(item, "key") for item in key or ()],
+            trust=[read_text(item, "trust file") for item in trust or ()],
+            any_signer=any_signer,
+            no_file=no_file,
+            policy=read_text(policy, "policy") if policy else None,
+        ),
+    )
 
 
 def _say_table(console: Console, entries: list[dict[str, Any]]) -> None:

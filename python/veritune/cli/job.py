@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,15 +11,23 @@ import typer
 
 from veritune.cli.console import JsonOption, ThreadsOption, printable, reporting
 
+
+class BeaconKind(StrEnum):
+    """Beacons that a plan can name."""
+
+    DEMO = "demo"
+    QUICKNET = "drand-quicknet"
+
+
 ModelOption = Annotated[Path | None, typer.Option("--model", help="Folder of the base model, if it has moved.")]
 
 
 def plan(
     recipe: Annotated[Path, typer.Argument(help="recipe.yaml")],
     job: Annotated[Path | None, typer.Option("--job", help="Job folder (default: the recipe's folder).")] = None,
-    beacon_file: Annotated[
-        Path | None,
-        typer.Option("--beacon-file", help="A recorded drand quicknet round (JSON)."),
+    beacon: Annotated[BeaconKind, typer.Option("--beacon", help="Where the seed comes from.")] = BeaconKind.DEMO,
+    plan_time: Annotated[
+        int | None, typer.Option("--time", help="Seconds since 1970 that the plan states (default: now).")
     ] = None,
     key: Annotated[Path | None, typer.Option("--key", help="Private key (PEM) that signs the plan.")] = None,
     calibration_steps: Annotated[
@@ -27,16 +37,16 @@ def plan(
 ) -> None:
     """Fix everything before training: base, data, program, widths, seed rule."""
     with reporting(as_json) as console:
-        from veritune.beacon import DEMO, DEMO_NOTICE, read_beacon
+        from veritune.beacon import DEMO_NOTICE, round_url, time_of
         from veritune.job import Job
         from veritune.plan import make_plan
 
-        beacon = read_beacon(beacon_file) if beacon_file else None
         with console.progress("calibrate") as progress:
             planned = make_plan(
                 recipe,
                 Job(job or recipe.absolute().parent),
-                beacon=beacon,
+                beacon=beacon.value,
+                plan_time=plan_time,
                 key=key,
                 calibration_steps=calibration_steps,
                 progress=progress,
@@ -54,8 +64,13 @@ def plan(
                 f"{data['straddling_tokens']} tokens lie across the edge of a completion; they are not supervised",
                 "yellow",
             )
-        if planned.plan.beacon_source == DEMO:
-            console.say(f"{DEMO_NOTICE}; use --beacon-file for a public one", "yellow")
+        if summary["round"] is None:
+            console.say(f"{DEMO_NOTICE}; use --beacon drand-quicknet for a public one", "yellow")
+        else:
+            number = summary["round"]
+            known = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time_of(number)))
+            console.say(f"the seed waits for round {number} of drand quicknet, {known}: {round_url(number)}")
+            console.say("then: veritune train JOB --beacon-file ROUND.json")
         if not summary["signed"]:
             console.say("the plan is not signed; use --key", "yellow")
         console.say(f"plan {summary['plan_sha256']} in {printable(summary['plan'])}")
@@ -65,6 +80,9 @@ def plan(
 def train(
     plan: Annotated[Path, typer.Argument(help="plan.json, or the job folder")],
     run: Annotated[Path | None, typer.Option("--run", help="Run folder (default: run beside plan).")] = None,
+    beacon_file: Annotated[
+        Path | None, typer.Option("--beacon-file", help="The plan's round of drand quicknet (JSON), needed once.")
+    ] = None,
     model: ModelOption = None,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
@@ -74,7 +92,7 @@ def train(
         from veritune.run import train as run_train
 
         with console.progress("train") as progress:
-            result = run_train(plan, run=run, model=model, threads=threads, progress=progress)
+            result = run_train(plan, run=run, model=model, threads=threads, beacon_file=beacon_file, progress=progress)
         console.say(f"trained; the run is in {printable(result['run'])}")
         console.result(result)
 

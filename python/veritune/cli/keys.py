@@ -1,4 +1,4 @@
-"""``veritune keys generate``."""
+"""``veritune keys generate`` and ``keys show``."""
 
 from __future__ import annotations
 
@@ -31,3 +31,17 @@ def generate(
         console.say(f"private key {printable(str(private))} (keep it secret)")
         console.say(f"public key  {printable(str(public))}")
         console.result({"private_key": str(private), "public_key": str(public)})
+
+
+@app.command("show")
+def show(
+    key: Annotated[Path, typer.Argument(help="public or private key (PEM)")],
+    as_json: JsonOption = False,
+) -> None:
+    """Print the key id, by which verdicts and reports name a signer."""
+    with reporting(as_json) as console:
+        from veritune.keys import read_key_id
+
+        kind, key_id = read_key_id(key)
+        console.say(f"{kind} key {key_id}")
+        console.result({"kind": kind, "key_id": key_id})

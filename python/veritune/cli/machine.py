@@ -41,13 +41,15 @@ def demo(
 
 
 def doctor(
-    plan: Annotated[Path | None, typer.Argument(help="plan.json or job folder: predict time and memory")] = None,
+    plan: Annotated[
+        Path | None, typer.Argument(help="recipe.yaml, plan.json or job folder: predict time and memory")
+    ] = None,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what this machine can prove and how long it would take."""
     with reporting(as_json) as console:
-        from veritune.doctor import GIB, examine, predict, problems
+        from veritune.doctor import GIB, examine, predict_path, problems
 
         found = examine(plan or Path())
         console.say(f"veritune {found['veritune']}, core {found['core'] or 'missing'}")
@@ -58,9 +60,14 @@ def doctor(
             f"disk {found['disk_free_bytes'] / GIB:.1f} GiB free"
         )
         if plan is not None:
-            found["prediction"] = predict(plan, threads or found["threads"])
-            for name, value in found["prediction"].items():
-                console.say(f"predicted {name.replace('_', ' ')}: {printable(str(value))}")
+            with console.progress("calibrate") as progress:
+                predicted = predict_path(plan, threads or found["threads"], progress)
+            found["prediction"] = predicted
+            for name in ("train", "prove"):
+                clock, core = (predicted[f"{name}_{kind}"] for kind in ("seconds", "core_seconds"))
+                console.say(f"predicted {name:<6}{clock:>10} s, {core} s of a core")
+            console.say(f"predicted memory{int(predicted['memory_bytes']) / GIB:>9.2f} GiB at the peak")
+            console.say(f"predicted proofs{int(predicted['proof_bytes']) / 1e6:>9.2f} MB")
         found["problems"] = problems(found)
         for problem in found["problems"]:
             console.say(problem, "red")

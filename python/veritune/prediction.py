@@ -1,0 +1,88 @@
+"""What a run will take on this machine: counts of the program times the speed of a few kernels.
+
+The core gives the counts (``crates/run/src/predict.rs``): slots, tree sizes, lookup leaves, values, multiply-adds. It
+also runs the kernels: trees, challenge-field and executor arithmetic, memory. A kernel's core seconds per unit times a
+count times a factor is a term. A factor of 1 is the kernel's own work; the others say how often the code does a
+kernel's work per count. They are properties of the program, found by ``scripts/doctor/fit.py`` over all configurations
+of ``scripts/doctor/validate.py``, and have to be found again when the prover changes.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from veritune import core
+
+KERNELS = ("witness_tree", "state_tree", "fold", "multiply_add", "copy")
+SECONDS_PER_KERNEL = 0.4
+REPEATS = 5
+Terms = tuple[tuple[str, str, float], ...]
+"""(count, kernel, factor)."""
+
+START_SECONDS = 0.4
+"""Core seconds of a command before it works: the interpreter and its packages."""
+EXECUTE: Terms = (
+    ("multiply_adds", "multiply_add", 1.0),
+    ("values", "copy", 9.0),
+    ("state", "state_tree", 1.0),
+)
+"""One step executed, and the state after it committed; training does it, and proving again."""
+OPEN: Terms = (("base", "copy", 40.0),)
+"""Checkpoint to integer base, once per command."""
+PROVE: Terms = (
+    ("witness", "witness_tree", 1.0),
+    ("witness", "fold", 44.0),
+    ("leaves", "fold", 30.0),
+)
+"""Argument and opening of one step, beside its execution."""
+PROVE_ONCE: Terms = (
+    ("base", "state_tree", 1.0),
+    ("state", "state_tree", 1.0),
+)
+"""Settlement and release."""
+MEMORY: tuple[tuple[str, float], ...] = (("one", 1.36e8), ("witness", 97.0), ("slots", 38.0))
+"""(count, bytes), of the peak."""
+
+
+def speeds(threads: int) -> dict[str, float]:
+    """Returns core seconds per unit of every kernel, the least of several runs; takes about two seconds."""
+    found = {}
+    for kernel in KERNELS:
+        measured: list[float] = []
+        end = time.monotonic() + SECONDS_PER_KERNEL
+        # On a busy machine a single run says more about the others' work.
+        while len(measured) < REPEATS or time.monotonic() < end:
+            begun = time.process_time()
+            units = core.measure(kernel, threads)
+            measured.append((time.process_time() - begun) / units)
+        found[kernel] = min(measured)
+    return found
+
+
+def _sum(terms: Terms, counts: dict[str, float], speed: dict[str, float]) -> float:
+    return sum(factor * counts[count] * speed[kernel] for count, kernel, factor in terms)
+
+
+def predict(spec: dict[str, Any], threads: int, speed: dict[str, float] | None = None) -> dict[str, Any]:
+    """Returns seconds, bytes and counts of the run of a spec.
+
+    Wall seconds assume that ``threads`` cores have nothing else to do.
+    """
+    counts = {name: float(value) for name, value in core.counts(spec).items()} | {"one": 1.0}
+    speed = speed or speeds(threads)
+    steps, start = counts["steps"], START_SECONDS + _sum(OPEN, counts, speed)
+    execute = _sum(EXECUTE, counts, speed)
+    train = start + steps * execute
+    prove = start + _sum(PROVE_ONCE, counts, speed) + steps * (execute + _sum(PROVE, counts, speed))
+    memory = sum(factor * counts[count] for count, factor in MEMORY)
+    return {
+        "train_seconds": f"{train / threads:.1f}",
+        "prove_seconds": f"{prove / threads:.1f}",
+        "train_core_seconds": f"{train:.2f}",
+        "prove_core_seconds": f"{prove:.2f}",
+        "memory_bytes": f"{memory:.0f}",
+        "proof_bytes": f"{counts['proof_bytes']:.0f}",
+        "counts": {name: f"{value:.0f}" for name, value in counts.items()},
+        "kernel_core_seconds_per_unit": {name: f"{value:.3e}" for name, value in speed.items()},
+    }
