@@ -104,7 +104,9 @@ def adamw_line(rows: list[Row], peers: list[Row]) -> Row:
     sizes = [row for row in rows if row["number"] == "P4"]
     small, large = sizes[0], sizes[-1]
     slope = (large["prove_seconds"] - small["prove_seconds"]) / (large["elements"] - small["elements"])
+    processor = large["prove_processor_seconds"] - small["prove_processor_seconds"]
     line: Row = {
+        "processor_seconds_per_element": processor / (large["elements"] - small["elements"]),
         "peer_sizes": list(PEER_ADAMW),
         "seconds_per_element": slope,
         "fixed_seconds": small["prove_seconds"] - slope * small["elements"],

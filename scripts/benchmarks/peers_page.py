@@ -35,7 +35,8 @@ def page(results: Row) -> str:
         paragraph(f"""
         P4, line through the smallest and the largest size: **{1e6 * line["seconds_per_element"]:.2f} µs per element**
         (reach ≤ {ADAMW_TARGET_US:g} µs: {met(1e6 * line["seconds_per_element"], ADAMW_TARGET_US)}), fixed cost
-        {seconds(max(0.0, line["fixed_seconds"]))}: the range table of 2^19 rows and the opening.
+        {seconds(max(0.0, line["fixed_seconds"]))}: the range table of 2^19 rows and the opening. Processor time, all
+        threads: {1e6 * line["processor_seconds_per_element"]:.2f} µs per element.
         """),
         *ezkl_part(rows, line),
         *training_part(results["training"], results["kaizen"]),
