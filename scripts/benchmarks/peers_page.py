@@ -17,6 +17,7 @@ KAIZEN_MULTIPLY_ADDS = 3 * KAIZEN_FORWARD - 784 * 100
 def page(results: Row) -> str:
     """The whole page."""
     rows, line = results["workloads"], results["adamw"]
+    quiet = results["machine"]["load"] <= results["machine"]["cores"]
     parts = [
         "# Peers: P1 to P5\n",
         "    make bench          # ours alone\n    make bench-peers    # with ezkl 23.0.5 in its own environment\n",
@@ -30,11 +31,11 @@ def page(results: Row) -> str:
         argument, opening; median of three to nine proofs in one process, the first, cold one among them. Verify:
         median of seven, in another process, from the files; bytes are those of the files. Peak: the proving process.
         """),
-        workload_table(rows),
+        workload_table(rows, quiet),
         detail_table(rows),
         paragraph(f"""
         P4, line through the smallest and the largest size: **{1e6 * line["seconds_per_element"]:.2f} µs per element**
-        (reach ≤ {ADAMW_TARGET_US:g} µs: {met(1e6 * line["seconds_per_element"], ADAMW_TARGET_US)}), fixed cost
+        (reach ≤ {ADAMW_TARGET_US:g} µs: {met(1e6 * line["seconds_per_element"], ADAMW_TARGET_US, quiet)}), fixed cost
         {seconds(max(0.0, line["fixed_seconds"]))}: the range table of 2^19 rows and the opening. Processor time, all
         threads: {1e6 * line["processor_seconds_per_element"]:.2f} µs per element.
         """),
@@ -44,12 +45,14 @@ def page(results: Row) -> str:
     return "\n".join(parts)
 
 
-def met(value: float, target: float | None) -> str:
-    """Whether a figure meets its target."""
-    return "–" if target is None else ("met" if value <= target else "missed")
+def met(value: float, target: float | None, quiet: bool) -> str:
+    """Whether a time meets its target; a time of a busy machine that does not says nothing."""
+    if target is None:
+        return "–"
+    return "met" if value <= target else "missed" if quiet else "not judged: busy machine"
 
 
-def workload_table(rows: list[Row]) -> str:
+def workload_table(rows: list[Row], quiet: bool) -> str:
     """The figures against their targets."""
     heads = ["#", "workload", "bits", "set-up", "prove", "verify", "proof, bytes", "peak", "reach", ""]
     lines = [
@@ -63,7 +66,7 @@ def workload_table(rows: list[Row]) -> str:
             f"{row['proof_bytes']:,}",
             f"{row['peak_mib']:.0f} MiB",
             "–" if row["target_seconds"] is None else f"≤ {row['target_seconds']} s",
-            met(row["prove_seconds"], row["target_seconds"]),
+            met(row["prove_seconds"], row["target_seconds"], quiet),
         ]
         for row in rows
     ]
@@ -188,7 +191,7 @@ def training_part(rows: list[Row], reference: Row) -> list[str]:
         table(heads, lines),
         paragraph(f"""
         Kaizen: LeNet, batch 1, {KAIZEN_PARAMETERS:,} parameters, {KAIZEN_MULTIPLY_ADDS:,} multiply-adds forward and
-        backward, random data, no loss function. {reference["label"]}: {reference["processor_seconds"]:.1f}
+        backward, random data, no loss function. Its cost, {reference["label"]}: {reference["processor_seconds"]:.1f}
         processor-seconds for one iteration with the aggregation of its commitment, so {per_parameter:.0f} µs per
         parameter and {per_multiply_add:,.0f} ns per multiply-add.
         """),
