@@ -7,7 +7,7 @@ export PIP_CONSTRAINT := $(CURDIR)/python/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_QUIET := 1
 
-.PHONY: static-verify setup demo test test-rust test-tamper-full test-python test-hf lint format clean
+.PHONY: static-verify setup demo test test-rust test-tamper-full test-python test-hf lint format clean bench bench-peers bench-growth bench-kernels
 
 # Packages come once for each change of the two files; the Rust module is rebuilt by cargo's own rules.
 $(VENV)/.ready: pyproject.toml python/constraints.txt
@@ -46,6 +46,29 @@ test-hf: setup
 # The verifier as one static program, without Python.
 static-verify:
 	RUSTFLAGS="-Ctarget-feature=+crt-static" cargo build --release --target $$(rustc -vV | sed -n 's/host: //p') -p veritune-cli-verify
+
+# Benchmarks: each writes its page in docs/benchmarks. `bench` runs ours alone, `bench-peers` with ezkl in turn;
+# KAIZEN=path/to/main adds Kaizen, built from its source, to either.
+BENCH := .bench-venv
+BENCH_PYTHON := $(BENCH)/bin/python
+PEERS := $(BENCH_PYTHON) scripts/benchmarks/peers.py $(if $(KAIZEN),--kaizen $(KAIZEN))
+
+$(BENCH)/.ready: scripts/benchmarks/requirements.txt
+	$(PYTHON) -m venv $(BENCH)
+	env -u PIP_CONSTRAINT $(BENCH_PYTHON) -m pip install --quiet --requirement $<
+	touch $@
+
+bench: $(BENCH)/.ready
+	$(PEERS)
+
+bench-peers: $(BENCH)/.ready
+	$(PEERS) --ezkl
+
+bench-growth: $(BENCH)/.ready
+	$(BENCH_PYTHON) scripts/benchmarks/growth.py
+
+bench-kernels: $(BENCH)/.ready
+	$(BENCH_PYTHON) scripts/benchmarks/kernels.py
 
 lint: $(VENV)/.ready
 	cargo fmt --all --check

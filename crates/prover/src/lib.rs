@@ -2,3 +2,5 @@
 
 pub mod argument;
 pub mod commit;
+#[cfg(feature = "kernels")]
+pub mod kernels;

@@ -14,6 +14,7 @@ pub mod program;
 pub mod release;
 pub mod sampler;
 pub mod scales;
+pub mod softmax;
 pub mod spec;
 mod sponge;
 pub mod step;

@@ -119,6 +119,7 @@ fn multiply_adds(program: &Program) -> f64 {
         Operation::SquareRoot { axes, square, .. } => sum(axes, square),
         Operation::Look { axes, input, .. } => sum(axes, input),
         Operation::Normalise { axes, value, .. }
+        | Operation::Octave { axes, value, .. }
         | Operation::Sign { axes, value, .. }
         | Operation::Split { axes, value, .. } => sum(axes, value),
         Operation::Maximum { .. } | Operation::Bits { .. } | Operation::Sponge { .. } => 0.0,

@@ -33,7 +33,9 @@ pub struct Proof {
 }
 
 /// Proves a program whose tensors are known; `trees` are the other places' trees in the order of the statement.
-fn prove_program(
+///
+/// *Caller must* have absorbed all public inputs and the roots of `trees`.
+pub fn prove_program(
     program: &Program,
     profile: &Profile,
     witness_shape: TreeShape,
@@ -70,7 +72,7 @@ fn prove_program(
 }
 
 /// All tensors as plain vectors.
-fn plain(tensors: &Tensors<i64>) -> Vec<Vec<i64>> {
+pub fn plain(tensors: &Tensors<i64>) -> Vec<Vec<i64>> {
     (0..tensors.len()).map(|i| tensors.get(veritune_relations::TensorId(i)).to_vec()).collect()
 }
 

@@ -6,7 +6,9 @@
 use crate::statement::{Run, StatementError};
 use crate::step::Context;
 use veritune_argument::soundness_terms;
+use veritune_commit::Profile;
 use veritune_envelope::statement as envelope;
+use veritune_relations::Program;
 use veritune_relations::layout::Layout;
 use veritune_soundness::{Assumption, Derivation, Ledger};
 
@@ -16,24 +18,35 @@ pub const TARGET_BITS: u32 = 128;
 /// Trees of the largest opening: witness and two states.
 const NUM_TREES: usize = 3;
 
+const SCHWARTZ_ZIPPEL: Assumption = Assumption::Proved("Schwartz-Zippel over G3");
+
 /// The terms of a step's proof, of which settlement and release have no more.
 pub fn run_ledger(context: &Context<'_>) -> Result<Ledger, StatementError> {
     let run: &Run = context.run;
     let shapes = &context.shapes;
     let columns = [shapes.witness, shapes.state, shapes.base];
     let widest = columns.iter().map(|s| s.log_columns).max().unwrap_or(0);
-    let mut ledger = context.profile.ledger(NUM_TREES, widest);
     let program = &context.first.program;
-    let layout = Layout::new(program);
-    let terms = soundness_terms(program, &layout).map_err(StatementError::from)?;
-    let schwartz_zippel = Assumption::Proved("Schwartz-Zippel over G3");
-    for (source, numerator) in terms {
-        ledger.push(source, Derivation::OverChallengeField { numerator }, schwartz_zippel.clone());
-    }
+    let mut ledger = proof_ledger(&context.profile, NUM_TREES, widest, program)?;
     // Claims of a step on the base, over all steps: fewer than its scalars.
     let claims = u64::try_from(program.equations.len()).unwrap_or(u64::MAX);
     let numerator = claims.saturating_mul(run.spec.training.steps);
-    ledger.push("settlement challenge", Derivation::OverChallengeField { numerator }, schwartz_zippel);
+    ledger.push("settlement challenge", Derivation::OverChallengeField { numerator }, SCHWARTZ_ZIPPEL);
+    Ok(ledger)
+}
+
+/// The terms of one proof of `program` with `num_trees` trees of at most `2^widest` columns.
+pub fn proof_ledger(
+    profile: &Profile,
+    num_trees: usize,
+    widest: u32,
+    program: &Program,
+) -> Result<Ledger, StatementError> {
+    let mut ledger = profile.ledger(num_trees, widest);
+    let layout = Layout::new(program);
+    for (source, numerator) in soundness_terms(program, &layout).map_err(StatementError::from)? {
+        ledger.push(source, Derivation::OverChallengeField { numerator }, SCHWARTZ_ZIPPEL);
+    }
     Ok(ledger)
 }
 

@@ -85,6 +85,15 @@ pub fn prove(
     Ok(ArgumentProof { scalars, weights, parts: joint.parts, target: joint.target, base_claims })
 }
 
+/// GKR of a sum of fractions by itself; at least sixteen registers of leaves, a power of two.
+#[cfg(feature = "kernels")]
+pub(crate) fn fraction_sum<C: Channel>(numerators: &[F], denominators: &[E], channel: &mut C) {
+    use lane::{Lane, Packing, Register};
+    use veritune_field::traits::PackedValue;
+    let numerators = Packing::pack_slice(numerators).to_vec();
+    fractions::prove(fractions::Leaves { numerators, denominators: Register::pack(denominators) }, channel);
+}
+
 /// Dense weights of parts, per place.
 pub fn dense_weights(layout: &Layout, parts: &[Part]) -> [Vec<E>; NUM_PLACES] {
     dense::weights(layout, parts)

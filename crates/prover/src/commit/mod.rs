@@ -8,6 +8,8 @@
 mod blake3_tree;
 mod block_vector;
 mod encode;
+#[cfg(feature = "kernels")]
+pub(crate) mod loops;
 mod open;
 mod oracle;
 mod poseidon_tree;

@@ -5,7 +5,7 @@
 //! `round(s dy u^T)` and `round(t x^T)`, summed over every row and token of the step. The same A' and B' serve
 //! forward and backward.
 
-use super::{Built, StepBuilder};
+use super::{Built, Kinded, StepBuilder};
 use crate::builder::{Make, Operand, Sum};
 use crate::program::{AxisId, Place, TensorId};
 use crate::spec::Target;
@@ -42,6 +42,27 @@ pub struct Adapter {
 pub(super) const STATE: [(&str, &str); 3] =
     [("master", "master"), ("first", "first_moment"), ("second", "second_moment")];
 
+impl Kinded<'_> {
+    /// Declares the state of one matrix around the step, and its rounded copy.
+    pub(super) fn declare_matrix(&mut self, name: String, axes: Vec<AxisId>, kind: &'static str) -> Built<Matrix> {
+        let mut state = |when: &str, place: Place| -> Built<[TensorId; 3]> {
+            let mut ids = Vec::new();
+            for (part, kind) in STATE {
+                let scale = self.spec.scale(kind)?;
+                let full = format!("state_{when}.{name}.{part}");
+                let make = Make { name: &full, axes: &axes, range: scale.range(), fraction_bits: scale.fraction_bits };
+                ids.push(self.b.tensor(place, &make));
+            }
+            Ok([ids[0], ids[1], ids[2]])
+        };
+        let before = state("before", Place::StateBefore)?;
+        let after = state("after", Place::StateAfter)?;
+        let sum = Sum::product(1, &[&self.on(before[0])]);
+        let copy = self.rescale(&format!("{name}.copy"), &axes, kind, sum)?;
+        Ok(Matrix { name, axes, before, after, copy, gradient: None })
+    }
+}
+
 impl StepBuilder<'_> {
     /// Axes of a target's output (without row and token).
     fn out_axes(&self, target: Target) -> Vec<AxisId> {
@@ -73,29 +94,11 @@ impl StepBuilder<'_> {
             let mut b_axes = vec![layer];
             b_axes.extend(self.out_axes(target));
             b_axes.push(rank);
-            let a = self.declare_matrix(format!("{}.a", target.module()), a_axes, "a")?;
-            let b = self.declare_matrix(format!("{}.b", target.module()), b_axes, "b")?;
+            let a = self.kinded().declare_matrix(format!("{}.a", target.module()), a_axes, "a")?;
+            let b = self.kinded().declare_matrix(format!("{}.b", target.module()), b_axes, "b")?;
             self.adapters.insert(target, super::Adapter { a, b, inner: None });
         }
         Ok(())
-    }
-
-    fn declare_matrix(&mut self, name: String, axes: Vec<AxisId>, kind: &'static str) -> Built<Matrix> {
-        let mut state = |when: &str, place: Place| -> Built<[TensorId; 3]> {
-            let mut ids = Vec::new();
-            for (part, kind) in STATE {
-                let scale = self.spec.scale(kind)?;
-                let full = format!("state_{when}.{name}.{part}");
-                let make = Make { name: &full, axes: &axes, range: scale.range(), fraction_bits: scale.fraction_bits };
-                ids.push(self.b.tensor(place, &make));
-            }
-            Ok([ids[0], ids[1], ids[2]])
-        };
-        let before = state("before", Place::StateBefore)?;
-        let after = state("after", Place::StateAfter)?;
-        let sum = Sum::product(1, &[&self.on(before[0])]);
-        let copy = self.rescale(&format!("{name}.copy"), &axes, kind, sum)?;
-        Ok(Matrix { name, axes, before, after, copy, gradient: None })
     }
 
     /// The adapter's addition to a target's output; `input` are the factors whose product is its input.

@@ -2,7 +2,7 @@
 //!
 //! Forward: `q0 = W_q y + adapter (+ bias)`, rotated; scores `x = q k / sqrt(d_head)`; m = greatest unmasked
 //! score (attained: by one-hot; greatest: because `m - x` is looked up in a table that starts at 0);
-//! `e = exp(-(m - x))`; `p = round(e * floor(2^48 / sum e))`, 0 where masked; `o = p v`.
+//! `e = exp(-(m - x))`; `p = round(e * floor(2^48 / sum e))`, 0 where masked ([`crate::softmax`]); `o = p v`.
 //!
 //! Backward: `dv = p^T do`, `D = sum do o`, `dx = p (do v^T - D)`, then q and k, rotation reversed.
 
@@ -10,7 +10,8 @@ use super::norm::Normed;
 use super::{Built, StepBuilder};
 use crate::builder::{Make, Operand, Sum};
 use crate::constants;
-use crate::program::{Function, Index, Place, Range, TensorId};
+use crate::program::{Index, Place, Range, TensorId};
+use crate::softmax::SoftmaxTensors;
 use crate::spec::Target;
 
 /// What the backward pass needs.
@@ -116,25 +117,14 @@ impl StepBuilder<'_> {
         let score_axes = [a.layer, a.row, a.group, a.member, a.token, a.source];
         let (factor, bits) = self.score_factor();
         let sum = Sum::product(factor, &[&self.on(query), &self.at_source(key)]).scaled_by_power(-bits);
-        let score = self.rescale("score", &score_axes, "score", sum)?;
-        let score_view = self.on(score).view;
-        let make = self.make("score.maximum", &score_outer, "score")?;
-        let maximum = self.b.maximum(&make, &score_outer, a.source, score, score_view, Some(self.causal))?;
-        let gap = Sum::product(1, &[&self.on(maximum)]).plus(Sum::product(-1, &[&self.on(score)]));
-        let mask = self.on(self.causal).view;
-        let make = self.make("exponential", &score_axes, "exponential")?;
-        let outputs = [(make, Function::ExpNegative)];
-        let exponential = self.b.look("exponential", &score_axes, self.exponential, gap, Some(mask), &outputs)[0];
-
-        let (e, causal) = (self.on(exponential), self.on(self.causal));
-        let make = self.make("inverse_sum", &score_outer, "inverse_sum")?;
-        let one = Sum::constant(1 << (e.fraction_bits + make.fraction_bits), 0).terms;
-        let sum_bits = e.fraction_bits as u32 + self.spec.training.tokens.next_power_of_two().ilog2() + 1;
-        // At least 2^24, because the greatest score is attained and exp(0) is in the table.
-        let total = Sum::product(1, &[&causal, &e]).terms;
-        let inverse = self.b.divide(&make, &score_outer, one, total, sum_bits)?;
-        let sum = Sum::product(1, &[&causal, &e, &self.on(inverse)]);
-        let probability = self.rescale("probability", &score_axes, "probability", sum)?;
+        let tensors = SoftmaxTensors {
+            score: self.make("score", &score_axes, "score")?,
+            maximum: self.make("score.maximum", &score_outer, "score")?,
+            exponential: self.make("exponential", &score_axes, "exponential")?,
+            inverse_sum: self.make("inverse_sum", &score_outer, "inverse_sum")?,
+            probability: self.make("probability", &score_axes, "probability")?,
+        };
+        let probability = self.b.softmax(&tensors, a.source, sum, self.causal, self.exponential)?;
 
         let output_axes = [a.layer, a.row, a.token, a.group, a.member, a.entry];
         let sum = Sum::product(1, &[&self.on(probability), &self.at_source(value)]);

@@ -18,9 +18,10 @@ use crate::builder::{Builder, Make, Operand, Sum};
 use crate::poseidon2::DIGEST;
 use crate::program::{AxisId, Index, Place, Program, ProgramError, Range, Sweep, TensorId};
 use crate::spec::{Spec, SpecError, Target};
-pub use adapter::Adapter;
+pub use adapter::{Adapter, Matrix};
 pub use input::ROW_TAG;
 pub use loss::LOSS_BITS;
+pub use optimizer::{Update, build_update};
 use std::collections::BTreeMap;
 use veritune_field::F;
 use veritune_field::traits::PrimeCharacteristicRing;
@@ -76,6 +77,31 @@ struct Base {
     bias: Option<[TensorId; 3]>,
 }
 
+/// A program under construction whose tensors have kinds.
+struct Kinded<'a> {
+    b: &'a mut Builder,
+    spec: &'a Spec,
+    /// Kind of every tensor that has one, by name of the tensor.
+    kinds: &'a mut BTreeMap<String, &'static str>,
+}
+
+impl Kinded<'_> {
+    /// A `Make` of a kind.
+    fn make<'n>(&mut self, name: &'n str, axes: &'n [AxisId], kind: &'static str) -> Built<Make<'n>> {
+        let scale = self.spec.scale(kind)?;
+        self.kinds.insert(name.to_owned(), kind);
+        Ok(Make { name, axes, range: scale.range(), fraction_bits: scale.fraction_bits })
+    }
+    /// A new tensor of a kind: `sum`, rounded.
+    fn rescale(&mut self, name: &str, axes: &[AxisId], kind: &'static str, sum: Sum) -> Built<TensorId> {
+        let make = self.make(name, axes, kind)?;
+        Ok(self.b.rescale(&make, axes, sum)?)
+    }
+    fn on(&self, tensor: TensorId) -> Operand {
+        self.b.on(tensor)
+    }
+}
+
 /// The step under construction.
 struct StepBuilder<'a> {
     b: Builder,
@@ -96,14 +122,15 @@ struct StepBuilder<'a> {
 impl StepBuilder<'_> {
     /// A `Make` of a kind.
     fn make<'n>(&mut self, name: &'n str, axes: &'n [AxisId], kind: &'static str) -> Built<Make<'n>> {
-        let scale = self.spec.scale(kind)?;
-        self.kinds.insert(name.to_owned(), kind);
-        Ok(Make { name, axes, range: scale.range(), fraction_bits: scale.fraction_bits })
+        self.kinded().make(name, axes, kind)
     }
     /// A new tensor of a kind: `sum`, rounded.
     fn rescale(&mut self, name: &str, axes: &[AxisId], kind: &'static str, sum: Sum) -> Built<TensorId> {
-        let make = self.make(name, axes, kind)?;
-        Ok(self.b.rescale(&make, axes, sum)?)
+        self.kinded().rescale(name, axes, kind, sum)
+    }
+    /// The part that knows kinds and scales alone.
+    fn kinded(&mut self) -> Kinded<'_> {
+        Kinded { b: &mut self.b, spec: self.spec, kinds: &mut self.kinds }
     }
     fn on(&self, tensor: TensorId) -> Operand {
         self.b.on(tensor)

@@ -6,11 +6,12 @@
 //! `w' = w - update - round(w lr decay)`. SGD: `w' = w - round(lr g) - round(w lr decay)`, moments unchanged.
 
 use super::adapter::Matrix;
-use super::{Built, StepBuilder};
-use crate::builder::Sum;
+use super::{Built, Kinded, StepBuilder};
+use crate::builder::{Builder, Sum};
 use crate::constants::{self, DECAY_FACTOR_BITS, StepConstants, UPDATE_FACTOR_BITS};
-use crate::program::{Place, TensorId, Term};
-use crate::spec::{Decimal, Optimizer, SpecError};
+use crate::program::{Place, Program, TensorId, Term};
+use crate::spec::{Decimal, Optimizer, Spec, SpecError};
+use std::collections::BTreeMap;
 
 /// Extra bits of the second moment under the root.
 const ROOT_GUARD_BITS: i32 = 14;
@@ -30,19 +31,57 @@ fn beta_parts(beta: &Decimal) -> Built<(i64, i64, i64)> {
 impl StepBuilder<'_> {
     /// Updates every matrix.
     pub(super) fn optimize(&mut self, clip: TensorId) -> Built<()> {
-        let under_root = self.spec.scale("second_moment")?.fraction_bits + ROOT_GUARD_BITS;
-        if under_root % 2 != 0 {
-            return Err(SpecError::new("second_moment", "has an odd number of fraction bits").into());
-        }
-        let root_bits = under_root / 2;
-        let constants = constants::step_constants(&self.spec.training, self.step, root_bits as u32)?;
+        let (root_bits, constants) = constants_of(self.spec, self.step)?;
         let adapters: Vec<_> = self.adapters.values().cloned().collect();
         for matrix in adapters.iter().flat_map(|a| [&a.a, &a.b]) {
-            self.optimize_matrix(matrix, clip, &constants, root_bits)?;
+            self.kinded().optimize_matrix(matrix, clip, &constants, root_bits)?;
         }
         Ok(())
     }
+}
 
+/// Fraction bits of the second moment's root, and the public constants of the step.
+fn constants_of(spec: &Spec, step: u64) -> Built<(i32, StepConstants)> {
+    let under_root = spec.scale("second_moment")?.fraction_bits + ROOT_GUARD_BITS;
+    if under_root % 2 != 0 {
+        return Err(SpecError::new("second_moment", "has an odd number of fraction bits").into());
+    }
+    let root_bits = under_root / 2;
+    Ok((root_bits, constants::step_constants(&spec.training, step, root_bits as u32)?))
+}
+
+/// The optimiser on one matrix: what a step does with a gradient, without the passes that make it.
+#[derive(Debug)]
+pub struct Update {
+    /// The program. Its inputs are the state before, the gradient and the clip factor.
+    pub program: Program,
+    /// The matrix.
+    pub matrix: Matrix,
+    /// Its gradient of the loss sum, ranged.
+    pub gradient: TensorId,
+    /// The factor that the gradient is multiplied by, ranged.
+    pub clip: TensorId,
+}
+
+/// The update of a matrix of `shape` at optimiser step `step` (the first is 1), and its rounded copy.
+pub fn build_update(spec: &Spec, step: u64, shape: [usize; 2]) -> Built<Update> {
+    spec.validate()?;
+    let mut b = Builder::new(spec.range_bits);
+    let axes = [b.axis("row", shape[0]), b.axis("column", shape[1])];
+    let mut kinds = BTreeMap::new();
+    let mut k = Kinded { b: &mut b, spec, kinds: &mut kinds };
+    let mut matrix = k.declare_matrix("update".to_owned(), axes.to_vec(), "a")?;
+    let make = k.make("gradient", &axes, "grad.a")?;
+    let gradient = k.b.tensor(Place::Witness, &make);
+    let make = k.make("clip.factor", &[], "clip")?;
+    let clip = k.b.tensor(Place::Witness, &make);
+    matrix.gradient = Some(gradient);
+    let (root_bits, constants) = constants_of(spec, step)?;
+    k.optimize_matrix(&matrix, clip, &constants, root_bits)?;
+    Ok(Update { program: b.program, matrix, gradient, clip })
+}
+
+impl Kinded<'_> {
     fn optimize_matrix(
         &mut self,
         matrix: &Matrix,
