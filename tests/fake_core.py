@@ -87,7 +87,8 @@ class FakeCore:
         return _canonical({"root": root, "rows": len(tokens)})
 
     def predict(self, spec_json, steps, threads):
-        return _canonical({"train_seconds": "1.5", "prove_seconds": str(steps)})
+        memory = {"train_memory_bytes": "1", "memory_bytes": "1"}
+        return _canonical({"train_seconds": "1.5", "prove_seconds": str(steps), **memory})
 
     def train(self, plan_json, seed_json, model_dir, tokens, targets, meta, secret, run_dir, threads, progress):
         self._begin("train")
@@ -115,7 +116,8 @@ class FakeCore:
         self._fail("prove")
         claims = {"adapter": _sha256(self._adapter(run))}
         (run / "certificate" / "claims.statement.json").write_text(_canonical(claims))
-        return _canonical({"proof_bytes": 128})
+        names = [f"proofs/{step.name}" for step in sorted(proofs.iterdir())]
+        return _canonical({"proof_bytes": 128, "certificate": [*names, "claims.statement.json"]})
 
     def _adapter(self, run: Path) -> bytes:
         return b"adapter" + b"".join(p.read_bytes() for p in sorted((run / "steps").iterdir()))

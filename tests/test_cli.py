@@ -133,7 +133,7 @@ def test_inspect_says_what_may_be_published(run: Run, proved: Path) -> None:
 
 def test_doctor_predicts_for_a_plan(run: Run, proved: Path) -> None:
     found = json.loads(run("doctor", "job", "--json").stdout)
-    assert found["prediction"] == {"train_seconds": "1.5", "prove_seconds": "8"}
+    assert found["prediction"]["prove_seconds"] == "8" and found["prediction"]["memory_bytes"] == "1"
     assert found["threads"] >= 1 and found["memory_bytes"] > 0
 
 

@@ -294,7 +294,7 @@ def test_ctrl_c_ends_long_work(model_dir: Path, tmp_path: Path) -> None:
 def test_a_predicted_run_has_figures(finished: Finished) -> None:
     spec = read_plan(finished.job.plan).value["spec"]
     one, many = core.predict(spec, 10, 1), core.predict(spec, 1000, 4)
-    assert set(one) == {"train_seconds", "prove_seconds", "memory_bytes", "proof_bytes"}
+    assert set(one) == {"train_seconds", "prove_seconds", "train_memory_bytes", "memory_bytes", "proof_bytes"}
     assert float(many["prove_seconds"]) > float(one["prove_seconds"]) > 0
     assert int(many["memory_bytes"]) == int(one["memory_bytes"]) > 0
 

@@ -60,7 +60,7 @@ def commit_model(model_dir: str, spec_json: str) -> str:
     """Returns {files: [{name, sha256}], root}, from the checkpoint's own bytes."""
 
 def predict(spec_json: str, steps: int, threads: int) -> str:
-    """Returns {train_seconds, prove_seconds, memory_bytes, proof_bytes} as decimal strings."""
+    """Returns {train_seconds, prove_seconds, train_memory_bytes, memory_bytes, proof_bytes} as decimal strings."""
 
 def train(
     plan_json: str,

@@ -84,7 +84,7 @@ def commit_model(model_dir: Path, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def predict(spec: dict[str, Any], steps: int, threads: int) -> dict[str, Any]:
-    """Returns {train_seconds, prove_seconds, memory_bytes, proof_bytes}, decimal strings."""
+    """Returns {train_seconds, prove_seconds, train_memory_bytes, memory_bytes, proof_bytes}, decimal strings."""
     return _json("predict", _text(spec), steps, threads)
 
 

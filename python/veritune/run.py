@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 from veritune import core
-from veritune.certificate import read_private_key, seal
+from veritune.certificate import MAX_FILE_BYTES, read_private_key, seal
 from veritune.core import Progress
 from veritune.errors import Code, InvalidInput
 from veritune.files import (
     canonical_json,
+    copy_file,
     exclusive,
     make_folder,
     read_bytes,
     staged_folder,
+    sweep,
     write_atomic,
 )
 from veritune.job import LOCAL_SCHEMA, Job
+from veritune.memory import check_memory
 from veritune.plan import MAX_PLAN_BYTES, Plan, read_plan, read_seed
 
 MAX_SEED_BYTES = 1 << 16
@@ -36,6 +38,7 @@ def train(
     run: Path | None = None,
     model: Path | None = None,
     threads: int | None = None,
+    memory: int | None = None,
     progress: Progress = core.ignore_progress,
 ) -> dict[str, Any]:
     """After the call the run folder holds every step of the plan, committed.
@@ -46,10 +49,12 @@ def train(
             is kept.
     """
     job = Job.of_plan(plan_path)
+    threads = threads or default_threads()
     plan = read_plan(job.plan)
     seed = read_seed(job.seed, plan)
     rows = job.read_rows()
     run_dir = run or job.run
+    check_memory(core.predict(plan.value["spec"], plan.num_steps, threads)["train_memory_bytes"], memory)
     with exclusive(run_dir):
         _claim_run(run_dir, job, plan)
         result = core.train(
@@ -59,7 +64,7 @@ def train(
             rows,
             job.read_salt(),
             run_dir,
-            threads or default_threads(),
+            threads,
             progress,
         )
     return {"run": str(run_dir), **result}
@@ -73,6 +78,7 @@ def prove(
     overwrite: bool = False,
     model: Path | None = None,
     threads: int | None = None,
+    memory: int | None = None,
     progress: Progress = core.ignore_progress,
 ) -> dict[str, Any]:
     """After the call the adapter folder holds PEFT's files and the signed certificate.
@@ -85,10 +91,12 @@ def prove(
         VerituneError: errors of the core.
     """
     private_pem = read_private_key(key)
+    threads = threads or default_threads()
     plan = read_plan(run_dir / "plan.json")
     seed = read_seed(run_dir / "seed.json", plan)
     job = Job.of_run(run_dir)
     adapter_dir = adapter or run_dir.absolute().parent / "adapter"
+    check_memory(core.predict(plan.value["spec"], plan.num_steps, threads)["memory_bytes"], memory)
     with exclusive(run_dir), staged_folder(adapter_dir, overwrite=overwrite) as staged:
         rows = job.read_rows()
         result = core.prove(
@@ -98,14 +106,16 @@ def prove(
             rows,
             job.read_salt(),
             run_dir,
-            threads or default_threads(),
+            threads,
             progress,
         )
         core.export_adapter(plan.value, run_dir, staged)
         certificate = staged / "veritune"
-        shutil.copytree(run_dir / "certificate", certificate, copy_function=shutil.copyfile)
+        # By name: a run folder may hold more than its certificate.
+        for name in result.pop("certificate"):
+            copy_file(run_dir / "certificate" / name, certificate / name, max_bytes=MAX_FILE_BYTES)
         if job.plan_bundle.exists():
-            shutil.copyfile(job.plan_bundle, certificate / job.plan_bundle.name)
+            copy_file(job.plan_bundle, certificate / job.plan_bundle.name, max_bytes=MAX_FILE_BYTES)
         files = seal(certificate, private_pem)
     return {"adapter": str(adapter_dir), "certificate_files": len(files) + 1, **result}
 
@@ -113,6 +123,7 @@ def prove(
 def _claim_run(run_dir: Path, job: Job, plan: Plan) -> None:
     """Copies plan and seed into a fresh run folder; refuses one that belongs to another plan."""
     make_folder(run_dir / "secret", secret=True)
+    sweep(run_dir, run_dir / "secret")
     held = run_dir / "plan.json"
     if held.exists():
         if read_plan(held).sha256 != plan.sha256:

@@ -9,6 +9,12 @@ import typer
 
 from veritune.cli.console import JsonOption, ThreadsOption, printable, reporting
 
+MemoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--memory", help="Refuse at once if the command would need more, for example 4G (default: what is free)."
+    ),
+]
 ModelOption = Annotated[Path | None, typer.Option("--model", help="Folder of the base model, if it has moved.")]
 
 
@@ -67,6 +73,7 @@ def train(
     run: Annotated[Path | None, typer.Option("--run", help="Run folder (default: run beside plan).")] = None,
     model: ModelOption = None,
     threads: ThreadsOption = None,
+    memory: MemoryOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train in exact integers and commit to every step; continues an interrupted run."""
@@ -74,7 +81,7 @@ def train(
         from veritune.run import train as run_train
 
         with console.progress("train") as progress:
-            result = run_train(plan, run=run, model=model, threads=threads, progress=progress)
+            result = run_train(plan, run=run, model=model, threads=threads, memory=_bytes(memory), progress=progress)
         console.say(f"trained; the run is in {printable(result['run'])}")
         console.result(result)
 
@@ -86,6 +93,7 @@ def prove(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing adapter folder.")] = False,
     model: ModelOption = None,
     threads: ThreadsOption = None,
+    memory: MemoryOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Prove the steps of a run; write the adapter with its certificate."""
@@ -100,7 +108,18 @@ def prove(
                 overwrite=overwrite,
                 model=model,
                 threads=threads,
+                memory=_bytes(memory),
                 progress=progress,
             )
         console.say(f"proved; verify {printable(result['adapter'])}", "green")
         console.result(result)
+
+
+def _bytes(memory: str | None) -> int | None:
+    from veritune.errors import Code, InvalidInput
+    from veritune.memory import parse_size
+
+    try:
+        return None if memory is None else parse_size(memory)
+    except ValueError as error:
+        raise InvalidInput(Code.MEMORY, str(error), location="--memory", remedy="for example --memory 4G") from error
