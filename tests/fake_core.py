@@ -132,7 +132,8 @@ class FakeCore:
         digests = [{"name": f"proofs/{p.name}", "sha256": _sha256(p.read_bytes())} for p in sorted(proofs.iterdir())]
         claims = {"adapter": _sha256(self._adapter(run)), "predicate": {"proofs": digests}}
         (run / "claims.statement.json").write_text(_canonical(claims))
-        return _canonical({"proof_bytes": 128})
+        names = [f"proofs/{step.name}" for step in sorted(proofs.iterdir())]
+        return _canonical({"proof_bytes": 128, "certificate": names})
 
     def _adapter(self, run: Path) -> bytes:
         return b"adapter" + b"".join(p.read_bytes() for p in sorted((run / "steps").iterdir()))

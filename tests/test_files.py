@@ -22,7 +22,7 @@ def test_a_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "fsync", _disk_full)
     with pytest.raises(InvalidInput, match="No space left") as caught:
         files.write_atomic(path, b"new")
-    assert caught.value.code == Code.FILE_UNWRITABLE.id and "space" in caught.value.remedy
+    assert caught.value.code == Code.FILE_NO_SPACE.id and "3 bytes" in caught.value.message
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -173,7 +173,7 @@ def test_secret_files_are_for_their_owner_only(recipe: Path, job: Job, fake_core
     make_plan(recipe, job)
     assert stat.S_IMODE(job.secret.stat().st_mode) == 0o700
     names = {path.name for path in job.secret.iterdir()}
-    assert names == {"salt.bin", "rows.safetensors", "local.json"}
+    assert names == {"salt.bin", "rows.safetensors", "local.json", ".lock"}
     for path in job.secret.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     published = [job.plan, job.seed, job.manifest, job.calibration]

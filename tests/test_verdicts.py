@@ -15,7 +15,7 @@ import pytest
 
 from conftest import STEPS, veritune
 from veritune import core
-from veritune.certificate import CLAIMS, PAYLOAD_TYPE, seal
+from veritune.certificate import CLAIMS, PAYLOAD_TYPE, contents, seal
 from veritune.files import canonical_json
 
 Change = Callable[[dict[str, Any]], None]
@@ -48,7 +48,7 @@ class Case:
         bundle = json.loads((self.certificate / CLAIMS).read_bytes())
         statement = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
         change(statement["predicate"])
-        seal(self.certificate, canonical_json(statement), self._private)
+        seal(self.certificate, contents(self.certificate), canonical_json(statement), self._private)
 
     def reseal(self) -> None:
         """Makes the index again."""
@@ -56,7 +56,7 @@ class Case:
 
     def sign(self, payload: bytes) -> None:
         """Signs any payload in place of the claims."""
-        seal(self.certificate, payload, self._private)
+        seal(self.certificate, contents(self.certificate), payload, self._private)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,14 @@ def sign_statement(
     return core.sign(PAYLOAD_TYPE, canonical_json(statement), private_pem)
 
 
-def seal(certificate: Path, statement: bytes, private_pem: str) -> list[str]:
-    """After the call the folder holds the signed claims, the signer's public key and an index of all.
+def contents(certificate: Path) -> list[str]:
+    """Returns the paths of a certificate's files, without the index."""
+    paths = (path.relative_to(certificate).as_posix() for path in certificate.rglob("*") if path.is_file())
+    return sorted(path for path in paths if path != INDEX)
+
+
+def seal(certificate: Path, names: Iterable[str], statement: bytes, private_pem: str) -> list[str]:
+    """After the call the folder holds the signed claims, the signer's public key and an index of both and of ``names``.
 
     The index comes last: a folder without it is no certificate.
 
@@ -96,17 +103,8 @@ def seal(certificate: Path, statement: bytes, private_pem: str) -> list[str]:
     write_atomic(certificate / CLAIMS, core.sign(PAYLOAD_TYPE, statement, private_pem))
     write_atomic(certificate / SIGNER_KEY, core.public_key(private_pem).encode("ascii"))
     entries = []
-    for path in sorted(certificate.rglob("*")):
-        name = path.relative_to(certificate).as_posix()
-        if path.is_file() and name != INDEX:
-            content = read_bytes(path, MAX_FILE_BYTES, what="certificate file")
-            entries.append(
-                {
-                    "path": name,
-                    "sha256": hashlib.sha256(content).hexdigest(),
-                    "size": len(content),
-                }
-            )
-    entries.sort(key=lambda entry: str(entry["path"]))
+    for name in sorted({*names, CLAIMS, SIGNER_KEY}):
+        content = read_bytes(certificate / name, MAX_FILE_BYTES, what="certificate file")
+        entries.append({"path": name, "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)})
     write_atomic(certificate / INDEX, canonical_json({"schema": INDEX_SCHEMA, "files": entries}))
     return [str(entry["path"]) for entry in entries]

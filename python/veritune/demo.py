@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from veritune.certificate import CLAIMS, MAX_STATEMENT_BYTES, seal
+from veritune.certificate import CLAIMS, MAX_STATEMENT_BYTES, contents, seal
 from veritune.core import Progress
 from veritune.errors import Code, InvalidInput, VerificationFailed
 from veritune.files import canonical_json, make_folder, parse_json, read_bytes, write_atomic
@@ -153,7 +153,7 @@ def _sign_again(adapter: Path, *, name: str, private_pem: str) -> None:
     for proof in statement["predicate"]["proofs"]:
         if proof["name"] == listed:
             proof["sha256"] = hashlib.sha256((adapter / name).read_bytes()).hexdigest()
-    seal(certificate, canonical_json(statement), private_pem)
+    seal(certificate, contents(certificate), canonical_json(statement), private_pem)
 
 
 def _flip_and_verify(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from veritune import __version__, core
 from veritune.errors import InternalError
+from veritune.memory import meminfo
 from veritune.run import default_threads
 
 GIB = 1 << 30
@@ -23,7 +23,7 @@ def examine(folder: Path) -> dict[str, Any]:
         core_version = core.core_version()
     except InternalError:
         core_version = ""
-    memory = _memory()
+    memory = meminfo()
     return {
         "schema": "veritune.doctor/v1",
         "veritune": __version__,
@@ -87,20 +87,6 @@ def _existing(folder: Path) -> Path:
         if candidate.exists():
             return candidate
     return Path("/")
-
-
-def _memory() -> dict[str, int]:
-    """Returns /proc/meminfo in bytes; empty where there is none."""
-    found = {}
-    try:
-        for line in Path("/proc/meminfo").read_text("ascii").splitlines():
-            name, _, rest = line.partition(":")
-            found[name] = int(rest.split()[0]) * 1024
-    except (OSError, ValueError, IndexError):
-        page = os.sysconf("SC_PAGE_SIZE")
-        total = page * os.sysconf("SC_PHYS_PAGES")
-        found = {"MemTotal": total, "MemAvailable": total}
-    return found
 
 
 def _vector_units() -> list[str]:

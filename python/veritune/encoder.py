@@ -53,7 +53,14 @@ class Encoder:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self.chat_template = _chat_template(model_dir, written)
-        self.vocab_size = int(config.get("vocab_size", 0))
+        self.vocab_size: int = config.get("vocab_size", 0)
+        if type(self.vocab_size) is not int:
+            raise InvalidInput(
+                Code.VOCABULARY,
+                f"vocab_size must be a whole number, got {self.vocab_size!r}",
+                location=str(model_dir / "config.json"),
+                remedy="restore the configuration of the checkpoint",
+            )
         num_ids = 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
         if num_ids > self.vocab_size:
             raise InvalidInput(

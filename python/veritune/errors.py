@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from veritune.remedies import remedy_of
+
 
 class Code(Enum):
     """Every error that Python reports by itself: (stable id, meaning); the core has its own."""
@@ -16,11 +18,13 @@ class Code(Enum):
     CORE_ANSWER = ("VT-CORE-002", "the Rust core answered with something unreadable")
     FILE_UNREADABLE = ("VT-FILE-001", "a file or folder is missing or cannot be read")
     FILE_TOO_LARGE = ("VT-FILE-002", "a file is larger than its stated limit")
-    FILE_UNWRITABLE = ("VT-FILE-003", "a file cannot be written (permission, disk full)")
+    FILE_UNWRITABLE = ("VT-FILE-003", "a file or folder cannot be written")
     FILE_EXISTS = ("VT-FILE-004", "an output exists and belongs to something else")
     FILE_JSON = ("VT-FILE-005", "a JSON file of ours does not parse or has another schema")
     FILE_CHANGED = ("VT-FILE-006", "a file differs from what the plan fixed")
     FILE_BUSY = ("VT-FILE-007", "another process works in the same folder")
+    FILE_NO_SPACE = ("VT-FILE-008", "no space is left for a file")
+    MEMORY = ("VT-MEMORY-001", "the command would need more memory than there is, or than --memory allows")
     RECIPE_SYNTAX = ("VT-RECIPE-001", "the recipe is not the YAML subset that recipes use")
     RECIPE_UNKNOWN = ("VT-RECIPE-002", "the recipe has a field that nobody knows")
     RECIPE_UNSUPPORTED = ("VT-RECIPE-003", "the recipe asks for something that is not proved")
@@ -61,7 +65,7 @@ class VerituneError(Exception):
         code: a Code, or the id that the Rust core reported.
         message: what was expected and what was got.
         location: file and line, field, operation and step.
-        remedy: what to do about it.
+        remedy: what to do about it; else the usual remedy of the code.
     """
 
     exit = 4
@@ -71,7 +75,7 @@ class VerituneError(Exception):
         self.code = code.id if isinstance(code, Code) else code
         self.message = message
         self.location = location
-        self.remedy = remedy
+        self.remedy = remedy or remedy_of(self.code)
 
     def __str__(self) -> str:
         where = f"{self.location}: " if self.location else ""

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,11 +22,32 @@ MAX_JSON_BYTES = 64 << 20
 """Limit of a JSON file of ours; the largest is a calibration, a few hundred bytes per tensor."""
 
 
-def unwritable(path: Path, error: OSError) -> VerituneError:
-    """Returns the error to raise for a failed write."""
-    remedy = "free some space" if error.errno == errno.ENOSPC else "check the folder and its rights"
+_PIECE_BYTES = 1 << 24
+
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Full disk, full quota, limit of file sizes."""
+
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def unwritable(path: Path, error: OSError, needed_bytes: int | None = None) -> VerituneError:
+    """Returns the error to raise for a failed write of a file of ``needed_bytes``."""
     reason = error.strerror or str(error)
-    return InvalidInput(Code.FILE_UNWRITABLE, f"cannot write: {reason}", location=str(path), remedy=remedy)
+    if error.errno in NO_SPACE:
+        needed = "" if needed_bytes is None else f": this file takes {needed_bytes} bytes"
+        return InvalidInput(
+            Code.FILE_NO_SPACE,
+            f"{reason}{needed}",
+            location=str(path),
+            remedy="free some space and run the command again; nothing half-written is left",
+        )
+    return InvalidInput(
+        Code.FILE_UNWRITABLE,
+        f"cannot write: {reason}",
+        location=str(path),
+        remedy="check the folder and its rights",
+    )
 
 
 def read_bytes(path: Path, max_bytes: int, *, what: str = "file") -> bytes:
@@ -36,7 +58,13 @@ def read_bytes(path: Path, max_bytes: int, *, what: str = "file") -> bytes:
     """
     try:
         with path.open("rb") as stream:
-            content = stream.read(max_bytes + 1)
+            # In pieces: a read of n bytes takes n bytes of memory, however short the file is.
+            parts = []
+            left = max_bytes + 1
+            while part := stream.read(min(left, _PIECE_BYTES)):
+                parts.append(part)
+                left -= len(part)
+            content = b"".join(parts)
     except OSError as error:
         raise InvalidInput(
             Code.FILE_UNREADABLE,
@@ -65,12 +93,16 @@ def refuse_constant(name: str) -> Any:
 
 
 def parse_json(content: bytes | str) -> Any:
-    """Parses strict JSON: UTF-8, no NaN, no repeated keys. Raises ValueError."""
+    """Parses strict JSON: UTF-8, no NaN, no repeated keys, no half of a surrogate pair. Raises ValueError."""
     text = content.decode("utf-8") if isinstance(content, bytes) else content
     try:
-        return json.loads(text, object_pairs_hook=refuse_duplicates, parse_constant=refuse_constant)
+        value = json.loads(text, object_pairs_hook=refuse_duplicates, parse_constant=refuse_constant)
+        if _SURROGATE.search(text):
+            # Whole pairs have become one character; what is left has no UTF-8.
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    return value
 
 
 def read_json(path: Path, schema: str, *, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
@@ -132,7 +164,23 @@ def write_atomic(path: Path, content: bytes, *, secret: bool = False) -> None:
             raise
         sync_folder(path.parent)
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise unwritable(path, error, len(content)) from error
+
+
+def copy_file(source: Path, target: Path, *, max_bytes: int) -> None:
+    """After the call ``target`` holds the bytes of ``source`` durably, or what it held before."""
+    write_atomic(target, read_bytes(source, max_bytes))
+
+
+def sweep(*folders: Path) -> None:
+    """Removes what ``write_atomic`` left half-written in the folders when its process was killed.
+
+    *Caller must* hold the lock under which the folders are written.
+    """
+    for folder in folders:
+        for path in folder.glob(".*.tmp"):
+            if path.is_file():
+                path.unlink(missing_ok=True)
 
 
 def make_folder(path: Path, *, secret: bool = False) -> None:
@@ -158,12 +206,14 @@ def sync_folder(path: Path) -> None:
 def staged_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yields an empty folder beside ``path`` that becomes ``path`` if the block succeeds.
 
-    A failure leaves neither. An existing folder is replaced only with ``overwrite``, and only
-    after the new one is complete.
+    A failure leaves neither, and what a killed process left is removed first. An existing folder is
+    replaced only with ``overwrite``, and only after the new one is complete.
 
     Raises:
-        InvalidInput: FILE_EXISTS, FILE_UNWRITABLE.
+        InvalidInput: FILE_EXISTS, FILE_UNWRITABLE, FILE_NO_SPACE.
     """
+    make_folder(path.parent)
+    _clear_stages(path)
     if path.exists() and not overwrite:
         raise InvalidInput(
             Code.FILE_EXISTS,
@@ -171,17 +221,17 @@ def staged_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
             location=str(path),
             remedy="name another one, or pass --overwrite",
         )
-    make_folder(path.parent)
     try:
-        staged = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        staged = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_STAGED, dir=path.parent))
         staged.chmod(0o755)
+        lock = _lock_folder(staged)
     except OSError as error:
         raise unwritable(path, error) from error
+    old = None
     try:
         yield staged
-        old = None
         if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_REPLACED, dir=path.parent))
             path.replace(old)
         staged.replace(path)
         sync_folder(path.parent)
@@ -190,13 +240,44 @@ def staged_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
+        if old is not None and old.exists() and not path.exists():
+            old.replace(path)
         shutil.rmtree(staged, ignore_errors=True)
+        os.close(lock)
+
+
+_STAGED, _REPLACED = ".tmp", ".old"
+
+
+def _lock_folder(folder: Path) -> int:
+    """Returns a handle that holds the folder's lock; raises OSError if another process has it."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _clear_stages(path: Path) -> None:
+    """Undoes what killed processes left of ``staged_folder``; a folder in use is locked and stays."""
+    for old in sorted(path.parent.glob(f".{path.name}.*{_REPLACED}")):
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.replace(path)
+    for staged in path.parent.glob(f".{path.name}.*{_STAGED}"):
+        with contextlib.suppress(OSError):
+            handle = _lock_folder(staged)
+            shutil.rmtree(staged, ignore_errors=True)
+            os.close(handle)
 
 
 @contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path, *, secret: bool = False) -> Iterator[None]:
     """Holds the folder's lock; raises InvalidInput FILE_BUSY if another process has it."""
-    make_folder(folder)
+    make_folder(folder, secret=secret)
     try:
         handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
@@ -204,13 +285,15 @@ def exclusive(folder: Path) -> Iterator[None]:
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise InvalidInput(
                 Code.FILE_BUSY,
                 "another veritune process works in this folder",
                 location=str(folder),
                 remedy="wait for it, or name another folder",
             ) from error
+        except OSError as error:
+            raise unwritable(folder / ".lock", error) from error
         yield
     finally:
         os.close(handle)

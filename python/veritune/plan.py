@@ -36,7 +36,7 @@ from veritune.beacon import (
 from veritune.certificate import next_plan_number, read_private_key, sign_statement
 from veritune.core import Progress
 from veritune.errors import Code, InternalError, InvalidInput, VerificationFailed, VerituneError
-from veritune.files import canonical_json, read_bytes, read_json, write_atomic
+from veritune.files import canonical_json, exclusive, read_bytes, read_json, sweep, write_atomic
 from veritune.job import Job
 from veritune.recipe import load_recipe
 from veritune.rows import Dataset, read_dataset
@@ -168,13 +168,7 @@ def make_plan(
     Raises:
         InvalidInput: RECIPE, DATA, FILE codes; errors of the core.
     """
-    if job.plan.exists():
-        raise InvalidInput(
-            Code.FILE_EXISTS,
-            "the job folder already holds a plan",
-            location=str(job.plan),
-            remedy="name another folder with --job; a plan is never changed",
-        )
+    _refuse_planned(job)
     private_pem = read_private_key(key) if key else None
     recipe = load_recipe(recipe_path)
     dataset = read_dataset(recipe)
@@ -217,16 +211,25 @@ def make_plan(
     }
     plan_bytes = canonical_json(value)
     plan = parse_plan(plan_bytes, name=str(job.plan))
-    job.write_secret(recipe.model_dir, dataset, secret)
-    write_atomic(job.manifest, canonical_json(manifest(dataset, committed)))
-    write_atomic(job.calibration, calibration_bytes)
-    if beacon == DEMO:
-        write_atomic(job.seed, seed_json(plan, demo_beacon(plan.sha256)))
-    if private_pem is not None:
-        bundle = sign_statement(PREDICATE_TYPE, value, {"plan.json": plan_bytes}, private_pem)
-        write_atomic(job.plan_bundle, bundle)
-    # Last: a folder with plan.json is a complete one.
-    write_atomic(job.plan, plan_bytes)
+    bundle = private_pem and sign_statement(PREDICATE_TYPE, value, {"plan.json": plan_bytes}, private_pem)
+    with exclusive(job.secret, secret=True):
+        _refuse_planned(job)
+        sweep(job.plan.parent, job.manifest.parent, job.secret)
+        job.write_secret(recipe.model_dir, dataset, secret)
+        write_atomic(job.manifest, canonical_json(manifest(dataset, committed)))
+        write_atomic(job.calibration, calibration_bytes)
+        if beacon == DEMO:
+            write_atomic(job.seed, seed_json(plan, demo_beacon(plan.sha256)))
+        else:
+            # One that an interrupted call left belongs to another plan.
+            job.seed.unlink(missing_ok=True)
+        if bundle:
+            write_atomic(job.plan_bundle, bundle)
+        else:
+            # One that an interrupted call left belongs to another plan.
+            job.plan_bundle.unlink(missing_ok=True)
+        # Last: a folder with plan.json is a complete one.
+        write_atomic(job.plan, plan_bytes)
     return Planned(
         plan,
         job,
@@ -245,6 +248,16 @@ def make_plan(
             "data": dataset.summary(),
         },
     )
+
+
+def _refuse_planned(job: Job) -> None:
+    if job.plan.exists():
+        raise InvalidInput(
+            Code.FILE_EXISTS,
+            "the job folder already holds a plan",
+            location=str(job.plan),
+            remedy="name another folder with --job; a plan is never changed",
+        )
 
 
 def _check_spec(spec: dict[str, Any], num_rows: int, num_steps: int) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from veritune.encoder import Encoder
 from veritune.errors import Code, InvalidInput
 from veritune.files import canonical_json, parse_json
+from veritune.memory import check_memory
 from veritune.recipe import Recipe
 from veritune.template import Rendered, RowError, Template, load_template, render_row
 
@@ -148,6 +149,8 @@ def read_dataset(recipe: Recipe) -> Dataset:
             location=", ".join(str(path) for path in recipe.files),
             remedy="give JSONL files with one row a line",
         )
+    # Two arrays of int64 here, and the core's copies of them.
+    check_memory(4 * 8 * len(sources) * recipe.bucket)
     tokens = np.full((len(sources), recipe.bucket), encoder.pad_id, dtype=np.int64)
     targets = np.full((len(sources), recipe.bucket), IGNORED, dtype=np.int64)
     reports = []

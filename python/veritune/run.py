@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 from veritune import core
-from veritune.certificate import INDEX, MAX_STATEMENT_BYTES, read_private_key, seal
+from veritune.certificate import INDEX, MAX_FILE_BYTES, MAX_STATEMENT_BYTES, read_private_key, seal
 from veritune.core import Progress
 from veritune.errors import Code, InvalidInput
 from veritune.files import (
     canonical_json,
+    copy_file,
     exclusive,
     make_folder,
     read_bytes,
     staged_folder,
+    sweep,
     write_atomic,
 )
 from veritune.job import LOCAL_SCHEMA, Job
+from veritune.memory import check_memory
 from veritune.plan import MAX_PLAN_BYTES, Plan, read_plan, read_seed, write_seed
+from veritune.prediction import memory_bytes
 
 MAX_SEED_BYTES = 1 << 16
 
@@ -37,6 +40,7 @@ def train(
     model: Path | None = None,
     threads: int | None = None,
     beacon_file: Path | None = None,
+    memory: int | None = None,
     progress: Progress = core.ignore_progress,
 ) -> dict[str, Any]:
     """After the call the run folder holds every step of the plan, committed.
@@ -49,12 +53,14 @@ def train(
             is kept.
     """
     job = Job.of_plan(plan_path)
+    threads = threads or default_threads()
     plan = read_plan(job.plan)
     if beacon_file is not None:
         write_seed(job.seed, plan, beacon_file)
     seed = read_seed(job.seed, plan)
     rows = job.read_rows()
     run_dir = run or job.run
+    check_memory(memory_bytes(plan.value["spec"]).train, memory)
     with exclusive(run_dir):
         _claim_run(run_dir, job, plan)
         result = core.train(
@@ -64,7 +70,7 @@ def train(
             rows,
             job.read_salt(),
             run_dir,
-            threads or default_threads(),
+            threads,
             progress,
         )
     return {"run": str(run_dir), **result}
@@ -78,6 +84,7 @@ def prove(
     overwrite: bool = False,
     model: Path | None = None,
     threads: int | None = None,
+    memory: int | None = None,
     progress: Progress = core.ignore_progress,
 ) -> dict[str, Any]:
     """After the call the adapter folder holds PEFT's files and the signed certificate.
@@ -90,12 +97,15 @@ def prove(
         VerituneError: errors of the core.
     """
     private_pem = read_private_key(key)
+    threads = threads or default_threads()
     plan = read_plan(run_dir / "plan.json")
     seed = read_seed(run_dir / "seed.json", plan)
     job = Job.of_run(run_dir)
     adapter_dir = adapter or run_dir.absolute().parent / "adapter"
+    check_memory(memory_bytes(plan.value["spec"]).prove, memory)
     with exclusive(run_dir), staged_folder(adapter_dir, overwrite=overwrite) as staged:
         rows = job.read_rows()
+        sweep(run_dir / "certificate", run_dir / "certificate" / "proofs")
         # Without its index the run's certificate is none until it is sealed again.
         (run_dir / "certificate" / INDEX).unlink(missing_ok=True)
         result = core.prove(
@@ -105,22 +115,27 @@ def prove(
             rows,
             job.read_salt(),
             run_dir,
-            threads or default_threads(),
+            threads,
             progress,
         )
         core.export_adapter(plan.value, run_dir, staged)
         statement = read_bytes(run_dir / "claims.statement.json", MAX_STATEMENT_BYTES, what="statement")
         certificate = run_dir / "certificate"
+        # By name: a run folder may hold more than its certificate.
+        names = list(result.pop("certificate"))
         if job.plan_bundle.exists():
-            write_atomic(certificate / job.plan_bundle.name, read_bytes(job.plan_bundle, MAX_STATEMENT_BYTES))
-        files = seal(certificate, statement, private_pem)
-        shutil.copytree(certificate, staged / "veritune", copy_function=shutil.copyfile)
+            copy_file(job.plan_bundle, certificate / job.plan_bundle.name, max_bytes=MAX_FILE_BYTES)
+            names.append(job.plan_bundle.name)
+        files = seal(certificate, names, statement, private_pem)
+        for name in [*files, INDEX]:
+            copy_file(certificate / name, staged / "veritune" / name, max_bytes=MAX_FILE_BYTES)
     return {"adapter": str(adapter_dir), "certificate_files": len(files) + 1, **result}
 
 
 def _claim_run(run_dir: Path, job: Job, plan: Plan) -> None:
     """Copies plan and seed into a fresh run folder; refuses one that belongs to another plan."""
     make_folder(run_dir / "secret", secret=True)
+    sweep(run_dir, run_dir / "secret")
     held = run_dir / "plan.json"
     if held.exists():
         if read_plan(held).sha256 != plan.sha256:

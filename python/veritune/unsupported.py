@@ -45,6 +45,19 @@ _PUBLIC_ORDER = "the order of rows is the public sampler's"
 _SEED = "the seed follows from plan, dataset root and beacon, so that nobody can choose it"
 _COMMAND = "it belongs to the command line, not to what is proved"
 
+_TORCH: dict[str, Any] = {
+    "activation_checkpointing": None,
+    "activation_checkpointing_kwargs": None,
+    "gradient_checkpointing_kwargs": None,
+    "torch_compile_backend": None,
+    "torch_compile_mode": None,
+    "torch_empty_cache_steps": None,
+    "liger_kernel_config": None,
+    "use_cache": False,
+    "skip_memory_metrics": True,
+    "debug": "",
+}
+
 UNSUPPORTED: dict[str, Unsupported] = {
     # LoRA (PEFT)
     "lora.use_dora": Unsupported(f"DoRA: {_VARIANT}", _PLAIN, OFF),
@@ -70,6 +83,24 @@ UNSUPPORTED: dict[str, Unsupported] = {
     "lora.loftq_config": Unsupported("LoftQ changes the base", "init_lora_weights: true", NONE),
     "lora.eva_config": Unsupported("EVA chooses A from data", "init_lora_weights: true", NONE),
     "lora.corda_config": Unsupported("CorDA changes the base", "init_lora_weights: true", NONE),
+    "lora.lora_ga_config": Unsupported("LoRA-GA chooses A from gradients", "init_lora_weights: true", NONE),
+    "lora.use_bdlora": Unsupported(f"block-diagonal LoRA: {_VARIANT}", _PLAIN, (None, False)),
+    "lora.qalora_group_size": Unsupported(f"QALoRA: {_VARIANT}", _PLAIN, (16, None)),
+    **{
+        f"lora.{name}": Unsupported(f"{word}: {_VARIANT}", _PLAIN, NONE)
+        for name, word in {
+            "velora_config": "VeLoRA",
+            "monteclora_config": "MonteCLoRA",
+            "arrow_config": "Arrow",
+            "kasa_config": "KaSA",
+            "alora_invocation_tokens": "activated LoRA",
+        }.items()
+    },
+    "lora.ensure_weight_tying": Unsupported("embeddings are not adapted", "only false is supported", OFF),
+    "lora.megatron_core": Unsupported("Megatron is not supported", "leave it out", ("megatron.core", None)),
+    "lora.runtime_config": Unsupported(_COMMAND, "leave it out", NONE),
+    "lora.auto_mapping": Unsupported("only the seven projections are adapted", "use target_modules", NONE),
+    "lora.peft_version": Unsupported("veritune writes the released configuration", "leave it out", (None,)),
     "lora.peft_type": Unsupported("only LoRA is proved", "peft_type: LORA", ("LORA", None)),
     "lora.task_type": Unsupported("only causal language models", "task_type: CAUSAL_LM", ("CAUSAL_LM", None)),
     "lora.inference_mode": Unsupported("this is a training run", "leave it out", OFF),
@@ -110,6 +141,7 @@ UNSUPPORTED: dict[str, Unsupported] = {
     "train.warmup_ratio": Unsupported("counts are whole", "give warmup_steps", ("0", None)),
     "train.label_smoothing_factor": Unsupported("not proved", "only 0 is supported", ("0",)),
     "train.neftune_noise_alpha": Unsupported("noise is not proved", "leave it out", (None,)),
+    "train.include_for_metrics": Unsupported(_COMMAND, "evaluate the released adapter", NONE),
     "train.average_tokens_across_devices": Unsupported("one process trains", "leave it out", OFF),
     # Belongs elsewhere
     **{
@@ -125,6 +157,93 @@ UNSUPPORTED: dict[str, Unsupported] = {
             "eval_strategy": "evaluate the released adapter",
             "eval_steps": "evaluate the released adapter",
             "per_device_eval_batch_size": "evaluate the released adapter",
+        }.items()
+    },
+    # The rest of TrainingArguments; the neutral value is the Trainer's default
+    **{
+        f"train.{name}": Unsupported("torch does not run", "leave it out", (default, None))
+        for name, default in _TORCH.items()
+    },
+    **{
+        f"train.{name}": Unsupported("one process trains", "use --threads", (default, None))
+        for name, default in {
+            "local_rank": -1,
+            "ddp_backend": None,
+            "ddp_broadcast_buffers": None,
+            "ddp_bucket_cap_mb": None,
+            "ddp_find_unused_parameters": None,
+            "ddp_static_graph": None,
+            "ddp_timeout": 1800,
+            "fsdp_config": None,
+            "accelerator_config": None,
+            "parallelism_config": None,
+        }.items()
+    },
+    **{
+        f"train.{name}": Unsupported(_PUBLIC_ORDER, "leave it out", (default, None))
+        for name, default in {
+            "train_sampling_strategy": "random",
+            "length_column_name": "length",
+            "dataloader_in_order": True,
+            "ignore_data_skip": False,
+        }.items()
+    },
+    **{
+        f"train.{name}": Unsupported("rows are read by the one reader of all commands", "leave it out", (default, None))
+        for name, default in {
+            "dataloader_num_workers": 0,
+            "dataloader_pin_memory": True,
+            "dataloader_persistent_workers": False,
+            "dataloader_prefetch_factor": None,
+            "dataloader_multiprocessing_context": None,
+            "remove_unused_columns": True,
+            "label_names": None,
+            "include_num_input_tokens_seen": "no",
+        }.items()
+    },
+    **{
+        f"train.{name}": Unsupported(_COMMAND, "evaluate the released adapter", (default, None))
+        for name, default in {
+            "eval_delay": 0,
+            "eval_on_start": False,
+            "eval_accumulation_steps": None,
+            "eval_do_concat_batches": True,
+            "eval_use_gather_object": False,
+            "batch_eval_metrics": False,
+            "prediction_loss_only": False,
+            "greater_is_better": None,
+            "do_eval": False,
+            "do_predict": False,
+        }.items()
+    },
+    **{
+        f"train.{name}": Unsupported(_COMMAND, "leave it out", (default, None))
+        for name, default in {
+            "do_train": False,
+            "full_determinism": False,
+            "logging_strategy": "steps",
+            "logging_first_step": False,
+            "logging_nan_inf_filter": True,
+            "log_on_each_node": True,
+            "log_level": "passive",
+            "log_level_replica": "warning",
+            "disable_tqdm": None,
+            "run_name": None,
+            "project": "huggingface",
+            "trackio_space_id": None,
+            "trackio_bucket_id": None,
+            "trackio_static_space_id": None,
+            "save_only_model": False,
+            "save_on_each_node": False,
+            "save_total_limit": None,
+            "enable_jit_checkpoint": False,
+            "restore_callback_states_from_checkpoint": False,
+            "hub_token": None,
+            "hub_private_repo": None,
+            "hub_model_id": None,
+            "hub_strategy": "every_save",
+            "hub_always_push": False,
+            "hub_revision": None,
         }.items()
     },
     # Data

@@ -201,6 +201,41 @@ fn a_value_that_is_not_finite_is_refused_with_its_index() {
 }
 
 #[test]
+fn every_value_that_is_not_finite_is_refused_in_every_element_type() {
+    let (_, gguf) = tiny();
+    let at = gguf.tensors.iter().position(|(name, ..)| name == "blk.0.attn_v.weight").unwrap();
+    let elements = gguf.tensors[at].3.len() / 4;
+    let f16 = [(0x7e00u16, "NaN"), (0x7c00, "inf"), (0xfc00, "-inf")].map(|(b, w)| (b.to_le_bytes().to_vec(), w));
+    let f32s = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY].map(|x| x.to_le_bytes().to_vec());
+    let f32s = f32s.into_iter().zip(["NaN", "inf", "-inf"]);
+    // GGML's number of the type, bytes of a block, elements of a block, where the bent scale lies in it.
+    let cases = f32s.map(|bent| (0, 4, 1, 0, bent)).chain(
+        [(1, 2, 1, 0), (2, 18, 32, 0), (3, 20, 32, 0), (3, 20, 32, 2), (8, 34, 32, 0)]
+            .into_iter()
+            .flat_map(|(kind, bytes, len, place)| f16.clone().map(|bent| (kind, bytes, len, place, bent))),
+    );
+    for (kind, block_bytes, block_len, place, (bent, word)) in cases {
+        let mut gguf = gguf.clone();
+        // Quants of 1 (15 in nibbles), so that a bent scale is not multiplied by zero; the other scale is 0.
+        let mut block = vec![0xff; block_bytes];
+        if block_len > 1 {
+            block[..if kind == 3 { 4 } else { 2 }].fill(0);
+            if kind == 8 {
+                block[2..].fill(1);
+            }
+        } else {
+            block.fill(0);
+        }
+        let mut bytes = block.repeat(elements / block_len);
+        bytes[block_bytes + place..][..bent.len()].copy_from_slice(&bent);
+        (gguf.tensors[at].2, gguf.tensors[at].3) = (kind, bytes);
+        let error = open(&gguf.bytes()).unwrap().values(Weight::Value, 0).unwrap_err();
+        let name = "blk.0.attn_v.weight".to_owned();
+        assert_eq!(error, ModelError::NotFinite { name, index: block_len, value: word.into() }, "type {kind}");
+    }
+}
+
+#[test]
 fn keys_are_refused_by_name() {
     let (_, gguf) = tiny();
     for key in ["llama.block_count", "llama.rope.freq_base", "llama.embedding_length", "general.architecture"] {

@@ -161,6 +161,29 @@ fn a_value_that_is_not_finite_is_refused_with_its_index() {
 }
 
 #[test]
+fn every_value_that_is_not_finite_is_refused_in_every_element_type() {
+    let (directory, config, tensors) = tiny();
+    for (dtype, bits) in [
+        ("F32", [0x7fc0_0000u32, 0x7f80_0000, 0xff80_0000, 0x7f80_0001].map(|b| b.to_le_bytes().to_vec())),
+        ("F16", [0x7e00u16, 0x7c00, 0xfc00, 0x7c01].map(|b| b.to_le_bytes().to_vec())),
+        ("BF16", [0x7fc0u16, 0x7f80, 0xff80, 0x7f81].map(|b| b.to_le_bytes().to_vec())),
+    ] {
+        for (bytes, word) in bits.into_iter().zip(["NaN", "inf", "-inf", "NaN"]) {
+            let mut tensors = tensors.clone();
+            let len = bytes.len();
+            let tensor = &mut tensors[3];
+            (tensor.dtype, tensor.bytes) = (dtype, vec![0; tensor.bytes.len() / 4 * len]);
+            tensor.bytes[len * 9..len * 10].copy_from_slice(&bytes);
+            let name = tensor.name.clone();
+            write_safetensors(directory.path(), &config, &tensors);
+            let error = Checkpoint::open(directory.path()).unwrap().values(Weight::Key, 0).unwrap_err();
+            assert_eq!(error, ModelError::NotFinite { name, index: 9, value: word.into() }, "{dtype}");
+            assert_eq!(error.code(), "VT-MODEL-013");
+        }
+    }
+}
+
+#[test]
 fn hostile_headers_are_refused() {
     let (directory, _, tensors) = tiny();
     let path = directory.path().join("model.safetensors");

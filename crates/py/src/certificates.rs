@@ -8,8 +8,9 @@ use serde_json::json;
 use std::path::PathBuf;
 use veritune_envelope::dsse::{Envelope, PAYLOAD_TYPE};
 use veritune_envelope::signature::{PublicKey, SigningKey};
-use veritune_envelope::{Digest, Verdict, bundle};
+use veritune_envelope::{Digest, bundle};
 use veritune_run::certificate as written;
+use veritune_run::codes;
 use veritune_run::store::{Store, read};
 use veritune_verifier::request::{self, Request};
 
@@ -19,11 +20,11 @@ pub fn sign(py: Python<'_>, payload_type: &str, payload: &[u8], private_pem: &st
     quietly(py, || {
         if payload_type != PAYLOAD_TYPE {
             let message = format!("only {PAYLOAD_TYPE} is signed");
-            return Err(Failure::new("VT-JOB-010", message, "payload type", Verdict::Internal));
+            return Err(Failure::new(codes::CALL, message, "payload type"));
         }
         let key = SigningKey::from_pem(private_pem)?;
         let envelope = Envelope::sign(payload.to_vec(), &key)?;
-        String::from_utf8(bundle::to_json(&envelope)?).map_err(|error| Failure::json("bundle", error))
+        String::from_utf8(bundle::to_json(&envelope)?).map_err(|error| Failure::new(codes::CALL, error, "bundle"))
     })
 }
 

@@ -1,9 +1,9 @@
 //! The one map from errors of the core to Python.
 
 use pyo3::exceptions::PyException;
+use veritune_envelope::verdict::Code;
 use veritune_envelope::{Refusal, Verdict};
-use veritune_executor::ExecuteError;
-use veritune_run::RunError;
+use veritune_run::{RunError, codes};
 
 pyo3::create_exception!(
     veritune._core,
@@ -24,26 +24,30 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with its exit code.
-    pub fn new(code: &str, message: impl ToString, location: impl ToString, exit: Verdict) -> Self {
+    /// A failure with the verdict of its code.
+    pub fn new(code: Code, message: impl ToString, location: impl ToString) -> Self {
+        Self::with(code.id(), code.verdict(), message, location)
+    }
+
+    fn with(id: &str, verdict: Verdict, message: impl ToString, location: impl ToString) -> Self {
         Self {
-            code: code.to_owned(),
+            code: id.to_owned(),
             message: message.to_string(),
             location: location.to_string(),
-            exit: exit.exit_code(),
+            exit: verdict.exit_code(),
         }
     }
 
-    /// JSON between the two languages that is not of the contract's form.
+    /// JSON of a file of the user's that is not of its form.
     pub fn json(what: &str, error: impl ToString) -> Self {
-        Self::new("VT-JOB-010", error, what, Verdict::Unusable)
+        Self::new(codes::SETTINGS, error, what)
     }
 
     /// A panic: our bug, whatever it was.
     pub fn panic(cause: &(dyn std::any::Any + Send)) -> Self {
         let text = cause.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| cause.downcast_ref::<&str>().copied()).unwrap_or("panic");
-        Self::new("VT-JOB-011", format_args!("the core stopped: {text}"), "", Verdict::Internal)
+        Self::new(codes::PANIC, format_args!("the core stopped: {text}"), "")
     }
 }
 
@@ -56,33 +60,13 @@ impl From<Failure> for pyo3::PyErr {
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let message = format!("expected {}, got {}", refusal.expected(), refusal.got());
-        Self::new(refusal.code().id(), message, refusal.location(), refusal.verdict())
+        Self::with(refusal.code().id(), refusal.verdict(), message, refusal.location())
     }
 }
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
-        use Verdict::{Inconclusive, Internal, Unusable};
-        match error {
-            RunError::Settings(reason) => Self::new("VT-JOB-001", reason, "recipe", Unusable),
-            RunError::Spec(error) => Self::new("VT-JOB-002", error.reason, error.field, Unusable),
-            RunError::Step(error) => Self::new("VT-JOB-003", error, "spec", Unusable),
-            RunError::Model(error) => Self::new(error.code(), &error, "model", Unusable),
-            RunError::Execute { step, source } => {
-                let exit = match *source {
-                    ExecuteError::OutOfRange { .. }
-                    | ExecuteError::NotInTable { .. }
-                    | ExecuteError::Denominator { .. }
-                    | ExecuteError::NegativeSquare { .. } => Unusable,
-                    _ => Internal,
-                };
-                Self::new("VT-JOB-004", source, format_args!("step {step}"), exit)
-            }
-            RunError::Statement(error) => Self::new("VT-JOB-005", error, "spec", Unusable),
-            RunError::Commit(reason) => Self::new("VT-JOB-006", reason, "", Internal),
-            RunError::Rows(reason) => Self::new("VT-JOB-007", reason, "data", Unusable),
-            RunError::File { path, reason } => Self::new("VT-JOB-008", reason, path.display(), Unusable),
-            RunError::Stopped => Self::new("VT-JOB-009", "stopped; the run can be continued", "", Inconclusive),
-        }
+        let (id, verdict) = error.code();
+        Self::with(id, verdict, &error, error.location())
     }
 }

@@ -14,7 +14,7 @@ use error::Failure;
 use numpy::{PyReadonlyArray2, PyUntypedArrayMethods};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use veritune_envelope::Verdict;
+use veritune_run::codes;
 use veritune_run::dataset::Rows;
 
 // A verifier whose checks can be switched off must not exist outside tests.
@@ -25,7 +25,7 @@ type Ids<'py> = PyReadonlyArray2<'py, i64>;
 
 /// Rows from two arrays of one shape and 32 bytes of meta data for each row.
 fn rows_of<'a>(tokens: &'a Ids<'_>, targets: &'a Ids<'_>, meta: &'a [u8]) -> Result<Rows<'a>, Failure> {
-    let wrong = |reason: &str| Failure::new("VT-JOB-007", reason, "data", Verdict::Internal);
+    let wrong = |reason: &str| Failure::new(codes::CALL, reason, "data");
     if tokens.shape() != targets.shape() {
         return Err(wrong("tokens and targets have different shapes"));
     }
@@ -49,12 +49,12 @@ fn from_json<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, Failure> 
 
 /// JSON text for Python.
 fn to_json<T: Serialize>(value: &T) -> Result<String, Failure> {
-    serde_json::to_string(value).map_err(|error| Failure::json("answer", error))
+    serde_json::to_string(value).map_err(|error| Failure::new(codes::CALL, error, "answer"))
 }
 
 /// 32 secret bytes.
 fn secret_of(bytes: &[u8]) -> Result<[u8; 32], Failure> {
-    let wrong = |_| Failure::new("VT-JOB-007", "the row salt must be 32 bytes", "data/secret", Verdict::Unusable);
+    let wrong = |_| Failure::new(codes::FILE, "the row salt must be 32 bytes", "data/secret/salt.bin");
     <[u8; 32]>::try_from(bytes).map_err(wrong)
 }
 

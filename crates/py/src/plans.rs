@@ -19,6 +19,7 @@ fn cores() -> usize {
 
 /// Calibrates on the rows.
 #[pyfunction]
+#[allow(clippy::too_many_arguments)]
 pub fn calibrate(
     py: Python<'_>,
     model_dir: PathBuf,

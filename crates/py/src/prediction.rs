@@ -4,8 +4,8 @@ use crate::error::Failure;
 use crate::work::quietly;
 use crate::{from_json, to_json};
 use pyo3::prelude::*;
-use veritune_envelope::Verdict;
 use veritune_relations::Spec;
+use veritune_run::codes;
 use veritune_run::predict::{self, Counts, Kernel};
 use veritune_run::session::Planned;
 
@@ -21,8 +21,7 @@ pub fn measure(py: Python<'_>, kernel: &str, threads: usize) -> PyResult<f64> {
     quietly(py, || {
         let kernel: Kernel = from_json("kernel", &format!("\"{kernel}\""))?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        let pool = pool
-            .map_err(|error| Failure::new("VT-JOB-012", error, format_args!("{threads} threads"), Verdict::Unusable))?;
+        let pool = pool.map_err(|error| Failure::new(codes::THREADS, error, format_args!("{threads} threads")))?;
         Ok(pool.install(|| predict::measure(kernel, threads))?)
     })
 }

@@ -97,6 +97,6 @@ pub fn prove(
         let told = |done, total| reporter.report(done, total, 0.0);
         let seed = seed_json.as_bytes();
         let summary = prove_run(&run, &plan, seed, &inputs, &store, threads, told)?;
-        to_json(&json!({"steps": summary.steps, "proof_bytes": summary.proof_bytes}))
+        to_json(&json!({"steps": summary.steps, "proof_bytes": summary.proof_bytes, "certificate": summary.files}))
     })
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
-use veritune_envelope::Verdict;
+use veritune_run::codes;
 
 /// How long Python may go without a call.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -46,8 +46,7 @@ pub fn reporting<T: Send>(
     work: impl FnOnce(&Reporter<'_>) -> Result<T, Failure> + Send,
 ) -> PyResult<T> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool =
-        pool.map_err(|error| Failure::new("VT-JOB-012", error, format_args!("{threads} threads"), Verdict::Unusable))?;
+    let pool = pool.map_err(|error| Failure::new(codes::THREADS, error, format_args!("{threads} threads")))?;
     let stopped = AtomicBool::new(false);
     py.detach(|| {
         let (reports, inbox) = channel();

@@ -10,9 +10,9 @@ use std::fs;
 use std::path::Path;
 use veritune_envelope::adapter_file;
 use veritune_model::{BaseModel, Checkpoint, DEFAULT_BASE_BITS};
+use veritune_relations::release;
 use veritune_relations::scales::Scales;
-use veritune_relations::step::{Tables, build_with};
-use veritune_relations::{release, sampler};
+use veritune_relations::step::{Tables, build_with, no_leaves};
 use veritune_run::settings::Settings;
 use veritune_verifier::adapter;
 
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut spec = one.spec(&base, Scales::starting(RANGE_BITS), 4)?;
     spec.lora.targets.clone_from(&settings.lora.target_modules);
     spec.log_rows = 20;
-    let built = build_with(&spec, &Tables::new(&spec)?, 1, &sampler::step_rows(&[0; 32], 1, 4, 1))?;
+    let built = build_with(&spec, &Tables::new(&spec)?, 1, &no_leaves(&spec))?;
 
     let mut state = 1u64;
     let mut copies = Vec::new();
@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         copies.push(values);
     }
     fs::create_dir_all(out)?;
-    fs::write(out.join("adapter_model.safetensors"), adapter_file::encode(&adapter::tensors(&built, &copies))?)?;
+    fs::write(out.join("adapter_model.safetensors"), adapter_file::encode(&adapter::tensors(&built, &copies)?)?)?;
     let recipe = serde_json::from_str(&format!(
         r#"{{"lora":{{"r":8,"lora_alpha":16,"use_rslora":false,"target_modules":{targets}}}}}"#
     ))?;

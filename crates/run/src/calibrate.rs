@@ -40,7 +40,7 @@ pub fn maxima(
                 state.insert(program.tensor(id).name.clone(), Arc::new(floats));
             }
         }
-        let failed = |source| RunError::Execute { step: number, source: Box::new(source) };
+        let failed = |source| RunError::Execute { step: number, rows: rows.clone(), source: Box::new(source) };
         let mut executor = Executor::<f64>::new(program).map_err(failed)?;
         inputs.set_with(&mut executor, program, &state, &rows, convert).map_err(failed)?;
         executor.run(threads).map_err(failed)?;

@@ -5,7 +5,7 @@
 
 use crate::RunError;
 use crate::inputs::Inputs;
-use crate::prove::{Prover, check_step, step_file};
+use crate::prove::{Prover, RELEASE_FILE, SETTLEMENT_FILE, check_step, step_file};
 use crate::store::{Store, read, write_whole};
 use std::path::Path;
 use veritune_commit::Root;
@@ -21,10 +21,18 @@ pub struct Summary {
     pub steps: u64,
     /// Bytes of all proofs.
     pub proof_bytes: u64,
+    /// The files of `certificate/` that make the certificate. What else lies there is no part of it.
+    pub files: Vec<String>,
 }
 
-fn refused(refusal: Refusal) -> RunError {
+/// A refusal of what this program made itself.
+fn unexpected(refusal: Refusal) -> RunError {
     RunError::Commit(refusal.to_string())
+}
+
+/// A refusal of `seed.json`: an input that cannot be used, which refutes no claim.
+fn unusable(refusal: Refusal) -> RunError {
+    RunError::Refused(refusal.in_container())
 }
 
 fn sha256(bytes: &[u8]) -> Digest {
@@ -34,7 +42,7 @@ fn sha256(bytes: &[u8]) -> Digest {
 /// The run of a plan: `plan_bytes` and `seed_bytes` are those of `plan.json` and `seed.json`.
 pub fn run_of(plan: &PlanV1, plan_bytes: &[u8], seed_bytes: &[u8]) -> Result<Run, RunError> {
     let digest = sha256(plan_bytes);
-    let seed = seed::check(seed_bytes, plan, digest.as_bytes()).map_err(refused)?.bytes;
+    let seed = seed::check(seed_bytes, plan, digest.as_bytes()).map_err(unusable)?.bytes;
     let spec =
         serde_json::from_slice(&plan.spec.to_canonical()).map_err(|e| RunError::Settings(format!("plan.spec: {e}")))?;
     Ok(Run {
@@ -59,19 +67,21 @@ pub fn prove_run(
     mut progress: impl FnMut(u64, u64) -> bool,
 ) -> Result<Summary, RunError> {
     let steps = run.spec.training.steps;
-    if store.last_step() != Some(steps) {
-        return Err(RunError::Rows(format!("the run is not trained to its last step, {steps}; run veritune train")));
+    let got = store.last_step()?.unwrap_or(0);
+    if got != steps {
+        return Err(RunError::Unfinished { got, steps });
     }
     let profile = run.profile()?;
     let mut prover = Prover::new(run, &profile, inputs, store, threads)?;
     let mut claims = Vec::new();
     let mut files = Vec::new();
     let mut proof_bytes = 0;
+    let mut last_bytes = 0;
     for step in 1..=steps {
         let checked = match prover.finished(step)? {
             Some(checked) => checked,
             None => {
-                prover.prove_step(step)?;
+                prover.prove_step(step).map_err(|error| error.with_rest((steps - step) * last_bytes))?;
                 let bytes = read(&store.path(&step_file(step)))?;
                 // The verifier has the last word before anything is published.
                 check_step(prover.context(), step, &bytes)
@@ -79,7 +89,8 @@ pub fn prove_run(
             }
         };
         let bytes = read(&store.path(&step_file(step)))?;
-        proof_bytes += bytes.len() as u64;
+        last_bytes = bytes.len() as u64;
+        proof_bytes += last_bytes;
         files.push(proof_file(&step_file(step), &bytes, ProofKind::Step, Some(step - 1)));
         claims.push(checked);
         if !progress(step, steps) {
@@ -87,22 +98,21 @@ pub fn prove_run(
         }
     }
     let settlement = prover.settle(&claims)?;
-    files.push(proof_file("certificate/proofs/settlement.bin", &settlement, ProofKind::Settlement, None));
+    files.push(proof_file(SETTLEMENT_FILE, &settlement, ProofKind::Settlement, None));
 
     let copies = prover.copies()?;
     let file = adapter::tensors(&prover.context().first, &copies)
         .and_then(|tensors| adapter_file::encode(&tensors))
-        .map_err(refused)?;
+        .map_err(unexpected)?;
     let base_hex: String = run.base.0.iter().map(|b| format!("{b:02x}")).collect();
     let config = adapter::config(&plan.recipe, &run.spec, &base_hex)
         .ok_or_else(|| RunError::Settings("plan.recipe.lora is not the spec's adapter".into()))?
         .to_bytes()
-        .map_err(refused)?;
+        .map_err(unexpected)?;
     let release = prover.release(sha256(&file).as_bytes())?;
-    files.push(proof_file("certificate/proofs/release.bin", &release, ProofKind::Release, None));
+    files.push(proof_file(RELEASE_FILE, &release, ProofKind::Release, None));
     proof_bytes += (settlement.len() + release.len()) as u64;
     let folder = store.path("release");
-    std::fs::create_dir_all(&folder).map_err(|e| RunError::File { path: folder.clone(), reason: e.to_string() })?;
     write_whole(&folder.join("adapter_model.safetensors"), &file, false)?;
     write_whole(&folder.join("adapter_config.json"), &config, false)?;
 
@@ -112,9 +122,11 @@ pub fn prove_run(
         let oracle = Root(store.root(step)?);
         state_roots.push(Digest::from_bytes(run.state_root(step, &oracle)));
     }
-    let plan_bytes = canonical_json::to_bytes(plan).map_err(refused)?;
-    let notice = seed::check(seed_bytes, plan, &run.plan_digest).map_err(refused)?.notice;
+    let plan_bytes = canonical_json::to_bytes(plan).map_err(unexpected)?;
+    let notice = seed::check(seed_bytes, plan, &run.plan_digest).map_err(unexpected)?.notice;
     let ledger = ledger::run_ledger(context)?;
+    let mut names: Vec<String> = files.iter().map(|file: &ProofFile| file.name.clone()).collect();
+    names.extend(["plan.json", "seed.json"].map(str::to_owned));
     let predicate = ClaimsV1 {
         schema: ClaimsSchema::V1,
         plan_digest: Digest::from_bytes(run.plan_digest),
@@ -131,11 +143,11 @@ pub fn prove_run(
         created_by: Tool { name: "veritune".into(), version: env!("CARGO_PKG_VERSION").into() },
     };
     let subject = vec![Subject::of("adapter_model.safetensors", &file), Subject::of("adapter_config.json", &config)];
-    let statement = Statement { subject, predicate }.to_bytes().map_err(refused)?;
+    let statement = Statement { subject, predicate }.to_bytes().map_err(unexpected)?;
     write_whole(&store.path("certificate/plan.json"), &plan_bytes, false)?;
     write_whole(&store.path("certificate/seed.json"), seed_bytes, false)?;
     write_whole(&store.path("claims.statement.json"), &statement, false)?;
-    Ok(Summary { steps, proof_bytes })
+    Ok(Summary { steps, proof_bytes, files: names })
 }
 
 fn proof_file(path: &str, bytes: &[u8], kind: ProofKind, step: Option<u64>) -> ProofFile {

@@ -93,6 +93,17 @@ fn state_name(step: u64) -> String {
     format!("state {step}")
 }
 
+/// Tells a tree how often it was opened; refuses one that has no opening left, before any work is done for it.
+fn count(tree: &mut CommittedTree, name: &str, openings: &BTreeMap<String, u32>) -> Result<(), RunError> {
+    let spent = openings.get(name).copied().unwrap_or(0);
+    if spent >= tree.shape().budget {
+        let root = tree.root().0.iter().map(|b| format!("{b:02x}")).collect();
+        return Err(RunError::BudgetSpent { tree: name.to_owned(), root, spent });
+    }
+    tree.set_spent(spent);
+    Ok(())
+}
+
 impl<'a> Prover<'a> {
     /// A prover of the run.
     pub fn new(
@@ -119,7 +130,7 @@ impl<'a> Prover<'a> {
         openings: &BTreeMap<String, u32>,
     ) -> Result<CommittedTree, RunError> {
         let mut tree = self.committer.state(&executed.built, &self.layout, step, state)?;
-        tree.set_spent(openings.get(&state_name(step)).copied().unwrap_or(0));
+        count(&mut tree, &state_name(step), openings)?;
         Ok(tree)
     }
 
@@ -140,13 +151,15 @@ impl<'a> Prover<'a> {
         if after_tree.root() != stored {
             return Err(RunError::File {
                 path: self.store.path(&format!("steps/{step:06}.root")),
-                reason: "is not the root that the step gives; remove the files of this and all later steps".into(),
+                reason:
+                    "is not the root that the step gives; remove the files of this and all later steps and train again"
+                        .into(),
             });
         }
         let mut before_tree = match self.last.take() {
             _ if step == 1 => None,
             Some((last, mut tree)) if last + 1 == step => {
-                tree.set_spent(openings.get(&state_name(last)).copied().unwrap_or(0));
+                count(&mut tree, &state_name(last), &openings)?;
                 Some(tree)
             }
             _ => Some(self.tree(&executed, step - 1, &state, &openings)?),
@@ -197,7 +210,7 @@ impl<'a> Prover<'a> {
         let weights = vec![std::mem::take(&mut weights[veritune_argument::BASE_PLACE])];
         let bytes = open(&self.context.profile, &mut [&mut base], weights, joint.target, &mut transcript)
             .map_err(commit_error)?;
-        write_whole(&self.store.path("certificate/proofs/settlement.bin"), &bytes, false)?;
+        write_whole(&self.store.path(SETTLEMENT_FILE), &bytes, false)?;
         Ok(bytes)
     }
 
@@ -216,14 +229,23 @@ impl<'a> Prover<'a> {
     }
 
     /// Proves that the copies are those of the last state; `file_digest` is SHA-256 of the adapter file.
+    ///
+    /// A proof that is there and verifies stays: another one would open the last state once more.
     pub fn release(&mut self, file_digest: &[u8; 32]) -> Result<Vec<u8>, RunError> {
         let run = self.context.run;
         let last = run.spec.training.steps;
+        let copies = self.copies()?;
+        let path = self.store.path(RELEASE_FILE);
+        if path.exists() {
+            let bytes = read(&path)?;
+            if self.context.verify_release(Root(self.store.root(last)?), &copies, file_digest, &bytes).is_ok() {
+                return Ok(bytes);
+            }
+        }
         let first = &self.context.first;
         let state = train::load_state(self.store, &first.program, last)?;
-        let copies = self.copies()?;
         let built = release::build(&run.spec, first, &copies)?;
-        let failed = |source| RunError::Execute { step: last, source: Box::new(source) };
+        let failed = |source| RunError::Execute { step: last, rows: Vec::new(), source: Box::new(source) };
         let mut executor = Executor::<i64>::new(&built.program).map_err(failed)?;
         for id in executor.inputs() {
             if let Some(values) = state.get(&built.program.tensor(id).name) {
@@ -233,7 +255,7 @@ impl<'a> Prover<'a> {
         executor.run(self.threads).map_err(failed)?;
         let tensors = plain(executor.tensors());
         let mut tree = self.committer.state(first, &self.layout, last, &state)?;
-        tree.set_spent(self.store.openings()?.get(&state_name(last)).copied().unwrap_or(0));
+        count(&mut tree, &state_name(last), &self.store.openings()?)?;
         let layout = Layout::new(&built.program);
         let shape = run.release_shape(&self.context.profile, &layout)?;
         let mut transcript = run.release_transcript(&tree.root(), file_digest);
@@ -241,17 +263,23 @@ impl<'a> Prover<'a> {
         let proof =
             prove_program(&built.program, &self.context.profile, shape, &tensors, &mut trees, &[], &mut transcript)?;
         self.store.spend(&[state_name(last)])?;
-        write_whole(&self.store.path("certificate/proofs/release.bin"), &proof.bytes, false)?;
+        write_whole(&path, &proof.bytes, false)?;
         Ok(proof.bytes)
     }
 
-    /// The claims of a step whose proof is already there, checked again; none if it is missing or does not verify.
+    /// The claims of a step whose proof is already there, checked again; none if it is missing, does not verify, or is
+    /// about other states than those of the run directory.
     pub fn finished(&self, step: u64) -> Result<Option<StepClaims>, RunError> {
         let path = self.store.path(&step_file(step));
         if !path.exists() {
             return Ok(None);
         }
         let bytes = read(&path)?;
+        let after = self.store.root(step)?;
+        let before = if step == 1 { self.context.first_root().0 } else { self.store.root(step - 1)? };
+        if !bytes.starts_with(&[before, after].concat()) {
+            return Ok(None);
+        }
         Ok(check_step(&self.context, step, &bytes))
     }
 
@@ -260,6 +288,11 @@ impl<'a> Prover<'a> {
         &self.context
     }
 }
+
+/// Path of the settlement in the run directory.
+pub const SETTLEMENT_FILE: &str = "certificate/proofs/settlement.bin";
+/// Path of the proof of the release in the run directory.
+pub const RELEASE_FILE: &str = "certificate/proofs/release.bin";
 
 /// Path of a step's proof in the run directory.
 pub fn step_file(step: u64) -> String {

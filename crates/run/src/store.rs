@@ -7,7 +7,7 @@
 use crate::RunError;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,13 +17,19 @@ pub struct Store {
     root: PathBuf,
 }
 
-fn file_error(path: &Path, reason: impl std::fmt::Display) -> RunError {
-    RunError::File { path: path.to_owned(), reason: reason.to_string() }
-}
+/// Ending of a file that is being written. What still has it when a run is opened is left over from a crash.
+const PARTIAL: &str = ".partial";
+/// Folders of a run, and the run's own.
+const FOLDERS: [&str; 6] = ["", "steps", "secret", "certificate", "certificate/proofs", "release"];
 
-/// Writes a file whole: to a temporary name, synchronised, renamed.
+/// Writes a file whole: to a temporary name, synchronised, renamed, the folder synchronised.
+///
+/// # Errors
+/// [`RunError::NoSpace`] or [`RunError::File`]; the path then holds what it held before.
 pub fn write_whole(path: &Path, bytes: &[u8], secret: bool) -> Result<(), RunError> {
-    let partial = path.with_extension("partial");
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(PARTIAL);
+    let partial = PathBuf::from(partial);
     let write = || -> std::io::Result<()> {
         let mut options = fs::OpenOptions::new();
         options.write(true).create(true).truncate(true);
@@ -43,27 +49,43 @@ pub fn write_whole(path: &Path, bytes: &[u8], secret: bool) -> Result<(), RunErr
     };
     write().map_err(|error| {
         let _ = fs::remove_file(&partial);
-        file_error(path, error)
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => RunError::NoSpace {
+                path: path.to_owned(),
+                reason: error.to_string(),
+                needed_bytes: bytes.len() as u64,
+                rest_bytes: 0,
+            },
+            _ => RunError::file(path, error),
+        }
     })
 }
 
 /// Reads a file.
 pub fn read(path: &Path) -> Result<Vec<u8>, RunError> {
-    fs::read(path).map_err(|error| file_error(path, error))
+    fs::read(path).map_err(|error| RunError::file(path, error))
 }
 
 impl Store {
-    /// Opens the directory, making what is missing.
+    /// Opens the directory, making what is missing and removing what a crash left half-written.
+    ///
+    /// *Caller must* be the only process that works in it.
     pub fn open(root: &Path) -> Result<Self, RunError> {
-        for folder in ["steps", "secret", "certificate/proofs"] {
+        for folder in FOLDERS {
             let path = root.join(folder);
-            fs::create_dir_all(&path).map_err(|e| file_error(&path, e))?;
+            fs::create_dir_all(&path).map_err(|e| RunError::file(&path, e))?;
+            for entry in fs::read_dir(&path).map_err(|e| RunError::file(&path, e))? {
+                let entry = entry.map_err(|e| RunError::file(&path, e))?;
+                if entry.file_name().to_string_lossy().ends_with(PARTIAL) {
+                    fs::remove_file(entry.path()).map_err(|e| RunError::file(&entry.path(), e))?;
+                }
+            }
         }
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
             let path = root.join("secret");
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).map_err(|e| file_error(&path, e))?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).map_err(|e| RunError::file(&path, e))?;
         }
         Ok(Self { root: root.to_owned() })
     }
@@ -74,14 +96,23 @@ impl Store {
     }
 
     /// The run's secret, made at first use from the operating system's randomness.
+    ///
+    /// # Errors
+    /// If it is missing although steps are committed under it: another one would give them other roots.
     pub fn secret(&self) -> Result<[u8; 32], RunError> {
         let path = self.path("secret/run.key");
-        if let Ok(bytes) = fs::read(&path) {
-            return <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| file_error(&path, "is not 32 bytes"));
+        match fs::read(&path) {
+            Ok(bytes) => <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| RunError::file(&path, "is not 32 bytes")),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(RunError::file(&path, error)),
+            Err(_) if self.last_step()?.is_some() => {
+                Err(RunError::file(&path, "is missing, but the steps of this run are committed under it"))
+            }
+            Err(_) => {
+                let secret = fresh_seed()?;
+                write_whole(&path, &secret, true)?;
+                Ok(secret)
+            }
         }
-        let secret = fresh_seed()?;
-        write_whole(&path, &secret, true)?;
-        Ok(secret)
     }
 
     fn state_path(&self, step: u64) -> PathBuf {
@@ -102,20 +133,25 @@ impl Store {
         let bytes = read(&path)?;
         let body = bytes.len().saturating_sub(32);
         if body != 8 * lens.iter().sum::<usize>() || blake3::hash(&bytes[..body]).as_bytes() != &bytes[body..] {
-            return Err(file_error(&path, "is damaged or belongs to another run; remove it to train the step again"));
+            return Err(RunError::file(
+                &path,
+                "is damaged or belongs to another run; remove it to train the step again",
+            ));
         }
         let mut words = bytes[..body].as_chunks::<8>().0.iter().map(|w| i64::from_le_bytes(*w));
         Ok(lens.iter().map(|&len| Arc::new(words.by_ref().take(len).collect())).collect())
     }
 
-    /// The last step whose state and root are there.
-    pub fn last_step(&self) -> Option<u64> {
-        let names = fs::read_dir(self.path("steps")).ok()?;
-        let steps = names.filter_map(|entry| {
-            let name = entry.ok()?.file_name();
-            name.to_str()?.strip_suffix(".root")?.parse().ok()
-        });
-        steps.filter(|&step| self.state_path(step).exists()).max()
+    /// The last step whose state and root are there; none in a fresh run.
+    pub fn last_step(&self) -> Result<Option<u64>, RunError> {
+        let folder = self.path("steps");
+        let mut last = None;
+        for entry in fs::read_dir(&folder).map_err(|e| RunError::file(&folder, e))? {
+            let name = entry.map_err(|e| RunError::file(&folder, e))?.file_name();
+            let step = name.to_str().and_then(|name| name.strip_suffix(".root")?.parse().ok());
+            last = last.max(step.filter(|&step| self.state_path(step).exists()));
+        }
+        Ok(last)
     }
 
     /// Saves the root of a state's oracle.
@@ -126,16 +162,26 @@ impl Store {
     /// The root of a state's oracle.
     pub fn root(&self, step: u64) -> Result<[u8; 32], RunError> {
         let path = self.path(&format!("steps/{step:06}.root"));
-        <[u8; 32]>::try_from(read(&path)?.as_slice()).map_err(|_| file_error(&path, "is not 32 bytes"))
+        <[u8; 32]>::try_from(read(&path)?.as_slice()).map_err(|_| RunError::file(&path, "is not 32 bytes"))
     }
 
     /// How often each tree was opened, by name.
+    ///
+    /// # Errors
+    /// If the record is missing although there are proofs: counting anew could exceed a budget.
     pub fn openings(&self) -> Result<BTreeMap<String, u32>, RunError> {
         let path = self.path("openings.json");
-        if !path.exists() {
-            return Ok(BTreeMap::new());
+        match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| RunError::file(&path, e)),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(RunError::file(&path, error)),
+            Err(_) => {
+                let proofs = self.path("certificate/proofs");
+                match fs::read_dir(&proofs).map_err(|e| RunError::file(&proofs, e))?.next() {
+                    None => Ok(BTreeMap::new()),
+                    Some(_) => Err(RunError::file(&path, "is missing, but there are proofs that it must count")),
+                }
+            }
         }
-        serde_json::from_slice(&read(&path)?).map_err(|e| file_error(&path, e))
     }
 
     /// Persists one more opening of each named tree, before any byte of the proof leaves.
@@ -145,16 +191,21 @@ impl Store {
             *openings.entry(tree.clone()).or_insert(0) += 1;
         }
         let path = self.path("openings.json");
-        let bytes = serde_json::to_vec(&openings).map_err(|e| file_error(&path, e))?;
+        let bytes = serde_json::to_vec(&openings).map_err(|e| RunError::file(&path, e))?;
         write_whole(&path, &bytes, false)
     }
+}
+
+/// Bytes of the two files of a step whose state has tensors of these lengths.
+pub fn state_bytes(lens: &[usize]) -> u64 {
+    8 * lens.iter().sum::<usize>() as u64 + 32 + 32
 }
 
 /// 32 bytes of the operating system's randomness.
 pub fn fresh_seed() -> Result<[u8; 32], RunError> {
     let path = Path::new("/dev/urandom");
     let mut seed = [0; 32];
-    let mut file = fs::File::open(path).map_err(|e| file_error(path, e))?;
-    std::io::Read::read_exact(&mut file, &mut seed).map_err(|e| file_error(path, e))?;
+    let mut file = fs::File::open(path).map_err(|e| RunError::file(path, e))?;
+    std::io::Read::read_exact(&mut file, &mut seed).map_err(|e| RunError::file(path, e))?;
     Ok(seed)
 }

@@ -2,7 +2,7 @@
 
 use crate::RunError;
 use crate::inputs::{Inputs, Named, name_before, tensors_of};
-use crate::store::Store;
+use crate::store::{self, Store};
 use std::sync::Arc;
 use veritune_commit::{Profile, Root};
 use veritune_executor::{Executor, Tensors};
@@ -35,7 +35,7 @@ pub fn execute(
     state: &State,
     threads: usize,
 ) -> Result<Executed, RunError> {
-    let failed = |source| RunError::Execute { step, source: Box::new(source) };
+    let failed = |source| RunError::Execute { step, rows: rows.to_vec(), source: Box::new(source) };
     let tensors = {
         let mut executor = Executor::<i64>::new(&built.program).map_err(failed)?;
         inputs.set(&mut executor, &built.program, state, rows).map_err(failed)?;
@@ -150,7 +150,7 @@ pub fn train(
             if step == 0 { run.first_state_digest() } else { committer.state(&first, &layout, step, state)?.root().0 };
         store.save_root(step, &root)
     };
-    let (mut done, mut state) = match store.last_step() {
+    let (mut done, mut state) = match store.last_step()? {
         Some(step) => (step, names.iter().cloned().zip(store.load_state(step, &lens)?).collect()),
         None => {
             let state = first_state(&first, &run.seed);
@@ -164,7 +164,8 @@ pub fn train(
         let executed = execute(built, inputs, done + 1, &run.rows(done + 1), &state, threads)?;
         state = state_after(&executed);
         done += 1;
-        save(done, &state)?;
+        let rest = (run.spec.training.steps - done) * store::state_bytes(&lens);
+        save(done, &state).map_err(|error| error.with_rest(rest))?;
         if !progress(done, loss(&executed)) {
             return Err(RunError::Stopped);
         }

@@ -428,6 +428,22 @@ fn another_adapter_or_configuration_is_refused() {
 fn an_interrupted_run_continues_with_the_same_states() {
     let folder = published().adapter.parent().unwrap().join("run");
     let store = Store::open(&folder).unwrap();
-    assert_eq!(store.last_step(), Some(STEPS));
+    assert_eq!(store.last_step().unwrap(), Some(STEPS));
     assert!(store.openings().unwrap().values().all(|&n| n <= 4));
+}
+
+#[test]
+fn a_seed_that_does_not_follow_from_the_plan_is_unusable() {
+    let inner = published().adapter.join("veritune");
+    let (plan_bytes, seed) = (fs::read(inner.join("plan.json")).unwrap(), fs::read(inner.join("seed.json")).unwrap());
+    let plan: PlanV1 = canonical_json::decode_canonical(&plan_bytes, 1 << 26).unwrap();
+    let digit = |c: u8| if c == b'0' { b'1' } else { b'0' };
+    let mut other = seed.clone();
+    let at = seed.windows(8).position(|w| w == br#""seed":""#).unwrap() + 8;
+    other[at] = digit(other[at]);
+    for bytes in [&other[..], b"{", b""] {
+        let error = certificate::run_of(&plan, &plan_bytes, bytes).unwrap_err();
+        assert_eq!(error.code().1.exit_code(), 2, "{error:?}");
+    }
+    assert!(certificate::run_of(&plan, &plan_bytes, &seed).is_ok());
 }

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from veritune.core import Progress
-from veritune.errors import Code, VerituneError
+from veritune.errors import Code, InvalidInput, VerituneError
 
 ERROR_SCHEMA = "veritune.error/v1"
 INTERRUPTED = 130
@@ -143,6 +143,11 @@ def reporting(as_json: bool) -> Iterator[Console]:
         raise typer.Exit(INTERRUPTED) from None
     except (typer.Exit, typer.Abort):
         raise
+    except MemoryError as error:
+        console.error(
+            InvalidInput(Code.MEMORY, f"no more memory: {error}", remedy="free memory, or use fewer tokens a step")
+        )
+        raise typer.Exit(2) from None
     except Exception as error:
         if os.environ.get("VERITUNE_TRACEBACK"):
             traceback.print_exc()

@@ -19,6 +19,12 @@ class BeaconKind(StrEnum):
     QUICKNET = "drand-quicknet"
 
 
+MemoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--memory", help="Refuse at once if the command would need more, for example 4G (default: what is free)."
+    ),
+]
 ModelOption = Annotated[Path | None, typer.Option("--model", help="Folder of the base model, if it has moved.")]
 
 
@@ -85,6 +91,7 @@ def train(
     ] = None,
     model: ModelOption = None,
     threads: ThreadsOption = None,
+    memory: MemoryOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train in exact integers and commit to every step; continues an interrupted run."""
@@ -92,7 +99,15 @@ def train(
         from veritune.run import train as run_train
 
         with console.progress("train") as progress:
-            result = run_train(plan, run=run, model=model, threads=threads, beacon_file=beacon_file, progress=progress)
+            result = run_train(
+                plan,
+                run=run,
+                model=model,
+                threads=threads,
+                beacon_file=beacon_file,
+                memory=_bytes(memory),
+                progress=progress,
+            )
         console.say(f"trained; the run is in {printable(result['run'])}")
         console.result(result)
 
@@ -104,6 +119,7 @@ def prove(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing adapter folder.")] = False,
     model: ModelOption = None,
     threads: ThreadsOption = None,
+    memory: MemoryOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Prove the steps of a run; write the adapter with its certificate."""
@@ -118,7 +134,18 @@ def prove(
                 overwrite=overwrite,
                 model=model,
                 threads=threads,
+                memory=_bytes(memory),
                 progress=progress,
             )
         console.say(f"proved; verify {printable(result['adapter'])}", "green")
         console.result(result)
+
+
+def _bytes(memory: str | None) -> int | None:
+    from veritune.errors import Code, InvalidInput
+    from veritune.memory import parse_size
+
+    try:
+        return None if memory is None else parse_size(memory)
+    except ValueError as error:
+        raise InvalidInput(Code.MEMORY, str(error), location="--memory", remedy="for example --memory 4G") from error

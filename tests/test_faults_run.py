@@ -1,0 +1,403 @@
+"""Faults of train and prove, by the real command: each names its code and leaves no certificate and no adapter.
+
+The disk that is full is a limit of file sizes (the kernel refuses the write); `scripts/faults/disk.py` fills a real
+one. What is interrupted continues to the same state roots.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_job import Job, argv, limited, states
+
+from veritune import memory
+from veritune.errors import InvalidInput
+from veritune.files import exclusive
+
+ROOT = Path(__file__).resolve().parent.parent
+STEPS = 2
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """A planned job with a trained and proved run."""
+    job = Job(tmp_path_factory.mktemp("faults"), STEPS)
+    run = job.folder / "run"
+    job.command(*job.words("train", run))
+    job.command(*job.words("prove", run))
+    job.verify(run)
+    return job
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A copy of the job to spoil: `trained` has no proofs, `proved` has, `fresh` does not exist."""
+
+    job: Job
+    folder: Path
+
+    @property
+    def trained(self) -> Path:
+        run = self.folder / "trained"
+        if not run.exists():
+            shutil.copytree(self.job.folder / "run", run)
+            shutil.rmtree(run / "certificate")
+            (run / "openings.json").unlink()
+        return run
+
+    @property
+    def proved(self) -> Path:
+        run = self.folder / "proved"
+        if not run.exists():
+            shutil.copytree(self.job.folder / "run", run)
+        return run
+
+    @property
+    def fresh(self) -> Path:
+        return self.folder / "fresh"
+
+    @property
+    def half(self) -> Path:
+        """A run that was interrupted after its first step."""
+        run = self.trained.rename(self.folder / "half") if not (self.folder / "half").exists() else self.folder / "half"
+        for path in (run / "steps").glob(f"{STEPS:06}.*"):
+            path.unlink()
+        return run
+
+    def plan(self) -> Path:
+        """A copy of the job folder, whose files a case may spoil; `words` then uses it."""
+        return Path(shutil.copytree(self.job.plan, self.folder / "job"))
+
+    def words(self, name: str, run: Path) -> list[str]:
+        words = self.job.words(name, run)
+        return [str(self.folder / "job") if word == str(self.job.plan) and (self.folder / "job").exists() else word
+                for word in words]  # fmt: skip
+
+
+@pytest.fixture
+def bench(small: Job, tmp_path: Path) -> Bench:
+    return Bench(small, tmp_path)
+
+
+def refused(bench: Bench, name: str, run: Path, code: str, exit_code: int, *words: str, more: tuple[str, ...] = (),
+            **options: Any) -> dict[str, Any]:  # fmt: skip
+    """Runs the command; it must be refused with this code, and leave neither certificate nor adapter."""
+    before = set(bench.folder.iterdir())
+    error = bench.job.command(*bench.words(name, run), *more, expect=None, **options)
+    assert (error.get("code"), error["returncode"]) == (code, exit_code), error
+    text = "\n".join((error["message"], error["location"], error["remedy"]))
+    assert all(word in text for word in words), text
+    assert error["remedy"]
+    if bench.job.adapter(run) not in before:
+        nothing_made(bench, run)
+    return error
+
+
+def nothing_made(bench: Bench, run: Path) -> None:
+    """No adapter, no staging folder, no file half-written, no signed claims."""
+    assert not bench.job.adapter(run).exists()
+    bench.job.clean(run)
+    assert not list(run.rglob("*.sigstore.json")) and not list(run.rglob("index.json"))
+
+
+def replaced(path: Path, content: bytes | Callable[[bytes], bytes]) -> None:
+    old = path.read_bytes() if path.exists() else b""
+    path.write_bytes(content(old) if callable(content) else content)
+
+
+def flipped(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+# -- files -----------------------------------------------------------------------------------------------------------
+
+PLANS = [
+    # file of the job, what becomes of it, code
+    ("plan/plan.json", b"{}", "VT-PLAN-001"),
+    ("plan/plan.json", flipped, "VT-PLAN-001"),
+    ("plan/seed.json", b"{", "VT-FILE-005"),
+    ("plan/seed.json", lambda old: old.replace(b'"demo"', b'"drand-quicknet"'), "VT-SEED-002"),
+    ("data/secret/rows.safetensors", flipped, "VT-FILE-006"),
+    ("data/secret/local.json", b"\xff", "VT-FILE-005"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "code"), PLANS)
+def test_a_spoilt_file_of_the_job(bench: Bench, name: str, content: Any, code: str) -> None:
+    replaced(bench.plan() / name, content)
+    refused(bench, "train", bench.fresh, code, 2, name.rpartition("/")[2])
+
+
+@pytest.mark.parametrize("name", ["plan/plan.json", "plan/seed.json", "data/secret/rows.safetensors"])
+def test_a_missing_file_of_the_job(bench: Bench, name: str) -> None:
+    (bench.plan() / name).unlink()
+    refused(bench, "train", bench.fresh, "VT-FILE-001", 2, name.rpartition("/")[2])
+
+
+RUNS = [
+    # command, kind of run, file, what becomes of it, code, words
+    ("train", "half", "steps/000001.state", flipped, ["is damaged or belongs to another run"]),
+    ("train", "half", "steps/000001.state", b"", ["is damaged"]),
+    ("train", "half", "secret/run.key", b"short", ["is not 32 bytes"]),
+    ("train", "half", "secret/run.key", None, ["is missing, but the steps of this run are committed under it"]),
+    ("prove", "trained", "steps/000001.state", flipped, ["is damaged"]),
+    ("prove", "trained", "steps/000002.root", b"x", ["is not 32 bytes"]),
+    ("prove", "trained", "steps/000002.root", flipped, ["is not the root that the step gives"]),
+    ("prove", "proved", "openings.json", b"{", ["openings.json"]),
+    ("prove", "trained", "secret/run.key", None, ["run.key", "is missing"]),
+]
+
+
+@pytest.mark.parametrize(("command", "kind", "name", "content", "words"), RUNS)
+def test_a_spoilt_file_of_the_run(
+    bench: Bench, command: str, kind: str, name: str, content: Any, words: list[str]
+) -> None:
+    run = getattr(bench, kind)
+    if name == "openings.json":
+        (run / "certificate" / "proofs" / "step-000002.bin").unlink()
+    if content is None:
+        (run / name).unlink()
+    else:
+        replaced(run / name, content)
+    refused(bench, command, run, "VT-JOB-008", 2, name, *words)
+
+
+def test_a_lost_record_of_openings_is_not_counted_anew(bench: Bench) -> None:
+    (bench.proved / "certificate" / "proofs" / "step-000002.bin").unlink()
+    (bench.proved / "openings.json").unlink()
+    refused(bench, "prove", bench.proved, "VT-JOB-008", 2, "openings.json", "is missing, but there are proofs")
+
+
+def test_a_spent_budget_is_inconclusive_and_names_the_root(bench: Bench) -> None:
+    run = bench.trained
+    (run / "openings.json").write_text(json.dumps({"state 1": 99}))
+    error = refused(bench, "prove", run, "VT-JOB-014", 3, "state 1", "99 times", "--run")
+    root = (run / "steps" / "000001.root").read_bytes().hex()
+    assert root in error["message"]
+
+
+def test_proving_again_opens_nothing_again(bench: Bench) -> None:
+    """An adapter that was lost is made again from the proofs that are there: no budget is spent."""
+    before = (bench.proved / "openings.json").read_bytes()
+    # The last state has no opening left: a second proof of the release would exceed its budget.
+    openings = json.loads(before)
+    (bench.proved / "openings.json").write_text(json.dumps({**openings, f"state {STEPS}": 99}))
+    before = (bench.proved / "openings.json").read_bytes()
+    bench.job.command(*bench.words("prove", bench.proved))
+    assert (bench.proved / "openings.json").read_bytes() == before
+    bench.job.verify(bench.proved)
+
+
+def test_proofs_of_other_states_are_made_again(bench: Bench) -> None:
+    """A run that is trained anew under another secret does not keep the proofs of its old states."""
+    run = bench.proved
+    shutil.rmtree(run / "steps")
+    (run / "secret" / "run.key").unlink()
+    bench.job.command(*bench.words("train", run))
+    bench.job.command(*bench.words("prove", run))
+    bench.job.verify(run)
+
+
+def test_what_is_no_part_of_the_certificate_is_not_published(bench: Bench) -> None:
+    run = bench.proved
+    for name in ("proofs/step-000001.bin.partial", "proofs/step-000099.bin", "notes.txt", "old.statement.json"):
+        (run / "certificate" / name).write_bytes(b"left over")
+    (run / "release" / "adapter_config.json.partial").write_bytes(b"left over")
+    bench.job.command(*bench.words("prove", run))
+    bench.job.verify(run)
+    bench.job.clean(run)
+
+
+def test_an_unfinished_run_is_not_proved(bench: Bench) -> None:
+    refused(bench, "prove", bench.half, "VT-JOB-016", 3, "1 of 2 steps", "veritune train")
+
+
+def test_another_model_another_key_another_folder(bench: Bench, small: Job) -> None:
+    model = shutil.copytree(ROOT / "models" / "small", bench.folder / "model")
+    replaced(model / "model.safetensors", lambda old: old[:-1] + bytes([old[-1] ^ 1]))
+    refused(bench, "train", bench.fresh, "VT-JOB-008", 2, "plan's base model", more=("--model", str(model)))
+    shutil.rmtree(bench.fresh)
+    refused(bench, "prove", bench.trained, "VT-KEY-001", 2, "PEM", more=("--key", str(small.public)))
+    existing = bench.folder / "existing"
+    existing.mkdir()
+    more = ("--adapter", str(existing))
+    refused(bench, "prove", bench.trained, "VT-FILE-004", 2, "existing", "--overwrite", more=more)
+    assert not list(existing.iterdir())
+
+
+def test_two_processes_on_one_run(bench: Bench) -> None:
+    for name in ("train", "prove"):
+        with exclusive(bench.trained):
+            refused(bench, name, bench.trained, "VT-FILE-007", 2, "another veritune process", "wait")
+
+
+# -- rights ----------------------------------------------------------------------------------------------------------
+
+
+def ordinary() -> None:
+    """For ``preexec_fn``: root loses the right to ignore the rights of files."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP; refused to an ordinary user, who has neither
+
+
+RIGHTS = [
+    ("train", "fresh", "{job}/data/secret/rows.safetensors", 0, "VT-FILE-001"),
+    ("train", "half", "{run}/secret/run.key", 0, "VT-JOB-008"),
+    ("train", "half", "{run}/steps/000001.state", 0, "VT-JOB-008"),
+    ("train", "half", "{run}/steps", 0o500, "VT-JOB-008"),
+    ("train", "half", "{run}", 0o500, "VT-FILE-003"),
+    ("prove", "trained", "{run}/steps/000002.root", 0, "VT-JOB-008"),
+    ("prove", "trained", "{run}/openings.json", 0, "VT-JOB-008"),
+    ("prove", "trained", "{run}/release", 0o500, "VT-JOB-008"),
+    ("prove", "trained", "{folder}", 0o500, "VT-FILE-003"),
+]
+
+
+@pytest.mark.parametrize(("command", "kind", "name", "mode", "code"), RIGHTS)
+def test_wrong_rights(bench: Bench, command: str, kind: str, name: str, mode: int, code: str) -> None:
+    job, run = bench.plan(), getattr(bench, kind)
+    path = Path(name.format(job=job, run=run, folder=bench.folder))
+    if path.name == "openings.json":
+        path.write_text("{}")
+    if path == run:
+        (run / ".lock").unlink()
+    old = path.stat().st_mode
+    path.chmod(mode)
+    try:
+        refused(bench, command, run, code, 2, preexec_fn=ordinary)
+    finally:
+        path.chmod(old)
+
+
+# -- space -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "limit", "code", "name"),
+    [
+        ("train", 40, "VT-FILE-008", "secret/local.json"),
+        ("train", 1_000, "VT-FILE-008", "plan.json"),
+        ("train", 20_000, "VT-JOB-013", "steps/000000.state"),
+        ("prove", 10, "VT-JOB-013", "openings.json"),
+        ("prove", 100_000, "VT-JOB-013", "certificate/proofs/step-000001.bin"),
+    ],
+)
+def test_no_space(bench: Bench, command: str, limit: int, code: str, name: str) -> None:
+    run = bench.fresh if command == "train" else bench.trained
+    more = {"preexec_fn": limited(resource.RLIMIT_FSIZE, limit)}
+    refused(bench, command, run, code, 2, name, "bytes", "free some space", **more)
+    for word in ("train", "prove"):
+        bench.job.command(*bench.words(word, run))
+    bench.job.verify(run)
+    assert states(run) == bench.job.uninterrupted(bench.folder / "whole", run)
+
+
+# -- memory ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_limit_that_is_too_low_is_refused_before_anything_is_taken(bench: Bench) -> None:
+    for name, run, limit in (("train", bench.fresh, "50M"), ("prove", bench.trained, "0.2 GiB")):
+        more = ("--memory", limit)
+        refused(bench, name, run, "VT-MEMORY-001", 2, "GiB are needed", "--memory", "data.bucket", more=more)
+    assert not bench.fresh.exists()
+    refused(bench, "train", bench.fresh, "VT-MEMORY-001", 2, "4G", more=("--memory", "much"))
+    bench.job.command(*bench.words("train", bench.fresh), "--memory", "4G")
+
+
+def test_too_little_address_space_is_refused_and_not_an_abort(bench: Bench) -> None:
+    """The same limit without the check kills the process: the allocator aborts."""
+    limit = limited(resource.RLIMIT_AS, 700 << 20)
+    refused(bench, "prove", bench.trained, "VT-MEMORY-001", 2, "ulimit -v", preexec_fn=limit)
+    unchecked = "import sys, veritune.run as r; r.check_memory = lambda *_: None; from veritune.cli import main; main()"
+    words = [sys.executable, "-c", unchecked, *bench.words("prove", bench.trained)]
+    environment = {**os.environ, "GLIBC_TUNABLES": ""}
+    aborted = subprocess.run(words, capture_output=True, text=True, check=False, preexec_fn=limit, env=environment)
+    assert aborted.returncode in (-signal.SIGABRT, -signal.SIGSEGV), aborted.stderr
+    bench.job.command(*bench.words("prove", bench.trained))
+    bench.job.verify(bench.trained)
+
+
+def test_sizes_and_rooms() -> None:
+    assert [memory.parse_size(text) for text in ("1000", "4G", "512 MiB", "1.5g", "2kb")] == [
+        1000,
+        4 << 30,
+        512 << 20,
+        3 << 29,
+        2048,
+    ]
+    for text in ("", "-1", "4X", "1e9", "G", "1.2345G"):
+        with pytest.raises(ValueError, match="expected a size"):
+            memory.parse_size(text)
+    assert 0 < memory.room().num_bytes < 1 << 62
+    memory.check_memory(1)
+    with pytest.raises(InvalidInput, match="are needed"):
+        memory.check_memory(1 << 62)
+
+
+# -- overflow --------------------------------------------------------------------------------------------------------
+
+
+def test_an_overflow_names_its_place_keeps_the_run_and_ends_with_its_cause(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """A learning rate that is far too high overflows after some steps of warm-up: nothing is clamped."""
+    folder = tmp_path_factory.mktemp("overflow")
+    wild = Job(folder, 8, "3e-1", train="lr_scheduler_type: constant_with_warmup, warmup_steps: 4, ")
+    run = folder / "wild"
+    first = wild.command(*wild.words("train", run), expect=2)
+    assert first["code"] == "VT-JOB-004", first
+    step = int(first["location"].split(",")[0].removeprefix("step "))
+    assert 1 < step <= 8 and "dataset row " in first["location"]
+    for word in ("holds", "outside", "fraction bits", "layer"):
+        assert word in first["message"], first["message"]
+    assert "learning_rate" in first["remedy"]
+    kept = states(run)
+    assert {f"{number:06}.state" for number in range(step)} <= set(kept)
+    assert not any(name.startswith(f"{step:06}") for name in kept)
+    again = wild.command(*wild.words("train", run), expect=2)
+    assert again == first and states(run) == kept
+    assert wild.command(*wild.words("prove", run), expect=3)["code"] == "VT-JOB-016"
+    assert not wild.adapter(run).exists()
+    (folder / "tame").mkdir()
+    tame = Job(folder / "tame", 8)
+    tame.command(*tame.words("train", folder / "tamed"))
+    assert len(states(folder / "tamed")) == 2 * 9
+
+
+# -- kill -9 ---------------------------------------------------------------------------------------------------------
+
+
+def test_killed_at_random_moments(tmp_path: Path) -> None:
+    """The short form of `make test-kill`."""
+    figures = tmp_path / "faults.json"
+    script = [sys.executable, str(ROOT / "scripts" / "faults" / "kill.py")]
+    subprocess.run([*script, "--kills", "6", "--steps", "2", "--out", str(figures)], check=True)
+    rows = json.loads(figures.read_bytes())["rows"]
+    assert [row["kills"] >= 6 for row in rows] == [True, True]
+    assert "kill -9" in figures.with_suffix(".md").read_text()
+
+
+def test_a_killed_prove_leaves_no_staging_folder(bench: Bench) -> None:
+    run = bench.trained
+    with subprocess.Popen(argv(*bench.words("prove", run)), stdout=subprocess.DEVNULL) as process:
+        while not (staged := list(bench.folder.glob(".trained-adapter.*"))):
+            assert process.poll() is None
+        process.kill()
+    assert staged[0].exists() and not bench.job.adapter(run).exists()
+    bench.job.command(*bench.words("prove", run))
+    bench.job.verify(run)
+    bench.job.clean(run)
