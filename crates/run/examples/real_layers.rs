@@ -155,7 +155,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "{}",
         serde_json::json!({"layers": layers, "tokens": tokens, "targets": text("targets", "qv"), "steps": steps,
             "threads": threads, "range_bits": range_bits, "log_rows": run.spec.log_rows, "losses": losses,
-            "slots": {"witness": layout.used[0], "state": layout.used[1], "base": layout.used[4]},
+            "slots": {"witness": layout.used[0], "state": layout.used[1], "base": layout.used[veritune_argument::BASE_PLACE]},
             "scalars": scalars, "calibrate_s": calibrate_s, "commit_base_s": commit_base_s, "train_s": train_s,
             "prove_s": prove_s, "prove_peak_mib": prove_peak, "proof_bytes": bytes.len(), "verify_s": verify_s,
             "flipped_bit_refused": true, "settle_s": settle_s, "settlement_bytes": settlement.len(),
