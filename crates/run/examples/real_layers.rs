@@ -70,7 +70,7 @@ fn peak_mib() -> u64 {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: BTreeMap<String, String> =
-        std::env::args().skip(1).filter_map(|a| Some(a.split_once('=').map(|(k, v)| (k.into(), v.into()))?)).collect();
+        std::env::args().skip(1).filter_map(|a| a.split_once('=').map(|(k, v)| (k.into(), v.into()))).collect();
     let text = |name: &str, default: &str| arguments.get(name).cloned().unwrap_or_else(|| default.to_owned());
     let number = |name: &str, default: &str| text(name, default).parse::<usize>();
     let (layers, tokens, steps) = (number("layers", "2")?, number("tokens", "16")?, number("steps", "1")?);
