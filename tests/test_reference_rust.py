@@ -31,6 +31,7 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {
         {"seed": 7, "kv_heads": 4, "head_dim": 16, "hidden": 16, "tokens": 13, "rows": 2, "layers": 3, "vocab": 5},
         20,
     ),
+    "wide kinds, norms in limbs": ({"seed": 8, "rows": 2, "range_bits": 20}, 3),
 }
 
 

@@ -2,10 +2,13 @@
 
 From the run's directory: row order, initial A, adapters and gradients of some steps. In float32: the same training
 (AdamW, clipping, warm-up as the Trainer does it, loss = mean over the labels of the step), held-out loss of both
-adapters. In float64: the gradient at the exact run's own adapter, for every dumped gradient. Prints JSON.
+adapters. In float64: the gradient at the exact run's own adapter, for every dumped gradient. Writes JSON.
+
+A run that still goes on is waited for, step by step.
 """
 
 import argparse
+import contextlib
 import json
 import platform
 import time
@@ -33,6 +36,15 @@ class Run:
         self.log = json.loads((directory / "run.json").read_text())
         self.training = self.log["spec"]["training"]
         self.targets = self.log["spec"]["lora"]["targets"]
+
+    def step(self, step: int) -> dict:
+        """The log's entry of a step, once it is there."""
+        while len(self.log["steps"]) < step:
+            time.sleep(2)
+            # A log that is being written does not parse yet.
+            with contextlib.suppress(json.JSONDecodeError):
+                self.log = json.loads((self.directory / "run.json").read_text())
+        return self.log["steps"][step - 1]
 
     def read(self, name: str) -> dict[str, np.ndarray] | None:
         """Tensors of a dump, as (layer, rank, in) and (layer, out, rank)."""
@@ -139,7 +151,7 @@ def learning_rate(training: dict, step: int) -> float:
     return peak * (step - 1) / warmup if step - 1 < warmup else peak
 
 
-def train(run: Run, reference: Reference, rows, steps: int, dumps: list[int]) -> dict:
+def train(run: Run, reference: Reference, rows, steps: int) -> dict:
     training = run.training
     initial = run.read("adapter_0.f64")
     reference.load(initial)
@@ -151,9 +163,9 @@ def train(run: Run, reference: Reference, rows, steps: int, dumps: list[int]) ->
         weight_decay=float(training["weight_decay"]),
     )
     distances, losses, seconds = {}, [], []
-    for entry in run.log["steps"][:steps]:
+    for step in range(1, steps + 1):
+        entry = run.step(step)
         start = time.monotonic()
-        step = entry["step"]
         optimizer.param_groups[0]["lr"] = learning_rate(training, step)
         optimizer.zero_grad()
         total, labels = reference.loss(rows[0][entry["rows"]], rows[1][entry["rows"]])
@@ -172,7 +184,7 @@ def train(run: Run, reference: Reference, rows, steps: int, dumps: list[int]) ->
             }
         )
         print(json.dumps(losses[-1]), flush=True)
-        if step in dumps:
+        if (run.directory / f"adapter_{step}.f64").exists():
             distance = relative(run.read(f"adapter_{step}.f64"), reference.adapter())
             # Distance of what training moved, beside that of the whole adapter.
             moved = {n: w - initial[n] for n, w in reference.adapter().items()}
@@ -210,22 +222,31 @@ def main() -> None:
             "numpy": np.__version__,
         },
         "run": {k: v for k, v in run.training.items()} | {"targets": run.targets, "model": run.log["spec"]["model"]},
-        "exact": {
-            "steps": len(run.log["steps"]),
-            "seconds_per_step": float(np.mean([s["seconds"] for s in run.log["steps"]])),
-            "peak_mib": run.log["peak_mib"],
-            "threads": run.log["threads"],
-            "steps_clipped": sum(s["clipped"] for s in run.log["steps"]),
-            "range_use": run.log["range_use"],
-        },
     }
+    if arguments.only != "gradients":
+        reference = Reference(run, model, torch.float32)
+        result["held_out"] = {"rows": len(held_out[0]), "labels": int((held_out[1] != -100).sum())}
+        reference.load(run.read("adapter_0.f64"))
+        result["held_out"]["before"] = reference.held_out(*held_out)
+        steps = arguments.steps or run.training["steps"]
+        result["training"] = train(run, reference, rows, steps)
+        result["held_out"]["float32_after"] = reference.held_out(*held_out)
+        last = run.read(f"adapter_{steps}.f64")
+        if last is not None:
+            reference.load(last)
+            result["held_out"]["exact_after"] = reference.held_out(*held_out)
+            difference = result["held_out"]["exact_after"] - result["held_out"]["float32_after"]
+            result["held_out"]["difference"] = difference
+        print("held out", json.dumps(result["held_out"]), flush=True)
+        del reference
     if arguments.only != "training":
         reference = Reference(run, model, torch.float64)
         result["gradients"] = {}
+        run.step(run.training["steps"] if arguments.gradient_steps is None else max(arguments.gradient_steps))
         for step in arguments.gradient_steps or run.steps("gradient"):
             reference.load(run.read(f"adapter_{step - 1}.f64"))
             reference.model.zero_grad()
-            entry = run.log["steps"][step - 1]
+            entry = run.step(step)
             total, labels = reference.loss(rows[0][entry["rows"]], rows[1][entry["rows"]])
             (total / labels).backward()
             got, wanted = run.read(f"gradient_{step}.f64"), reference.gradients()
@@ -238,22 +259,14 @@ def main() -> None:
             result["gradients"][step] = error
             print("gradient of step", step, json.dumps(error), flush=True)
         del reference
-    if arguments.only != "gradients":
-        reference = Reference(run, model, torch.float32)
-        result["held_out"] = {"rows": len(held_out[0]), "labels": int((held_out[1] != -100).sum())}
-        reference.load(run.read("adapter_0.f64"))
-        result["held_out"]["before"] = reference.held_out(*held_out)
-        steps = arguments.steps or len(run.log["steps"])
-        dumps = [s for s in run.steps("adapter") if s > 0]
-        result["training"] = train(run, reference, rows, steps, dumps)
-        result["held_out"]["float32_after"] = reference.held_out(*held_out)
-        last = run.read(f"adapter_{steps}.f64")
-        if last is not None:
-            reference.load(last)
-            result["held_out"]["exact_after"] = reference.held_out(*held_out)
-            difference = result["held_out"]["exact_after"] - result["held_out"]["float32_after"]
-            result["held_out"]["difference"] = difference
-        print("held out", json.dumps(result["held_out"]))
+    result["exact"] = {
+        "steps": len(run.log["steps"]),
+        "seconds_per_step": float(np.mean([s["seconds"] for s in run.log["steps"]])),
+        "peak_mib": run.log["peak_mib"],
+        "threads": run.log["threads"],
+        "steps_clipped": sum(s["clipped"] for s in run.log["steps"]),
+        "range_use": run.log["range_use"],
+    }
     arguments.out.write_text(json.dumps(result, indent=1) + "\n")
 
 

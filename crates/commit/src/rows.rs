@@ -115,7 +115,7 @@ mod tests {
         Row { salt: [at(1); 4], meta: [at(2); 4], positions: (0..5).map(|i| [at(i), at(3), F::ONE]).collect() }
     }
 
-    fn leaf(row: Row) -> Digest {
+    fn leaf_of(row: Row) -> Digest {
         TreeHasher::new(TreeHash::Poseidon2).rows(&[row])[0]
     }
 
@@ -123,7 +123,7 @@ mod tests {
     fn every_row_has_a_path_to_the_root_and_no_other_leaf_has() {
         let hasher = TreeHasher::new(TreeHash::Poseidon2);
         for num_rows in [1, 2, 5, 8] {
-            let leaves: Vec<Digest> = (0..num_rows).map(|i| leaf(row(i as u64))).collect();
+            let leaves: Vec<Digest> = (0..num_rows).map(|i| leaf_of(row(i as u64))).collect();
             let layers = layers(leaves.clone()).unwrap();
             assert_eq!(layers.len() as u32, depth(num_rows) + 1);
             let root = layers.last().unwrap()[0];
@@ -131,7 +131,7 @@ mod tests {
                 let siblings: Vec<Digest> =
                     layers[..layers.len() - 1].iter().enumerate().map(|(k, l)| l[(index >> k) ^ 1]).collect();
                 assert_eq!(root_of_path(&hasher, index, leaf, &siblings), Ok(root));
-                let other = leaf(row(99));
+                let other = leaf_of(row(99));
                 assert_ne!(root_of_path(&hasher, index, &other, &siblings), Ok(root));
                 if num_rows > 1 {
                     assert_ne!(root_of_path(&hasher, index ^ 1, leaf, &siblings), Ok(root));
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_leaf_depends_on_every_element_and_is_no_leaf_of_a_commitment() {
-        let original = leaf(row(7));
+        let original = leaf_of(row(7));
         for change in 0..5 {
             let mut changed = row(7);
             match change {
@@ -152,7 +152,7 @@ mod tests {
                 3 => changed.positions[0][1] += F::ONE,
                 _ => changed.positions[2][2] -= F::ONE,
             }
-            assert_ne!(leaf(changed), original);
+            assert_ne!(leaf_of(changed), original);
         }
         let bytes: Vec<u8> = row(7).elements().iter().flat_map(|&x| veritune_field::f_to_bytes(x)).collect();
         assert_ne!(TreeHasher::new(TreeHash::Poseidon2).leaf(&bytes).unwrap(), original);

@@ -13,7 +13,7 @@ use crate::{Checkpoint, ModelConfig, ModelError, Weight, inventory};
 use sha2::{Digest as _, Sha256};
 
 /// Width of weights, unless told otherwise.
-pub const DEFAULT_BASE_BITS: u32 = 16;
+pub const DEFAULT_BASE_BITS: u32 = 20;
 /// Scale of the gains of norms.
 pub const GAIN_FRACTION_BITS: u32 = 12;
 /// Width of the gains of norms, signed.
@@ -44,8 +44,8 @@ pub struct BaseModel {
 }
 
 impl BaseModel {
-    /// The integer base of a checkpoint. Each weight takes `base_bits` bits, sign included; 16 costs nothing
-    /// measurable.
+    /// The integer base of a checkpoint. Each weight takes `base_bits` bits, sign included; what fewer
+    /// cost is measured in `docs/benchmarks/fidelity.md`.
     ///
     /// Cost: decodes each tensor twice; needs 4 bytes per parameter beside the checkpoint.
     ///

@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             rms_norm_eps: d("1e-5"),
             rope_theta: d("10000"),
             base_fraction_bits: base,
-            base_bits: 16,
+            base_bits: 20,
             gain_bits: 14,
         },
         lora: Lora { r: 8, scaling_65536: 131_072, targets },

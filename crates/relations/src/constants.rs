@@ -8,7 +8,7 @@ pub const UPDATE_FACTOR_BITS: u32 = 34;
 /// Fraction bits of learning rate times weight decay.
 pub const DECAY_FACTOR_BITS: u32 = 32;
 /// Fraction bits of the rotation table.
-pub const ROTATION_BITS: u32 = 12;
+pub const ROTATION_BITS: u32 = 16;
 
 /// Public integers of the optimiser at one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +105,7 @@ pub fn step_constants(training: &Training, step: u64, root_bits: u32) -> Result<
     Ok(StepConstants { update_factor, epsilon, decay_factor })
 }
 
-/// `cos` and `sin` of `position * theta^(-2 pair / head_dim)` at 12 bits, row-major `(position, pair)`.
+/// `cos` and `sin` of `position * theta^(-2 pair / head_dim)` at 16 bits, row-major `(position, pair)`.
 pub fn rotation(tokens: usize, head_dim: usize, theta: &Decimal) -> Result<(Vec<i64>, Vec<i64>), SpecError> {
     let (numerator, power) = theta.parts()?;
     let theta = u64::try_from(numerator)

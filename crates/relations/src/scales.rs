@@ -86,6 +86,7 @@ pub const KINDS: &[Kind] = &[
     kind("up", 18, true, 10, room(4, 13)),
     kind("silu", 17, true, 10, Rule::Fixed),
     kind("silu_derivative", 17, true, 14, Rule::Fixed),
+    kind("product", 30, true, 14, room(8, 16)),
     kind("final_normed", 18, true, 12, room(4, 12)),
     kind("logit", 20, true, 11, Rule::Fixed),
     // loss
@@ -130,69 +131,74 @@ pub struct Scales(pub BTreeMap<String, Scale>);
 /// The row of a kind for a range table of `range_bits`.
 ///
 /// A gradient of 20 bits takes two limbs of a narrower table anyway: there it gets more bits and as much more
-/// head-room for the same number of limbs; the norm's inputs less, because its backward product multiplies them.
+/// head-room for the same number of limbs.
 fn kind_for(kind: &Kind, range_bits: u32) -> Kind {
     let mut kind = *kind;
     if range_bits >= WIDE_RANGE_BITS {
         return wide_kind(kind);
     }
     if let Rule::HeadRoom { factor, cap } = kind.rule
-        && kind.scale.bits == 20
-        && kind.name.starts_with("grad.")
-        && (12..20).contains(&range_bits)
+        && is_narrow_gradient(&kind)
+        && range_bits >= 12
     {
-        let more = if matches!(kind.name, "grad.normed" | "grad.projection") { 2 } else { 4 };
-        kind.scale.bits += more;
-        kind.scale.fraction_bits += more as i32;
-        kind.rule = Rule::HeadRoom { factor: factor << more, cap };
+        kind.scale.bits += MORE_GRADIENT_BITS;
+        kind.scale.fraction_bits += MORE_GRADIENT_BITS as i32;
+        kind.rule = Rule::HeadRoom { factor: factor << MORE_GRADIENT_BITS, cap };
     }
     kind
+}
+
+/// Bits that a gradient of 20 bits gets where it takes two limbs anyway.
+const MORE_GRADIENT_BITS: u32 = 4;
+
+fn is_narrow_gradient(kind: &Kind) -> bool {
+    kind.name.starts_with("grad.") && kind.scale.bits == 20
 }
 
 /// From this width of the range table on, kinds have the widths that models with uneven layers need.
 const WIDE_RANGE_BITS: u32 = 20;
 
+/// Fraction bits of SiLU beyond its gate's, for a wide range table: small gates give far smaller values.
+const SILU_FINER: i32 = 2;
+
 /// The row of a kind for a wide range table: one scale over layers whose ranges differ by seven bits needs as many
-/// more bits for the same precision in the quietest layer (measured on a 135-million-parameter model).
+/// more bits for the same precision in the quietest layer. What each kind's rounding adds to the error of a
+/// gradient of a 135-million-parameter model: docs/benchmarks/fidelity.md.
 fn wide_kind(mut kind: Kind) -> Kind {
     // (more bits, all of them fraction bits)
     let more = match kind.name {
+        // A few entries of one position are ten thousand times as large as the rest, and its reciprocal root as small.
+        "residual" => 4,
+        "reciprocal_root" => 3,
         // Below 20 bits there is one limb anyway.
-        "query_raw" | "query" | "key_raw" | "key" | "value" | "attention" | "final_normed" => 2,
+        "query_raw" | "query" | "key_raw" | "key" | "value" | "attention" | "up" | "final_normed" | "normed" => 2,
         // Its table has a row for every value.
         "gate" => 3,
-        // Ranged by the table, so its width costs nothing; times `up` and A' it must stay below the field order.
-        "silu" => 3,
-        "normed" => 2,
-        // The norm's backward product multiplies these by two more factors.
-        "grad.normed" => 2,
-        "grad.projection" => 0,
-        name if name.starts_with("grad.") && kind.scale.bits == 20 => 4,
+        // Ranged by the table, so its width costs nothing.
+        "silu" => 4,
+        _ if is_narrow_gradient(&kind) => MORE_GRADIENT_BITS,
         _ => 0,
     };
     kind.scale.bits += more;
     kind.scale.fraction_bits += more as i32;
-    if kind.name == "silu" {
-        // Finer than its gate, which starts three finer itself: small gates give far smaller values.
-        kind.scale.fraction_bits = SILU_FINER + 13;
-    }
     if let Rule::HeadRoom { factor, cap } = kind.rule {
         kind.rule = Rule::HeadRoom { factor, cap: cap + more as i32 };
     }
-    if kind.name == "up" {
-        // Times SiLU and the base it fills the field: precision is taken from the head-room.
-        kind.rule = Rule::HeadRoom { factor: 3, cap: 13 };
-    }
-    if kind.name == "grad.adapter" {
-        // The sum that it joins with the gradients of gate and up is aligned to its scale: finer ones could wrap.
-        kind.scale.fraction_bits = 15;
-        kind.rule = Rule::HeadRoom { factor: 32, cap: 15 };
+    match kind.name {
+        // Precision is taken from the head-room: a wider gate makes a longer table, the others a second limb.
+        "gate" => kind.rule = Rule::HeadRoom { factor: 2, cap: 15 },
+        "up" | "value" | "attention" => kind.rule = Rule::HeadRoom { factor: 3, cap: 15 },
+        "query_raw" | "key_raw" => kind.rule = Rule::HeadRoom { factor: 3, cap: 14 },
+        "silu" => kind.scale.fraction_bits = SILU_FINER + 13,
+        "grad.adapter" => {
+            // The sum that it joins with the gradients of gate and up is aligned to its scale: finer ones could wrap.
+            kind.scale.fraction_bits = 15;
+            kind.rule = Rule::HeadRoom { factor: 32, cap: 15 };
+        }
+        _ => (),
     }
     kind
 }
-
-/// Fraction bits of SiLU beyond its gate's, for a wide range table.
-const SILU_FINER: i32 = 1;
 
 /// Fraction bits of a derived kind, from those of the kind that it takes them from.
 fn derived_fraction_bits(name: &str, from: i32, range_bits: u32) -> i32 {

@@ -2,7 +2,7 @@
 //! what a float reference needs to follow the same run: row order, losses, adapters, gradients, scales.
 //!
 //! `fidelity model=DIR train=FILE calibration=FILE out=DIR [tokens=64] [batch=1] [targets=qv|all] [steps=100]
-//! [calibration_steps=12] [range_bits=20] [base_bits=16] [threads=1] [lr=1e-3] [warmup=4] [clip=1.0] [seed=5] [gradients=2,40]
+//! [calibration_steps=12] [range_bits=20] [base_bits=20] [threads=1] [lr=1e-3] [warmup=4] [clip=1.0] [seed=5] [gradients=2,40]
 //! [adapters=0,1,40,100] [check=0] [only=spec|calibration]`
 
 use std::collections::BTreeMap;

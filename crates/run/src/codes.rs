@@ -19,5 +19,4 @@ codes! {
     BUDGET_SPENT = "VT-JOB-014", Inconclusive, "a commitment was opened as often as it may be";
     EXECUTION = "VT-JOB-015", Internal, "a program cannot be executed";
     UNFINISHED = "VT-JOB-016", Inconclusive, "the run is not trained to its last step";
-    POLICY = "VT-POLICY-001", Unusable, "the policy file is malformed, or asks for what this version does not know";
 }

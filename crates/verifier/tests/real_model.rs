@@ -30,7 +30,7 @@ fn smollm2(targets: &[Target]) -> Spec {
             rms_norm_eps: decimal("1e-5"),
             rope_theta: decimal("100000"),
             base_fraction_bits: base,
-            base_bits: 16,
+            base_bits: 20,
             gain_bits: 15,
         },
         lora: Lora { r: 8, scaling_65536: 131_072, targets: targets.to_vec() },

@@ -13,7 +13,7 @@ BITS = 60
 ONE = 1 << BITS
 PI = 3622009729038561421
 LN2 = 799144290325165979
-ROTATION_BITS = 12
+ROTATION_BITS = 16
 
 _DECIMAL = re.compile(r"([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?")
 
@@ -97,7 +97,7 @@ def silu_entry(gate: int, gate_bits: int, silu_bits: int, slope_bits: int) -> tu
 
 
 def rotation_entry(position: int, pair: int, head_dim: int, theta: int) -> tuple[int, int]:
-    """Returns (cos, sin) of the rotation of a pair at a position, with 12 fraction bits."""
+    """Returns (cos, sin) of the rotation of a pair at a position, with 16 fraction bits."""
     frequency = exp_negative(2 * pair * ln_integer(theta) // head_dim)
     cos, sin = cos_sin(position * frequency)
     return round_to(cos, ROTATION_BITS), round_to(sin, ROTATION_BITS)

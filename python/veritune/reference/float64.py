@@ -148,7 +148,7 @@ class Pass:
     def norm_backward(self, name: str, dy: Real, y: Real, reciprocal: Real) -> Real:
         """Returns the gradient of x."""
         projection = self.saw(f"{name}.projection", (dy * y).mean(axis=-1, keepdims=True))
-        return np.asarray(reciprocal * (dy - y * projection))
+        return np.asarray(reciprocal * self.saw(f"{name}.rejection", dy - y * projection))
 
     def rotation(self, num_tokens: int) -> tuple[Real, Real]:
         """Returns (cos, sin), each (token, 1, head_dim)."""
@@ -226,7 +226,8 @@ class Pass:
             "y": y, "reciprocal": reciprocal, "x": x, "up": up, "silu": silu,
             "slope": sigmoid * (1 + gate * (1 - sigmoid)),
         }  # fmt: skip
-        return h + self.linear(layer, "down_proj", silu * up), tape
+        product = self.saw("product", silu * up)
+        return h + self.linear(layer, "down_proj", product), tape
 
     def mlp_backward(self, layer: int, dh: Real, tape: Tape) -> Real:
         """Returns the gradient of h."""

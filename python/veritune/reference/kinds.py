@@ -39,6 +39,7 @@ KINDS: dict[str, Kind] = {
     "up": Kind(18, True, 10, 4, 13),
     "silu": Kind(17, True, 10),
     "silu_derivative": Kind(17, True, 14),
+    "product": Kind(30, True, 14, 8, 16),
     "final_normed": Kind(18, True, 12, 4, 12),
     "logit": Kind(20, True, 11),
     "vocabulary_sum": Kind(33, False, 16),
@@ -77,12 +78,45 @@ DERIVED = {"query": "query_raw", "key": "key_raw", "silu": "gate"}
 """Kinds that take another's fraction bits."""
 
 
+WIDE_RANGE_BITS = 20
+"""From this width of the range table on the wide kinds hold."""
+SILU_FINER = 2
+"""Fraction bits of SiLU beyond its gate's, with the wide kinds."""
+MORE_GRADIENT_BITS = 4
+"""Bits that a calibrated gradient of 20 bits gets where it takes two limbs anyway."""
+_WIDER = {"residual": 4, "reciprocal_root": 3, "gate": 3, "silu": 4} | dict.fromkeys(
+    ("query_raw", "query", "key_raw", "key", "value", "attention", "up", "final_normed", "normed"), 2
+)
+
+
+def _is_narrow_gradient(name: str, kind: Kind) -> bool:
+    return name.startswith("grad.") and kind.bits == 20
+
+
+def _wide(name: str, kind: Kind) -> Kind:
+    more = MORE_GRADIENT_BITS if _is_narrow_gradient(name, kind) else _WIDER.get(name, 0)
+    wide = kind._replace(bits=kind.bits + more, fraction_bits=kind.fraction_bits + more, cap=kind.cap + more)
+    if name == "gate":
+        return wide._replace(factor=2, cap=15)
+    if name in ("up", "value", "attention"):
+        return wide._replace(factor=3, cap=15)
+    if name in ("query_raw", "key_raw"):
+        return wide._replace(factor=3, cap=14)
+    if name == "silu":
+        return wide._replace(fraction_bits=SILU_FINER + 13)
+    if name == "grad.adapter":
+        return wide._replace(fraction_bits=15, factor=32, cap=15)
+    return wide
+
+
 def kinds_for(range_bits: int) -> dict[str, Kind]:
-    """Returns the table for a range table of this width: some gradients are wider for 12 ..= 19."""
+    """Returns the table for a range table of this width."""
+    if range_bits >= WIDE_RANGE_BITS:
+        return {name: _wide(name, kind) for name, kind in KINDS.items()}
     kinds = dict(KINDS)
     for name, kind in KINDS.items():
-        if name.startswith("grad.") and kind.bits == 20 and kind.factor and 12 <= range_bits < 20:
-            more = 2 if name in ("grad.normed", "grad.projection") else 4
+        if _is_narrow_gradient(name, kind) and range_bits >= 12:
+            more = MORE_GRADIENT_BITS
             kinds[name] = kind._replace(
                 bits=kind.bits + more, fraction_bits=kind.fraction_bits + more, factor=kind.factor << more
             )
@@ -102,6 +136,8 @@ def calibrated(maxima: dict[str, float], range_bits: int) -> dict[str, dict[str,
             wanted = max(maxima[name], 2.0**-900) * kind.factor
             bits[name] = min(max(math.floor(math.log2(largest / wanted)), kind.fraction_bits - 6), kind.cap)
     bits |= {name: bits[source] for name, source in DERIVED.items()}
+    if range_bits >= WIDE_RANGE_BITS:
+        bits["silu"] += SILU_FINER
     return {
         name: {"bits": kind.bits, "signed": kind.signed, "fraction_bits": bits[name]} for name, kind in kinds.items()
     }
@@ -121,6 +157,7 @@ _KIND_OF_ENDING = {
     "reciprocal": "reciprocal_root",
     "y": "normed",
     "projection": "grad.projection",
+    "rejection": "grad.normed",
     "inner": "adapter_input",
     "back": "grad.adapter",
 }

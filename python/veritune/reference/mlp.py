@@ -22,6 +22,7 @@ class Mlp:
     up: Fixed
     silu: Fixed
     slope: Fixed
+    product: Fixed
     inner: dict[str, Fixed | None]
     out: Fixed
 
@@ -43,15 +44,15 @@ def mlp(c: Context, middle: Fixed) -> Mlp:
     silu = c.trace.integers("silu", looked[..., 0], "silu")
     slope = c.trace.integers("silu_derivative", looked[..., 1], "silu_derivative")
 
-    product = silu * up
+    product = c.trace.rounded("product", silu * up, "product")
     exact, inner["down_proj"] = linear(c, "down_proj", product, product)
-    return Mlp(normed, gained, up, silu, slope, inner, exact + middle)
+    return Mlp(normed, gained, up, silu, slope, product, inner, exact + middle)
 
 
 def mlp_backward(c: Context, forward: Mlp, d_out: Fixed) -> Fixed:
     """Returns the gradient of the residual before the block (grad.middle), from that after it."""
     f = forward
-    exact = linear_backward(c, "down_proj", d_out, f.silu * f.up, f.inner["down_proj"])
+    exact = linear_backward(c, "down_proj", d_out, f.product, f.inner["down_proj"])
     d_product = c.trace.rounded("grad.product", exact, "grad.product")
     d_gate = c.trace.rounded("grad.gate", d_product * f.up * f.slope, "grad.gate")
     d_up = c.trace.rounded("grad.up", d_product * f.silu, "grad.up")

@@ -14,6 +14,7 @@ from veritune.reference.model import Context
 
 CEILING = (1 << 62) - 1
 LEAST_ROOT = 1 << 30
+LIMB_BITS = 12
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,9 @@ def rms_norm(c: Context, name: str, x: Fixed) -> Normed:
     epsilon = max(1, rounded(eps * hidden * (1 << (2 * x.fraction_bits))))
     most = -(-max(0, 60 - (epsilon.bit_length() - 1)) // 2)
 
+    width = c.trace.bits("residual")
+    if 2 * (width - 1) + (hidden - 1).bit_length() >= 64:
+        _limbs(c, name, x, width)
     exponents, roots = [], []
     for row in x.values.reshape(-1, hidden):
         square = sum(int(n) ** 2 for n in row) + epsilon
@@ -57,6 +61,16 @@ def rms_norm(c: Context, name: str, x: Fixed) -> Normed:
     return Normed(y, reciprocal)
 
 
+def _limbs(c: Context, name: str, x: Fixed, width: int) -> None:
+    """Records the limbs of a wide input, and the sums of their products over hidden."""
+    high = c.trace.keep(f"{name}.limbs.high", x.values >> LIMB_BITS, width - LIMB_BITS, signed=True)
+    low = c.trace.keep(f"{name}.limbs.low", x.values & ((1 << LIMB_BITS) - 1), LIMB_BITS)
+    log_hidden = (x.values.shape[-1] - 1).bit_length()
+    c.trace.keep(f"{name}.square.high", (high * high).sum(axis=-1), 62 - 2 * LIMB_BITS)
+    c.trace.keep(f"{name}.square.cross", (high * low).sum(axis=-1), -(-(63 + log_hidden) // 2) + 1, signed=True)
+    c.trace.keep(f"{name}.square.low", (low * low).sum(axis=-1), 2 * LIMB_BITS + log_hidden)
+
+
 def norm_backward(c: Context, name: str, dy: Fixed, normed: Normed, passed_by: Fixed | None = None) -> Fixed:
     """Returns, exact, the gradient of the norm's input plus the gradient that passes the norm by.
 
@@ -69,6 +83,6 @@ def norm_backward(c: Context, name: str, dy: Fixed, normed: Normed, passed_by: F
     width = c.trace.bits("grad.projection")
     kept = c.trace.keep(f"{name}.projection", along, width, signed=True)
     projection = Fixed(kept, bits)[..., None]
-    r = normed.reciprocal[..., None]
-    gradient = r * dy - r * normed.y * projection
+    rejection = c.trace.rounded(f"{name}.rejection", dy - normed.y * projection, "grad.normed")
+    gradient = normed.reciprocal[..., None] * rejection
     return gradient if passed_by is None else gradient + passed_by

@@ -73,7 +73,8 @@ def make_spec(
     tied: bool,
     decimals: tuple[str, str],
     maxima: dict[str, float] | None = None,
-    base_bits: int = 16,
+    base_bits: int = 20,
+    range_bits: int = RANGE_BITS,
 ) -> dict[str, Any]:
     """Returns the Spec of a model and its training.
 
@@ -86,6 +87,7 @@ def make_spec(
         decimals: rms_norm_eps and rope_theta as they are written.
         maxima: greatest real value seen per kind, for the scales; the starting scales if None.
         base_bits: width of base weights.
+        range_bits: width of the range table.
     """
     vocab, hidden = weights.embedding.shape
     targets = [module for module in MODULES if module in lora.matrices]
@@ -113,8 +115,8 @@ def make_spec(
         "lora": {"r": rank, "scaling_65536": scaling, "targets": targets},
         "training": training,
         "dataset_rows": training["rows"],
-        "scales": calibrated(maxima or {}, RANGE_BITS),
-        "range_bits": RANGE_BITS,
+        "scales": calibrated(maxima or {}, range_bits),
+        "range_bits": range_bits,
         "log_rows": 16,
     }
 

@@ -68,6 +68,7 @@ def case(
     bias: bool = False,
     labels: bool = True,
     scaling: float = 2.0,
+    range_bits: int = 18,
     **changes: Any,
 ) -> Case:
     """Returns a random case; ``changes`` go to ``training``."""
@@ -110,7 +111,9 @@ def case(
     if not labels:
         wanted[:] = NO_LABEL
     maxima = maxima_by_kind(gradients(config, weights, lora, tokens, wanted).maxima)
-    spec = make_spec(config, weights, lora, recipe, tied=tied, decimals=("1e-5", "10000"), maxima=maxima)
+    spec = make_spec(
+        config, weights, lora, recipe, tied=tied, decimals=("1e-5", "10000"), maxima=maxima, range_bits=range_bits
+    )
     moments = {
         f"{m}.{side}": (
             normal(*matrix.shape, scale=0.01),

@@ -31,10 +31,10 @@ pub(super) const ATTACKS: &[Attack] = &[
     attack(BACKWARD, "the rotation of keys is not reversed", &["grad.key_raw"], |c| {
         c.replace("grad.key_raw", "rotation", |v| v.index.swap(0, 1));
     }),
-    attack(BACKWARD, "the MLP norm's backward has no projection", &["mlp.norm_backward.input"], |c| {
+    attack(BACKWARD, "the MLP norm's backward has no projection", &["mlp.norm_backward.rejection"], |c| {
         without_projection(c, "mlp");
     }),
-    attack(BACKWARD, "the attention norm's backward has no projection", &["attention.norm_backward.input"], |c| {
+    attack(BACKWARD, "the attention norm's backward has no projection", &["attention.norm_backward.rejection"], |c| {
         without_projection(c, "attention");
     }),
     attack(BACKWARD, "the projection is divided by another width", &["attention.norm_backward.projection"], |c| {
@@ -77,5 +77,6 @@ pub(super) const ATTACKS: &[Attack] = &[
 
 fn without_projection(c: &mut crate::Cheat<'_>, name: &str) {
     let projection = c.tensor(&format!("{name}.norm_backward.projection"));
-    c.expression(&format!("{name}.norm_backward.input")).retain(|t| t.factors.iter().all(|v| v.tensor != projection));
+    c.expression(&format!("{name}.norm_backward.rejection"))
+        .retain(|t| t.factors.iter().all(|v| v.tensor != projection));
 }

@@ -168,6 +168,9 @@ pub(super) const ATTACKS: &[Attack] = &[
     attack(FORWARD, "the derivative of SiLU comes from the neighbouring row", &["silu"], |c| {
         neighbour(c);
     }),
+    attack(FORWARD, "the product of SiLU and the up branch is one unit larger", &["product"], |c| {
+        c.bump("product", &[1, 0, 1, 2], 1);
+    }),
     attack(FORWARD, "a part of the residual does not pass the MLP", &["residual_next"], |c| {
         let middle = c.tensor("middle");
         for term in c.expression("residual_next") {

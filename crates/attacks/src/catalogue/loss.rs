@@ -28,9 +28,9 @@ pub(super) const ATTACKS: &[Attack] = &[
             term.factors.retain(|v| v.tensor != supervised);
         }
     }),
-    attack(LOSS, "the final norm's backward has no projection", &["final.norm_backward.input"], |c| {
+    attack(LOSS, "the final norm's backward has no projection", &["final.norm_backward.rejection"], |c| {
         let projection = c.tensor("final.norm_backward.projection");
-        c.expression("final.norm_backward.input").retain(|t| t.factors.iter().all(|v| v.tensor != projection));
+        c.expression("final.norm_backward.rejection").retain(|t| t.factors.iter().all(|v| v.tensor != projection));
     }),
     attack(LOSS, "the count of labels is halved", &["labels"], |c| {
         let count = labels(c);

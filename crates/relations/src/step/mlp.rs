@@ -1,7 +1,8 @@
 //! The SwiGLU block of one layer, forward and backward.
 //!
-//! Forward: `g = W_gate y`, `u = W_up y`, `(silu(g), silu'(g))` by one table row, `h' = h + W_down (silu(g) u)`
-//! with the product never rounded. Backward: `da = W_down^T dh`, `dg = da u silu'(g)`, `du = da silu(g)`.
+//! Forward: `g = W_gate y`, `u = W_up y`, `(silu(g), silu'(g))` by one table row, `z = round(silu(g) u)`,
+//! `h' = h + W_down z`. Without the rounding of z, its width times that of the weights would leave too few bits for u.
+//! Backward: `da = W_down^T dh`, `dg = da u silu'(g)`, `du = da silu(g)`.
 
 use super::attention::Attention;
 use super::norm::Normed;
@@ -18,6 +19,7 @@ pub(super) struct Mlp {
     up: TensorId,
     silu: TensorId,
     derivative: TensorId,
+    product: TensorId,
 }
 
 /// Every gate with its SiLU and derivative.
@@ -69,13 +71,15 @@ impl StepBuilder<'_> {
         let looked = self.b.look("silu", &ffn_axes, table, input, None, &outputs);
         let (silu, derivative) = (looked[0], looked[1]);
 
-        let (s, u) = (self.on(silu), self.on(up));
-        let adapter = self.adapter_forward(Target::Down, &[&s, &u])?;
-        let sum = Sum::product(1, &[&s, &u, &self.on(self.base.down)]).plus(Sum::product(1, &[&x])).plus(adapter);
+        let sum = Sum::product(1, &[&self.on(silu), &self.on(up)]);
+        let product = self.rescale("product", &ffn_axes, "product", sum)?;
+        let z = self.on(product);
+        let adapter = self.adapter_forward(Target::Down, &[&z])?;
+        let sum = Sum::product(1, &[&z, &self.on(self.base.down)]).plus(Sum::product(1, &[&x])).plus(adapter);
         let out = self.b.with(residual, &[(a.boundary, Index::Shifted(a.layer, 1))]);
         let axes = [a.layer, a.row, a.token, a.hidden];
         self.b.rescale_into("residual_next", &axes, sum, out.view, out.fraction_bits)?;
-        Ok(Mlp { normed, up, silu, derivative })
+        Ok(Mlp { normed, up, silu, derivative, product })
     }
 
     /// The gradients of every layer's MLP block; returns the gradient of the residual after attention.
@@ -85,7 +89,7 @@ impl StepBuilder<'_> {
         let ffn_axes = [a.layer, a.row, a.token, a.ffn];
         let dh = self.b.with(gradient, &[(a.boundary, Index::Shifted(a.layer, 1))]);
         let (s, u) = (self.on(forward.silu), self.on(forward.up));
-        let adapter = self.adapter_backward(Target::Down, &dh, &[&s, &u], None)?;
+        let adapter = self.adapter_backward(Target::Down, &dh, &[&self.on(forward.product)], None)?;
         let sum = Sum::product(1, &[&dh, &self.on(self.base.down)]).plus(adapter);
         let d_product = self.rescale("grad.product", &ffn_axes, "grad.product", sum)?;
         let da = self.on(d_product);

@@ -4,13 +4,17 @@
 //! `root = floor(sqrt(S 4^e))` and `r = floor(sqrt(d) 2^(f_x + f_r) 2^e / root)`, which is `1/sqrt(mean + eps)`
 //! with 30 bits of relative precision before its own rounding; `y = round(x r)`. The gain is not part of y.
 //!
-//! Backward, with dy the gradient of y: `c = round(sum dy y / d)`, `dx = round(dres + r (dy - y c))`.
+//! Backward, with dy the gradient of y: `c = round(sum dy y / d)`, `t = round(dy - y c)`, `dx = round(dres + r t)`.
+//! The rounding of t keeps r out of the product y c, so that r can have the bits that rows of great norm need.
 
 use super::{Built, StepBuilder};
 use crate::builder::{Make, Operand, Sum};
 use crate::fixed;
 use crate::program::{AxisId, Range, TensorId, Term, View};
 use crate::spec::SpecError;
+
+/// Width of the lower limb of a wide norm's input.
+const LIMB_BITS: u32 = 12;
 
 /// What the backward pass needs.
 #[derive(Debug, Clone, Copy)]
@@ -29,15 +33,15 @@ impl StepBuilder<'_> {
         let eps_scale = u32::try_from(2 * x_bits).unwrap_or(0);
         // round(eps * d * 2^(2 f_x)), at least 1 so that the sum is never zero.
         let epsilon = self.spec.model.rms_norm_eps.times_to_fixed(hidden, eps_scale)?.max(1);
-        let square = || Term { coefficient: 1, factors: vec![x.view.clone(), x.view.clone()] };
-        let value = vec![square(), Term { coefficient: epsilon, factors: Vec::new() }];
+        let mut value = self.sum_of_squares(name, outer, x)?;
+        value.push(Term { coefficient: epsilon, factors: Vec::new() });
         let (power, square_power) =
-            self.b.normalise(&format!("{name}.normalise"), outer, value, epsilon.unsigned_abs())?;
+            self.b.normalise(&format!("{name}.normalise"), outer, value.clone(), epsilon.unsigned_abs())?;
         let by = self.on(square_power).view;
-        let normalised = vec![
-            Term { coefficient: 1, factors: vec![x.view.clone(), x.view.clone(), by.clone()] },
-            Term { coefficient: epsilon, factors: vec![by] },
-        ];
+        let mut normalised = value;
+        for term in &mut normalised {
+            term.factors.push(by.clone());
+        }
         let root_name = format!("{name}.root");
         let make = Make { name: &root_name, axes: outer, range: Range::unsigned(31), fraction_bits: 0 };
         // The ceiling of the table row bounds the normalised square.
@@ -71,6 +75,40 @@ impl StepBuilder<'_> {
         Ok(Normed { y, reciprocal })
     }
 
+    /// The sum of the squares of `x` over the hidden axis, as terms.
+    ///
+    /// Where the width of `x` lets the sum reach the field order it is taken in limbs, `x = high 2^12 + low`: their
+    /// three sums of products are range-checked scalars, which together stay below the field order.
+    fn sum_of_squares(&mut self, name: &str, outer: &[AxisId], x: &Operand) -> Built<Vec<Term>> {
+        let times = |coefficient: i64, a: &View, b: &View| Term { coefficient, factors: vec![a.clone(), b.clone()] };
+        let bits = self.b.program.tensor(x.view.tensor).range.bits;
+        let log_hidden = self.spec.model.hidden.next_power_of_two().ilog2();
+        if 2 * (bits - 1) + log_hidden < 64 {
+            return Ok(vec![times(1, &x.view, &x.view)]);
+        }
+        let mut axes = outer.to_vec();
+        axes.push(self.axes.hidden);
+        let value = vec![Term { coefficient: 1, factors: vec![x.view.clone()] }];
+        let (high, low) =
+            self.b.split(&format!("{name}.limbs"), &axes, value, LIMB_BITS, Range::signed(bits - LIMB_BITS))?;
+        let (high, low) = (self.on(high).view, self.on(low).view);
+        // The whole sum is below 2^62; that of high * low by Cauchy and Schwarz below the mean of the others' widths.
+        let low_bits = 2 * LIMB_BITS + log_hidden;
+        let parts = [
+            ("high", 1i64 << (2 * LIMB_BITS), times(1, &high, &high), Range::unsigned(62 - 2 * LIMB_BITS)),
+            ("cross", 1 << (LIMB_BITS + 1), times(1, &high, &low), Range::signed((63 + log_hidden).div_ceil(2) + 1)),
+            ("low", 1, times(1, &low, &low), Range::unsigned(low_bits)),
+        ];
+        let mut sum = Vec::new();
+        for (part, weight, term, range) in parts {
+            let name = format!("{name}.square.{part}");
+            let make = Make { name: &name, axes: outer, range, fraction_bits: 0 };
+            let scalar = self.b.copy(&make, outer, Sum { terms: vec![term], fraction_bits: 0 })?;
+            sum.push(Term { coefficient: weight, factors: vec![self.on(scalar).view] });
+        }
+        Ok(sum)
+    }
+
     /// Writes the gradient of the norm's input plus `residual`, the gradient that passes it by, to `out`.
     pub(super) fn norm_backward(
         &mut self,
@@ -99,12 +137,14 @@ impl StepBuilder<'_> {
         self.b.divide_by_constant(&projection_name, outer, product.terms, divisor, view)?;
 
         let c = self.on(projection);
-        let mut sum = Sum::product(1, &[&r, &dy]).plus(Sum::product(-1, &[&r, &y, &c]));
+        let mut axes = outer.to_vec();
+        axes.push(self.axes.hidden);
+        let sum = Sum::product(1, &[&dy]).plus(Sum::product(-1, &[&y, &c]));
+        let rejection = self.rescale(&format!("{name}.rejection"), &axes, "grad.normed", sum)?;
+        let mut sum = Sum::product(1, &[&r, &self.on(rejection)]);
         if let Some(residual) = residual {
             sum = sum.plus(Sum::product(1, &[residual]));
         }
-        let mut axes = outer.to_vec();
-        axes.push(self.axes.hidden);
         self.b.rescale_into(&format!("{name}.input"), &axes, sum, out.view.clone(), out.fraction_bits)?;
         Ok(())
     }
