@@ -40,7 +40,48 @@ pub(super) const ATTACKS: &[Attack] = &[
         let count = labels(c);
         c.pin("labels.none", &[("labels.none", 1 - count), ("labels.none.magnitude", 0)]);
     }),
+    attack(LOSS, "the loss is a unit smaller", &["loss.exact"], |c| c.nudge("loss", "loss", &[], -1)),
+    attack(LOSS, "the sum of the losses misses a part", &["loss.sum"], |c| c.bump("loss.sum", &[], -(1 << 18))),
+    attack(LOSS, "the logit at a label is another", &["loss.label_logit"], |c| {
+        c.bump("loss.label_logit", &[0, position(c, 1)], 3);
+    }),
+    attack(LOSS, "a logarithm is another", &["loss.mantissa"], |c| {
+        c.nudge("loss.mantissa", "loss.mantissa", &[0, position(c, 1)], -5);
+    }),
+    attack(LOSS, "the logarithm of an octave is another", &["loss.octave"], |c| {
+        c.nudge("loss.octave", "loss.octave", &[0, position(c, 1)], -5);
+    }),
+    attack(LOSS, "the leading bits are those of another sum", &["loss.leading"], |c| {
+        c.nudge("loss.leading", "loss.leading.high", &[0, position(c, 1)], -1);
+    }),
+    attack(LOSS, "the leading bits are one less, the rest beyond its width", &["range.loss.leading.low"], |c| {
+        let at = [0, position(c, 1)];
+        c.nudge("loss.leading", "loss.leading.high", &at, -1);
+        c.nudge("loss.leading", "loss.leading.low", &at, 1 << LOW_BITS);
+    }),
+    attack(LOSS, "a sum is put into the next octave", &["loss.mantissa"], |c| {
+        // At a position without label nothing else depends on it.
+        let at = [0, position(c, 0)];
+        let (factor, high) = (c.honest_at("loss.factor", &at), c.honest_at("loss.leading.high", &at));
+        let low = c.honest_at("loss.leading.low", &at);
+        c.at_last_add("loss.factor", &at, -factor / 2);
+        let row = c.setting.program.tables.iter().find(|t| t.name == "loss.octave").expect("a table");
+        let next = row.columns[0].iter().position(|&f| f == factor / 2).expect("a next octave");
+        let octave = c.honest_at("loss.octave", &at);
+        c.at_last_add("loss.octave", &at, row.columns[1][next] - octave);
+        c.at_last_add("loss.leading.high", &at, high / 2 - high);
+        c.at_last_add("loss.leading.low", &at, ((high % 2) << (LOW_BITS - 1)) + low / 2 - low);
+    }),
 ];
+
+/// Bits of the sum of exponentials below its leading ones.
+const LOW_BITS: u32 = 20;
+
+/// A position of the first row with (1) or without (0) a label.
+fn position(c: &crate::Cheat<'_>, supervised: i64) -> usize {
+    let tokens = c.setting.spec.training.tokens;
+    (0..tokens).find(|&t| c.honest_at("batch.supervised", &[0, t]) == supervised).expect("such a position")
+}
 
 fn labels(c: &crate::Cheat<'_>) -> i64 {
     c.honest_at("labels", &[])
