@@ -265,12 +265,28 @@ impl Scales {
                 scale.fraction_bits = fraction_bits;
             }
         }
+        scales.derive(range_bits);
+        scales
+    }
+
+    /// Gives every derived kind the scale that follows from the kind that it is derived from.
+    fn derive(&mut self, range_bits: u32) {
         for (derived, from) in DERIVED {
-            let from = scales.0.get(from).map(|s| s.fraction_bits);
-            if let (Some(scale), Some(from)) = (scales.0.get_mut(derived), from) {
+            let from = self.0.get(from).map(|s| s.fraction_bits);
+            if let (Some(scale), Some(from)) = (self.0.get_mut(derived), from) {
                 scale.fraction_bits = derived_fraction_bits(derived, from, range_bits);
             }
         }
-        scales
+    }
+
+    /// The scales with one fraction bit less for a kind that calibration sets; none if it may have no fewer.
+    pub fn coarser(&self, kind: &Kind, range_bits: u32) -> Option<Self> {
+        if matches!(kind.rule, Rule::Fixed) {
+            return None;
+        }
+        let mut scales = self.clone();
+        scales.0.get_mut(kind.name)?.fraction_bits -= 1;
+        scales.derive(range_bits);
+        scales.check(range_bits).is_ok().then_some(scales)
     }
 }

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use veritune_executor::Executor;
 use veritune_relations::initial::initial_state;
-use veritune_relations::scales::Scales;
-use veritune_relations::{Place, Spec, sampler, step};
+use veritune_relations::scales::{KINDS, Scales};
+use veritune_relations::step::StepError;
+use veritune_relations::{Place, ProgramError, Spec, sampler, step};
 
 /// Greatest real absolute value of each kind over `steps` steps that start from the seed's initial adapter.
 ///
@@ -60,6 +61,39 @@ pub fn maxima(
         }
     }
     Ok(maxima)
+}
+
+/// The spec with scales as fine as its program allows.
+///
+/// Calibration sets every kind for itself; an equation that aligns several may then leave the field. As long as one
+/// does, the kind whose coarser scale lowers that equation's bound most gives up a fraction bit.
+pub fn fitted(mut spec: Spec) -> Result<Spec, RunError> {
+    let wrapped = |spec: &Spec| -> Result<Option<(String, u128)>, RunError> {
+        let tables = step::Tables::new(spec)?;
+        match step::build_with(spec, &tables, 1, &step::no_leaves(spec)) {
+            Ok(_) => Ok(None),
+            Err(StepError::Program(ProgramError::Wraps { operation, bound })) => Ok(Some((operation, bound))),
+            Err(error) => Err(error.into()),
+        }
+    };
+    while let Some((operation, bound)) = wrapped(&spec)? {
+        let mut best: Option<(u128, Scales)> = None;
+        for kind in KINDS {
+            let Some(scales) = spec.scales.coarser(kind, spec.range_bits) else { continue };
+            let trial = Spec { scales, ..spec.clone() };
+            let Ok(left) = wrapped(&trial) else { continue };
+            // Another equation that wraps comes later: this one is settled.
+            let left = left.map_or(0, |(name, left)| if name == operation { left } else { 0 });
+            if left < best.as_ref().map_or(bound, |(least, _)| *least) {
+                best = Some((left, trial.scales));
+            }
+        }
+        let Some((_, scales)) = best else {
+            return Err(StepError::Program(ProgramError::Wraps { operation, bound }).into());
+        };
+        spec.scales = scales;
+    }
+    Ok(spec)
 }
 
 /// The calibrated scales.

@@ -78,7 +78,8 @@ pub fn calibrate_settings(
     // Nothing that is calibrated depends on the salts.
     let inputs = Inputs::new(base, Dataset::new(&spec, rows, [0; 32])?);
     let maxima = calibrate::maxima(&spec, &inputs, &CALIBRATION_SEED, steps, threads, |done| progress(done, steps))?;
-    let scales = calibrate::scales(&maxima, range_bits);
+    spec.scales = calibrate::scales(&maxima, range_bits);
+    let scales = calibrate::fitted(spec)?.scales;
     Ok(Calibration { schema: CalibrationSchema::V1, dataset_rows, steps, range_bits, scales })
 }
 

@@ -1,0 +1,55 @@
+//! Calibrated scales always build a program.
+
+use std::path::Path;
+use veritune_relations::step::{StepError, build, no_leaves};
+use veritune_relations::{ProgramError, Spec};
+use veritune_run::calibrate::{fitted, maxima, scales};
+use veritune_run::dataset::{Dataset, Rows};
+use veritune_run::inputs::Inputs;
+use veritune_run::session::{calibrate_settings, open_base, spec_of};
+use veritune_run::settings::Settings;
+
+const ROWS: usize = 8;
+const TOKENS: usize = 16;
+
+fn settings(rank: usize) -> Settings {
+    Settings::parse(&format!(
+        r#"{{"lora":{{"r":{rank},"lora_alpha":64,"target_modules":["q_proj","k_proj","v_proj","o_proj","gate_proj","up_proj",
+        "down_proj"],"use_rslora":false,"init_lora_weights":true}},
+        "train":{{"optimizer":"adamw","learning_rate":"2e-3","lr_scheduler_type":"linear","warmup_steps":0,"weight_decay":"0.01",
+        "adam_beta1":"0.9","adam_beta2":"0.999","adam_epsilon":"1e-8","max_grad_norm":"1.0","per_device_train_batch_size":1,
+        "gradient_accumulation_steps":1,"max_steps":8,"seed_rule":"plan-beacon/v1"}},
+        "data":{{"max_length":{TOKENS},"bucket":{TOKENS}}},"proof":{{"range_bits":18,"steps_per_proof":1,"profile":"v1"}}}}"#
+    ))
+    .unwrap()
+}
+
+fn rows() -> (Vec<i64>, Vec<i64>) {
+    let tokens: Vec<i64> = (0..(ROWS * TOKENS) as i64).map(|i| (i * i * 31 + i * 7) % 2048).collect();
+    let targets = tokens.iter().cycle().skip(1).take(tokens.len()).copied().collect();
+    (tokens, targets)
+}
+
+/// Few rows have small maxima, so that calibration takes more fraction bits than the sums over all adapters can hold.
+#[test]
+fn scales_that_would_wrap_give_up_fraction_bits() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/small");
+    let (base, _) = open_base(&model).unwrap();
+    let (tokens, targets) = rows();
+    let rows = Rows { tokens: &tokens, targets: &targets, meta: &[[0; 32]; ROWS] };
+    let settings = settings(32);
+    let calibration = calibrate_settings(&settings, &base, rows, 2, 2, |_, _| true).unwrap();
+    let spec = spec_of(&settings, &base, calibration.clone()).unwrap();
+    assert!(build(&spec, 1, &no_leaves(&spec)).is_ok());
+
+    let inputs = Inputs::new(&base, Dataset::new(&spec, rows, [0; 32]).unwrap());
+    let seen = maxima(&spec, &inputs, &[9; 32], 2, 2, |_| true).unwrap();
+    let raw = Spec { scales: scales(&seen, 18), ..spec };
+    let refused = build(&raw, 1, &no_leaves(&raw));
+    assert!(matches!(refused, Err(StepError::Program(ProgramError::Wraps { .. }))), "the raw scales build: no test");
+    let fitted = fitted(raw.clone()).unwrap();
+    assert!(build(&fitted, 1, &no_leaves(&fitted)).is_ok());
+    let given_up: i32 =
+        raw.scales.0.iter().map(|(kind, s)| s.fraction_bits - fitted.scales.0[kind].fraction_bits).sum();
+    assert!((1..=12).contains(&given_up), "{given_up} fraction bits");
+}
