@@ -14,6 +14,10 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,3}))?\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 
 
+_ARENA_BYTES = 1 << 27
+"""Address space that the C library reserves for the allocations of each thread, whether they use it or not."""
+
+
 @dataclass(frozen=True)
 class Room:
     """Bytes that may still be taken, and what sets the limit."""
@@ -58,7 +62,8 @@ def room() -> Room:
         rooms.append(Room(group, "left in this control group"))
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit != resource.RLIM_INFINITY:
-        rooms.append(Room(max(0, limit - _address_space()), "left under ulimit -v"))
+        reserved = _ARENA_BYTES * (2 + len(os.sched_getaffinity(0)))
+        rooms.append(Room(max(0, limit - _address_space() - reserved), "left under ulimit -v"))
     return min(rooms, key=lambda found: found.num_bytes)
 
 

@@ -73,7 +73,14 @@ class Job:
         adapter = self.adapter(run)
         self.command("verify", str(adapter), "--key", str(self.public))
         proofs = {f"veritune/proofs/step-{step:06}.bin" for step in range(1, self.steps + 1)}
-        others = {"plan.json", "seed.json", "claims.sigstore.json", "plan.sigstore.json", "index.json"}
+        others = {
+            "plan.json",
+            "seed.json",
+            "claims.sigstore.json",
+            "plan.sigstore.json",
+            "signer.pub.pem",
+            "index.json",
+        }
         expected = proofs | {f"veritune/{name}" for name in others}
         expected |= {"veritune/proofs/settlement.bin", "veritune/proofs/release.bin"}
         expected |= {"adapter_model.safetensors", "adapter_config.json"}
