@@ -60,4 +60,4 @@ def test_two_real_layers_are_proved(targets: str, model: Path, rows: Path) -> No
     assert result["scalars"] <= 1 << 13
     assert math.isfinite(result["losses"][0]) and result["losses"][0] > 0
     assert result["proof_bytes"] <= 1_400_000
-    assert result["peak_mib"] <= 8 * 1024
+    assert result["peak_mib"] <= 9 * 1024  # the settlement of 68 million base slots
