@@ -79,7 +79,7 @@ pub fn maps() -> Maps {
     for lane in 0..WIDTH {
         forms[1 + lane][lane] = F::ONE;
     }
-    forms.iter_mut().for_each(|state| Linear::external_linear_layer(state));
+    forms.iter_mut().for_each(Linear::external_linear_layer);
     let mut maps = Maps { constant: Vec::new(), input: Vec::new(), sboxes: Vec::new(), output: Vec::new() };
     for constants in rounds() {
         for (lane, &constant) in constants.iter().enumerate() {
