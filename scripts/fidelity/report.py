@@ -52,7 +52,7 @@ def run_section(name: str, run: dict) -> list[str]:
         lines.append(
             f"Held out ({held_out['rows']} rows, {held_out['labels']} labels): {held_out['before']:.5f} before, "
             f"{held_out['float32_after']:.5f} PEFT float32, {held_out['exact_after']:.5f} exact, "
-            f"**difference {held_out['difference']:+.5f} nat**."
+            f"**difference {held_out['difference']:+.6f} nat**."
         )
     use = ", ".join(f"{kind} {share:.2f}" for kind, share in run["greatest_range_use"].items())
     return [*lines, "", f"Greatest use of ranges over the run (1 would stop it): {use}.", ""]
