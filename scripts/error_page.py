@@ -34,6 +34,7 @@ NESTED = {
     "VT-PROOF-001": "a proof ends inside its fixed part",
     "VT-PROOF-002": "a program weighs a place that its statement does not have",
     "VT-PROOF-003": "a step is none of the run's, or the first does not start from the public first state",
+    "VT-PROOF-004": "a settlement is of another base than the run's",
     "VT-ROWS-001": "the paths of a step's rows have another length than the statement fixes",
     "VT-ROWS-002": "a word in the path of a row is not below the field's order",
     "VT-ROWS-003": "the path of a row does not lead to the dataset's root",

@@ -24,7 +24,7 @@ use veritune_relations::step::Tables;
 use veritune_verifier::certificate::{claims, not_claimed};
 use veritune_verifier::report::Report;
 use veritune_verifier::request::verify_default;
-use veritune_verifier::statement::Run;
+use veritune_verifier::statement::{Run, base_root};
 use veritune_verifier::step::Context;
 use veritune_verifier::{adapter, ledger, seed};
 
@@ -199,7 +199,7 @@ impl TinyCertificate {
         let mut run = Run { spec, plan_digest: [0; 32], seed: [0; 32], dataset: none, base: none };
         let dataset = random_dataset(&run.spec, &mut Numbers(12));
         run.dataset = dataset.root();
-        run.base = base_tree(&run, planned).root();
+        run.base = base_root(&run.spec, &base_tree(&run, planned).root());
         let mut plan = plan(&run.spec, &run.dataset, &run.base);
         change(&mut plan);
         let seed = seed_json(&plan);

@@ -17,7 +17,7 @@ use veritune_run::dataset::Dataset;
 use veritune_transcript::Transcript;
 use veritune_verifier::proof::{Placed, Source, absorb_witness, opening_target};
 use veritune_verifier::settlement::{StepClaims, combine};
-use veritune_verifier::statement::{BASE_TREE_SEED, Run};
+use veritune_verifier::statement::{BASE_TREE_SEED, Run, base_root};
 use veritune_verifier::step::{Context, STATE_AFTER, STATE_BEFORE};
 
 /// Values by name of the tensor; those of a state by their name in the state before.
@@ -238,8 +238,10 @@ pub fn settle(run: &Run, inputs: &Values, steps: &[StepClaims]) -> Vec<u8> {
     let (joint, mut transcript) = combine(run, steps);
     let mut weights = dense_weights(&layout, &joint.parts);
     let mut base = base_tree(run, inputs);
+    let tree = base.root();
     let weights = vec![std::mem::take(&mut weights[BASE_PLACE])];
-    open(&profile, &mut [&mut base], weights, joint.target, &mut transcript).expect("one masked tree")
+    let opening = open(&profile, &mut [&mut base], weights, joint.target, &mut transcript).expect("one masked tree");
+    [&tree.0[..], &opening].concat()
 }
 
 /// Random base of a spec.
@@ -273,7 +275,7 @@ impl TinyRun {
         let inputs = random_inputs(&run.spec);
         let dataset = random_dataset(&run.spec, &mut Numbers(12));
         run.dataset = dataset.root();
-        run.base = base_tree(&run, &inputs).root();
+        run.base = base_root(&run.spec, &base_tree(&run, &inputs).root());
         Self::prove(run, inputs, dataset)
     }
 

@@ -5,7 +5,7 @@ use veritune_attacks::run::{TinyRun, base_tree, first_state, prove_step, settle,
 use veritune_commit::Root;
 use veritune_relations::spec::Decimal;
 use veritune_verifier::settlement::{self, StepClaims};
-use veritune_verifier::statement::Run;
+use veritune_verifier::statement::{Run, base_root};
 use veritune_verifier::step::Context;
 
 static RUN: LazyLock<TinyRun> = LazyLock::new(TinyRun::new);
@@ -162,7 +162,7 @@ fn a_step_with_another_base_verifies_and_does_not_settle() {
     assert_refused("settled with the changed base", &settled(&t.run, &claims, &own_tree));
     // With the changed base as the committed one, it settles: nothing else sees the lie.
     let mut blind = t.run.clone();
-    blind.base = base_tree(&t.run, &inputs).root();
+    blind.base = base_root(&t.run.spec, &base_tree(&t.run, &inputs).root());
     let own_tree = settle(&blind, &inputs, &claims);
     assert_eq!(settled(&blind, &claims, &own_tree), "accepted");
 }

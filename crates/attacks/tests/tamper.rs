@@ -11,7 +11,7 @@ use veritune_attacks::setting::Numbers;
 use veritune_attacks::tamper::{CHANGES, Change, Row, changed, of_opening, of_step};
 use veritune_attacks::{TinyCertificate, World};
 use veritune_mutation::{Field, traced};
-use veritune_verifier::settlement;
+use veritune_verifier::settlement::{self, SettlementRefused};
 use veritune_verifier::step::Context;
 
 type Verdict = Result<(), (&'static str, String)>;
@@ -59,6 +59,9 @@ const RELEASE: &[Row] = &[
     row("lookup values", &[("VT-ARG-001", "layer 0"), ("VT-ARG-002", "*"), ("opening-sumcheck-claim", "values")], CUT),
     row("lookup round", &[("VT-ARG-002", "*")], CUT),
 ];
+
+/// What a settlement has before its opening.
+const BASE_TREE: Row = row("base tree", &[("VT-PROOF-004", "base tree")], ("VT-PROOF-004", "base tree"));
 
 /// What every opening has, the tree of the witness or of the base first.
 const OPENING: &[Row] = &[
@@ -214,7 +217,7 @@ fn placed(fields: Vec<Field>, opening: &impl Fn(&[Field]) -> usize) -> Vec<Field
         .into_iter()
         .map(|field| {
             let base = match field.name.as_str() {
-                name if name.starts_with("row ") => 0,
+                name if name.starts_with("row ") || name == BASE_TREE.field => 0,
                 "witness root" => rows,
                 name if is_scalar(name) => rows + 32,
                 _ => start,
@@ -267,11 +270,13 @@ fn settlement_of_the_base() {
     run(
         "settlement",
         &t.settlement,
-        OPENING,
-        |_| 0,
+        &[&[BASE_TREE], OPENING].concat(),
+        |_| 32,
         |bytes| {
-            settlement::verify(&t.run, &context.profile, context.shapes.base, &t.claims, bytes)
-                .map_err(|e| of_opening(&e))
+            settlement::verify(&t.run, &context.profile, context.shapes.base, &t.claims, bytes).map_err(|e| match e {
+                SettlementRefused::Base => ("VT-PROOF-004", "base tree".to_owned()),
+                SettlementRefused::Opening(e) => of_opening(&e),
+            })
         },
     );
 }

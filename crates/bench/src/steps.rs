@@ -25,7 +25,7 @@ use veritune_run::store::Store;
 use veritune_run::train::Committer;
 use veritune_run::{calibrate, train};
 use veritune_verifier::ledger::run_ledger;
-use veritune_verifier::statement::Run;
+use veritune_verifier::statement::{Run, base_root};
 use veritune_verifier::step::Context;
 
 /// Width of the range table, as in the demo.
@@ -215,7 +215,7 @@ pub fn prove(model: &Path, text: &Path, folder: &Path, size: &Size, threads: usi
         let committer = Committer { run: &run, profile: &profile, shapes, secret: store.secret()? };
         let base = committer.base(&first, &layout, &inputs.base)?.root();
         run.dataset = inputs.dataset.root();
-        run.base = base;
+        run.base = base_root(&run.spec, &base);
         Ok((run, inputs, store, profile))
     });
     let (run, inputs, store, profile) = prepared?;

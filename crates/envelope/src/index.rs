@@ -18,7 +18,7 @@ pub const INDEX_NAME: &str = "index.json";
 pub const INDEX_SCHEMA_NAME: &str = "veritune.index/v1";
 
 /// Longest index.
-pub const MAX_INDEX_BYTES: u64 = 1 << 24;
+pub const MAX_INDEX_BYTES: u64 = 1 << 19;
 
 /// One listed file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

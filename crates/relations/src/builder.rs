@@ -322,6 +322,14 @@ impl Builder {
                 ),
             });
         }
+        // The bound below takes the denominator at its declared width, so it must not be able to exceed it.
+        let largest = denominator.iter().fold(0u128, |sum, t| sum.saturating_add(self.program.term_bound(axes, t)));
+        if largest > 1u128 << denominator_bits {
+            return Err(ProgramError::Malformed {
+                operation: make.name.to_owned(),
+                reason: format!("a denominator of up to {largest} is wider than {denominator_bits} bits"),
+            });
+        }
         let quotient = self.witness(make);
         let range = Range::unsigned(denominator_bits);
         let (remainder_name, slack_name) = (format!("{}.remainder", make.name), format!("{}.slack", make.name));

@@ -21,7 +21,7 @@ use veritune_run::settings::Settings;
 use veritune_run::store::Store;
 use veritune_run::train::Committer;
 use veritune_run::{calibrate, train};
-use veritune_verifier::statement::Run;
+use veritune_verifier::statement::{Run, base_root};
 
 /// Tokens of a row in the file.
 const FILE_TOKENS: usize = 64;
@@ -112,7 +112,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     run.dataset = inputs.dataset.root();
     let start = Instant::now();
     let committer = Committer { run: &run, profile: &profile, shapes, secret: store.secret()? };
-    run.base = committer.base(&first, &layout, &inputs.base)?.root();
+    let tree = committer.base(&first, &layout, &inputs.base)?.root();
+    run.base = base_root(&run.spec, &tree);
     let commit_base_s = start.elapsed().as_secs_f64();
     eprintln!("base committed in {commit_base_s:.1} s, peak {} MiB", peak_mib());
 

@@ -14,7 +14,7 @@ use veritune_run::settings::Settings;
 use veritune_run::store::Store;
 use veritune_run::train::Committer;
 use veritune_run::{calibrate, train};
-use veritune_verifier::statement::Run;
+use veritune_verifier::statement::{Run, base_root};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().collect();
@@ -55,7 +55,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("rows hashed {:?}", t.elapsed());
     let t = Instant::now();
     let committer = Committer { run: &run, profile: &profile, shapes, secret: store.secret()? };
-    run.base = committer.base(&first, &layout, &inputs.base)?.root();
+    let tree = committer.base(&first, &layout, &inputs.base)?.root();
+    run.base = base_root(&run.spec, &tree);
     println!("base committed {:?}", t.elapsed());
     let t = Instant::now();
     train::train(&run, &inputs, &store, 2, |step, loss| {

@@ -17,7 +17,7 @@ use veritune_relations::{Program, release};
 use veritune_transcript::Transcript;
 use veritune_verifier::proof::{absorb_witness, opening_target};
 use veritune_verifier::settlement::{self, StepClaims};
-use veritune_verifier::statement::Run;
+use veritune_verifier::statement::{Run, base_root};
 use veritune_verifier::step::{Context, STATE_AFTER, STATE_BEFORE};
 
 fn commit_error(error: impl std::fmt::Display) -> RunError {
@@ -202,14 +202,16 @@ impl<'a> Prover<'a> {
         let run = self.context.run;
         let first = &self.context.first;
         let mut base = self.committer.base(first, &self.layout, &self.inputs.base)?;
-        if base.root() != run.base {
+        let tree = base.root();
+        if base_root(&run.spec, &tree) != run.base {
             return Err(RunError::Rows("the base model does not give the plan's base root".into()));
         }
         let (joint, mut transcript) = settlement::combine(run, steps);
         let mut weights = dense_weights(&self.layout, &joint.parts);
         let weights = vec![std::mem::take(&mut weights[veritune_argument::BASE_PLACE])];
-        let bytes = open(&self.context.profile, &mut [&mut base], weights, joint.target, &mut transcript)
+        let opening = open(&self.context.profile, &mut [&mut base], weights, joint.target, &mut transcript)
             .map_err(commit_error)?;
+        let bytes = [&tree.0[..], &opening].concat();
         write_whole(&self.store.path(SETTLEMENT_FILE), &bytes, false)?;
         Ok(bytes)
     }

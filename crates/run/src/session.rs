@@ -7,7 +7,7 @@ use crate::calibrate;
 use crate::certificate::run_of;
 use crate::dataset::{Dataset, Rows};
 use crate::inputs::{Inputs, base_values};
-use crate::settings::Settings;
+use crate::settings::{Settings, model};
 use crate::train::Committer;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -19,7 +19,7 @@ use veritune_relations::digest::spec_digest;
 use veritune_relations::layout::Layout;
 use veritune_relations::scales::Scales;
 use veritune_relations::step::{StepProgram, Tables, no_leaves};
-use veritune_verifier::statement::{Run, Shapes};
+use veritune_verifier::statement::{Run, Shapes, base_root};
 
 /// Seed of every calibration: public, so that anyone with the rows gets the same scales.
 pub const CALIBRATION_SEED: [u8; 32] = *b"veritune public calibration seed";
@@ -145,7 +145,13 @@ impl Planned {
     pub fn base_root(&self, base: &BaseModel) -> Result<Root, RunError> {
         let profile = self.run.profile()?;
         let committer = Committer { run: &self.run, profile: &profile, shapes: self.shapes, secret: [0; 32] };
-        Ok(committer.base(&self.program, &self.layout, &base_values(base))?.root())
+        let spec = self.spec();
+        if model(base) != spec.model {
+            let reason = "the checkpoint's configuration, or a scale that follows from its weights, is not the spec's";
+            return Err(RunError::Settings(reason.to_owned()));
+        }
+        let tree = committer.base(&self.program, &self.layout, &base_values(base))?.root();
+        Ok(base_root(spec, &tree))
     }
 
     /// The root of the dataset; salts are derived from `secret`.

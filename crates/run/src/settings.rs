@@ -163,7 +163,8 @@ fn decimal(value: &veritune_model::Decimal) -> Decimal {
     Decimal(value.to_string())
 }
 
-fn model(base: &BaseModel) -> Model {
+/// The model of a spec: a function of the checkpoint alone.
+pub fn model(base: &BaseModel) -> Model {
     let config: &ModelConfig = &base.config;
     Model {
         hidden: config.hidden_size,

@@ -23,7 +23,7 @@ use veritune_run::train::Committer;
 use veritune_run::{calibrate, certificate, train};
 use veritune_verifier::report::Report;
 use veritune_verifier::request::{Request, verify, verify_default};
-use veritune_verifier::statement::Run;
+use veritune_verifier::statement::{Run, base_root};
 
 const STEPS: u64 = 2;
 const ROWS: usize = 6;
@@ -82,7 +82,7 @@ fn publish(folder: &Path) -> Published {
     let shapes = draft.shapes(&profile, &layout).unwrap();
     let committer = Committer { run: &draft, profile: &profile, shapes, secret: [0; 32] };
     let dataset = inputs.dataset.root();
-    let base_root = committer.base(&first, &layout, &inputs.base).unwrap().root();
+    let base_root = base_root(&spec, &committer.base(&first, &layout, &inputs.base).unwrap().root());
 
     let recipe = format!(r#"{{"beacon":{{"source":"demo"}},{}"#, &SETTINGS[1..]);
     let plan = PlanV1 {

@@ -28,8 +28,9 @@ pub const MAX_PROOF_BYTES: u64 = 1 << 28;
 pub const MAX_ADAPTER_BYTES: u64 = 1 << 32;
 /// Largest adapter that a certificate without its file may speak of.
 const MAX_HIDDEN_ADAPTER_BYTES: u64 = 1 << 28;
-/// Largest statement file.
-const MAX_BUNDLE_BYTES: u64 = 1 << 27;
+/// Largest statement file: about 300 bytes for each of at most 1,000 proofs, in base64. Parsed JSON takes up to a hundred
+/// times as much memory.
+const MAX_BUNDLE_BYTES: u64 = 1 << 20;
 /// Largest small JSON file.
 const MAX_JSON_BYTES: u64 = 1 << 20;
 
@@ -113,6 +114,11 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
     let statement = Statement::<ClaimsV1>::from_bytes(&signed.payload)?;
     let claimed = &statement.predicate;
     let plan_bytes = index.read(folder, "plan.json", MAX_BUNDLE_BYTES)?;
+    // Before it is parsed: nobody but the signer may choose what that takes.
+    let plan_digest = Digest::sha256(&plan_bytes);
+    if claimed.plan_digest != plan_digest {
+        Refusal::new(PLAN_DISAGREES, "predicate.planDigest", "the plan's", "another").raise()?;
+    }
     let plan_is_signed = index.find("plan.sigstore.json").is_some();
     if plan_is_signed {
         let bundle = bundle::from_json(&index.read(folder, "plan.sigstore.json", MAX_BUNDLE_BYTES)?)?;
@@ -125,9 +131,7 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
     let plan: PlanV1 = canonical_json::decode_canonical(&plan_bytes, limit)?;
 
     // 3
-    let plan_digest = Digest::sha256(&plan_bytes);
     let agreements = [
-        ("planDigest", claimed.plan_digest == plan_digest),
         ("programDigest", claimed.program_digest == plan.program_digest),
         ("spec", claimed.spec == plan.spec),
         ("base", claimed.base == plan.base),
@@ -174,6 +178,15 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
     let program_digest = spec_digest(&run.spec, context.tables()).map_err(|e| spec_refused(&e))?;
     if Digest::from_bytes(program_digest) != plan.program_digest {
         Refusal::new(SPEC_REFUSED, "plan.programDigest", "the program that this version builds", "another").raise()?;
+    }
+
+    let ledger = run_ledger(&context).map_err(|e| spec_refused(&e))?;
+    let too_weak = |reason: &dyn std::fmt::Display| {
+        Refusal::new(LEDGER_DISAGREES, "predicate.ledger", "the recomputed ledger, at least 128 bits", reason)
+    };
+    let proofs = plan.num_steps.saturating_add(2);
+    if proofs > ledger.max_proofs() {
+        return Err(too_weak(&format_args!("{proofs} proofs, more than {}", ledger.max_proofs())));
     }
 
     // 6, 7
@@ -255,15 +268,7 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
     if claimed.claims != expected_claims || claimed.not_claimed != not_claimed {
         Refusal::new(CLAIMS_DISAGREE, "predicate.claims", "the claims that the proofs show", "others").raise()?;
     }
-    let ledger = run_ledger(&context).map_err(|e| spec_refused(&e))?;
-    let too_weak = |reason: &dyn std::fmt::Display| {
-        Refusal::new(LEDGER_DISAGREES, "predicate.ledger", "the recomputed ledger, at least 128 bits", reason)
-    };
     ledger.require(TARGET_BITS).map_err(|e| too_weak(&e))?;
-    let proofs = plan.num_steps.saturating_add(2);
-    if proofs > ledger.max_proofs() {
-        return Err(too_weak(&format_args!("{proofs} proofs, more than {}", ledger.max_proofs())));
-    }
     let ledger = to_certificate(&ledger);
     if ledger != claimed.ledger {
         too_weak(&"another ledger").raise()?;

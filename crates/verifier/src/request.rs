@@ -8,6 +8,7 @@ use serde::Deserialize;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use veritune_envelope::Refusal;
+use veritune_envelope::codes::DIRECTORY_EXTRA;
 use veritune_envelope::directory::{ADAPTER_MODEL, CERTIFICATE};
 use veritune_envelope::index::INDEX_NAME;
 use veritune_envelope::signature::{PublicKey, TrustedKeys};
@@ -66,6 +67,7 @@ impl Subjects {
         let (certificate, adapter) = if path.join(CERTIFICATE).is_dir() {
             (path.join(CERTIFICATE), Some(path.to_owned()))
         } else if run.is_dir() {
+            refuse_strangers(path)?;
             (run, Some(path.join("release")))
         } else {
             (path.to_owned(), None)
@@ -84,6 +86,24 @@ impl Subjects {
             }
         }
     }
+}
+
+/// Entries of a run directory. Another one could be an adapter that a loader reads and nobody checks.
+const RUN_ENTRIES: &[&str] =
+    &["certificate", "claims.statement.json", "openings.json", "plan.json", "release", "secret", "seed.json", "steps"];
+
+/// Refuses a run directory with entries that are not a run's; hidden ones are locks and are read by no loader.
+fn refuse_strangers(run: &Path) -> Result<(), Refusal> {
+    let unreadable = |e: std::io::Error| Refusal::new(FILE_PATH, "path", "a run directory that can be read", e);
+    for entry in std::fs::read_dir(run).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name();
+        let name = name.to_string_lossy();
+        if !RUN_ENTRIES.contains(&name.as_ref()) && !name.starts_with('.') {
+            let expected = "an adapter directory, or a run directory with a run's entries only";
+            return Err(Refusal::new(DIRECTORY_EXTRA, "path", expected, name));
+        }
+    }
+    Ok(())
 }
 
 /// The keys of a trust file.

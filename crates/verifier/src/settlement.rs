@@ -5,9 +5,9 @@
 //! opening shows the combination. Missing, repeated or reordered steps change the transcript. Soundness: number of
 //! claims / |E| + opening.
 
-use crate::statement::Run;
+use crate::statement::{Run, base_root};
 use veritune_argument::{BaseClaim, Joint, Part};
-use veritune_commit::{OpeningError, Profile, TreeShape, tree_point, verify_opening};
+use veritune_commit::{OpeningError, Profile, Root, TreeShape, tree_point, verify_opening};
 use veritune_field::E;
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_transcript::Transcript;
@@ -44,21 +44,49 @@ pub fn combine(run: &Run, steps: &[StepClaims]) -> (Joint, Transcript) {
     (joint, transcript)
 }
 
-/// Checks a settlement of all `steps`.
+/// Why a settlement is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettlementRefused {
+    /// The bytes do not begin with the root of the base's tree.
+    #[error("VT-PROOF-004: the settlement is not of the base that the run names")]
+    Base,
+    /// The opening is refused.
+    #[error(transparent)]
+    Opening(#[from] OpeningError),
+}
+
+impl SettlementRefused {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Base => "VT-PROOF-004",
+            Self::Opening(error) => error.code(),
+        }
+    }
+}
+
+/// Checks a settlement of all `steps`: the root of the base's tree (32 bytes), then the opening.
 pub fn verify(
     run: &Run,
     profile: &Profile,
     base: TreeShape,
     steps: &[StepClaims],
     bytes: &[u8],
-) -> Result<(), OpeningError> {
+) -> Result<(), SettlementRefused> {
+    let (tree, opening) = bytes.split_first_chunk::<32>().ok_or(SettlementRefused::Base)?;
+    veritune_mutation::field(|| "base tree".to_owned(), 0, tree.len());
+    let tree = Root(*tree);
+    if base_root(&run.spec, &tree) != run.base {
+        return Err(SettlementRefused::Base);
+    }
     let (joint, mut transcript) = combine(run, steps);
-    verify_opening(profile, &[(base, run.base)], joint.target, bytes, &mut transcript, |z| {
+    verify_opening(profile, &[(base, tree)], joint.target, opening, &mut transcript, |z| {
         let point = tree_point(profile, z, base.log_columns);
         let mut points: [&[E]; veritune_argument::NUM_PLACES] = [&[]; veritune_argument::NUM_PLACES];
         if let Some(slot) = points.last_mut() {
             *slot = &point;
         }
         joint.weights_at(&points).last().map(|v| vec![*v]).unwrap_or_default()
-    })
+    })?;
+    Ok(())
 }

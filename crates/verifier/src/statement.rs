@@ -57,7 +57,7 @@ pub struct Run {
     pub seed: [u8; 32],
     /// Root of the dataset.
     pub dataset: Root,
-    /// Root of the base vector.
+    /// Root of the base: [`base_root`].
     pub base: Root,
 }
 
@@ -174,6 +174,19 @@ impl Run {
         let [witness, ..] = layout.used;
         shape_for(profile, "release witness", witness, TreeHash::Blake3, true, 1)
     }
+}
+
+/// The root of a base model: its shape, constants and scales beside the tree over its integers, which alone would leave
+/// open what function they are the weights of.
+pub fn base_root(spec: &Spec, tree: &Root) -> Root {
+    let mut hasher = blake3::Hasher::new_derive_key("veritune base root v1");
+    // Canonical: compact, fields in order of declaration, maps sorted, as in the spec's digest.
+    let model = serde_json::to_vec(&spec.model).unwrap_or_default();
+    hasher.update(&u64::try_from(model.len()).unwrap_or(u64::MAX).to_le_bytes());
+    hasher.update(&model);
+    hasher.update(&spec.log_rows.to_le_bytes());
+    hasher.update(&tree.0);
+    Root(*hasher.finalize().as_bytes())
 }
 
 /// Seed of the base's tree: a constant, so that anyone recomputes the root.

@@ -188,7 +188,7 @@ pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
         parts.proofs.retain(|p| p.kind.0 != ProofKind::Settlement);
     }),
     inside(
-        "opening-sumcheck-claim",
+        "VT-PROOF-004",
         attack("the settlement opens another base", OtherBase, (1, "VT-RUN-008"), &["VT-RUN-008"], |_, _| ()),
     ),
     inside(

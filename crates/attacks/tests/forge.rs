@@ -1,0 +1,159 @@
+//! Forgeries and excesses that an outside attacker found; each test says what must not happen.
+
+use peak_alloc::PeakAlloc;
+use std::fs;
+use std::path::Path;
+use std::sync::LazyLock;
+use veritune_argument::soundness_terms;
+use veritune_attacks::{TinyCertificate, World, prove_and_verify, run, setting, violated};
+use veritune_envelope::directory::{ADAPTER_CONFIG, ADAPTER_MODEL, CERTIFICATE};
+use veritune_field::P;
+use veritune_relations::constants::step_constants;
+use veritune_relations::layout::Layout;
+use veritune_relations::program::{Operation, Term};
+use veritune_relations::release;
+use veritune_relations::spec::Decimal;
+use veritune_relations::step::build_update;
+use veritune_verifier::request::{Request, verify};
+use veritune_verifier::step::Context;
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+static HONEST: LazyLock<TinyCertificate> = LazyLock::new(|| World::AdamW.prove());
+
+fn published(folder: &Path) {
+    HONEST.publish(&HONEST.parts, folder).expect("published");
+    assert_eq!(HONEST.verify(folder).exit, 0);
+}
+
+/// The adapter that a loader reads lies at the top of the folder; the honest one lies in `release/`, its certificate in
+/// `certificate/`.
+#[test]
+fn an_adapter_beside_the_folders_of_a_run_is_not_verified_by_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let adapter = folder.path();
+    published(adapter);
+    fs::create_dir(adapter.join("release")).expect("a folder");
+    fs::rename(adapter.join(CERTIFICATE), adapter.join("certificate")).expect("moved");
+    for name in [ADAPTER_MODEL, ADAPTER_CONFIG] {
+        fs::copy(adapter.join(name), adapter.join("release").join(name)).expect("copied");
+    }
+    let mut forged = HONEST.parts.adapter.clone();
+    *forged.last_mut().expect("bytes") ^= 0x80;
+    fs::write(adapter.join(ADAPTER_MODEL), forged).expect("written");
+    let report = HONEST.verify(adapter);
+    assert_ne!(report.exit, 0, "the adapter at the top is another one, and the folder is verified");
+}
+
+/// The same weights under another position encoding are another base model.
+#[test]
+fn a_policy_that_names_a_base_names_its_configuration_too() {
+    let named = HONEST.parts.plan.base.root;
+    let mut spec = run::adamw(2);
+    spec.model.rope_theta = Decimal("3".into());
+    spec.model.rms_norm_eps = Decimal("0.5".into());
+    let other = TinyCertificate::new(spec);
+    let folder = tempfile::tempdir().expect("a folder");
+    other.publish(&other.parts, folder.path()).expect("published");
+    let policy = format!("schema: veritune.policy/v1\nbase_root: '{named}'\n");
+    let request = Request { keys: vec![other.public_key()], policy: Some(policy), ..Request::default() };
+    let report = verify(folder.path(), &request);
+    assert_ne!(report.exit, 0, "another function of the same weights passes for the named base");
+}
+
+fn peak_of(folder: &Path) -> usize {
+    ALLOCATOR.reset_peak_usage();
+    let before = ALLOCATOR.current_usage();
+    let report = HONEST.verify(folder);
+    assert_ne!(report.exit, 0);
+    eprintln!("{} {} {}", report.exit, report.code, report.message);
+    ALLOCATOR.peak_usage().saturating_sub(before)
+}
+
+/// JSON that costs little on disk and much in memory, read before anybody's signature or digest is compared.
+#[test]
+fn unsigned_json_takes_memory_in_proportion() {
+    let items = vec![r#"{"":0}"#; 1 << 18].join(",");
+    let mut excess = false;
+    for (name, text) in [
+        ("claims.sigstore.json", format!("{{\"a\":[{items}]}}")),
+        ("plan.json", {
+            let plan =
+                String::from_utf8(veritune_envelope::canonical_json::to_bytes(&HONEST.parts.plan).expect("a plan"));
+            plan.expect("text").replace(r#""recipe":{"#, &format!("\"recipe\":{{\"a\":[{items}],"))
+        }),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        published(folder.path());
+        fs::write(folder.path().join(CERTIFICATE).join(name), &text).expect("written");
+        HONEST.index(folder.path()).expect("an index");
+        let peak = peak_of(folder.path());
+        let factor = peak / text.len();
+        eprintln!("{name}: {} bytes take {peak} bytes, {factor} times as many", text.len());
+        excess |= factor >= 16;
+    }
+    assert!(!excess);
+}
+
+/// Adam's epsilon beyond the declared width of the denominator: the division's equation wraps once around the field.
+#[test]
+fn a_division_whose_denominator_exceeds_its_declared_width_is_refused() {
+    let mut spec = setting::tiny_spec([8, 2, 2, 1, 4, 16, 32, 2, 8, 2, 4]);
+    spec.training.steps = 100;
+    (spec.training.adam_beta1, spec.training.adam_beta2) = (Decimal("0".into()), Decimal("0.98".into()));
+    spec.training.adam_epsilon = Decimal("0.4027".into());
+    let rates = (2000..2100).rev().map(|milli| format!("{}.{:03}", milli / 1000, milli % 1000));
+    let found = rates.into_iter().find_map(|rate| {
+        spec.training.learning_rate = Decimal(rate);
+        build_update(&spec, 100, [1, 1]).ok()
+    });
+    let Some(update) = found else { return };
+    let constants = step_constants(&spec.training, 100, 34).expect("constants");
+    let program = &update.program;
+    let place = |name: &str| program.find(name).map(|id| program.tensor(id).name.clone()).expect("a tensor");
+    for k in 0..64_i64 {
+        let gradient = (1 << 19) - 1 - k;
+        let first = gradient << 10;
+        let numerator = i128::from(constants.update_factor) * i128::from(first) - i128::from(P);
+        let mut cheating = program.clone();
+        for step in &mut cheating.steps {
+            if let Operation::Divide { numerator: terms, .. } = &mut step.operation
+                && step.name.ends_with("update")
+            {
+                let coefficient = i64::try_from(numerator).expect("a small difference");
+                *terms = vec![Term { coefficient, factors: Vec::new() }];
+            }
+        }
+        let mut inputs = std::collections::BTreeMap::new();
+        for (name, value) in [("gradient", gradient), ("clip.factor", 1 << 30)] {
+            inputs.insert(place(name), vec![value]);
+        }
+        for part in ["master", "first", "second"] {
+            inputs.insert(place(&format!("state_before.update.{part}")), vec![0]);
+        }
+        let Ok(tensors) = setting::execute(&cheating, &inputs) else { continue };
+        assert!(violated(program, &tensors).is_empty());
+        let verdict = prove_and_verify(program, program, &tensors, None);
+        let moved = tensors.get(program.find("update.update").expect("a tensor"))[0];
+        assert!(verdict.is_err(), "first moment {first}, update {moved} of the other sign is proved");
+        return;
+    }
+    panic!("no witness was found");
+}
+
+/// No term of the release's argument is above the step's, whose ledger stands for both.
+#[test]
+fn the_ledger_of_a_step_covers_the_release() {
+    let context = Context::new(&HONEST.tiny.run).expect("a context");
+    let release = release::build(&HONEST.tiny.run.spec, &context.first, &run::copies(&context, &HONEST.tiny.states[1]));
+    let terms = |program| {
+        let layout = Layout::new(program);
+        soundness_terms(program, &layout).expect("terms")
+    };
+    let step = terms(&context.first.program);
+    for (name, numerator) in terms(&release.expect("a release").program) {
+        let ours = step.iter().find(|(n, _)| *n == name).map_or(0, |(_, n)| *n);
+        assert!(numerator <= ours, "{name}: {numerator} in the release, {ours} in the step");
+    }
+}
