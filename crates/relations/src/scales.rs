@@ -64,7 +64,7 @@ const fn room(factor: u32, cap: i32) -> Rule {
     Rule::HeadRoom { factor, cap }
 }
 
-/// Every kind. Widths follow the ranges measured on a 135-million-parameter model (docs/notes/integer-ranges.md).
+/// Every kind. Widths follow what a 135-million-parameter model needs (docs/benchmarks/fidelity.md).
 pub const KINDS: &[Kind] = &[
     // forward
     kind("residual", 27, true, 10, room(2, 12)),
