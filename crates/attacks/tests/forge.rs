@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use veritune_argument::soundness_terms;
 use veritune_attacks::{TinyCertificate, World, prove_and_verify, run, setting, violated};
+use veritune_envelope::canonical_json::Value;
 use veritune_envelope::directory::{ADAPTER_CONFIG, ADAPTER_MODEL, CERTIFICATE};
 use veritune_field::P;
 use veritune_relations::constants::step_constants;
@@ -60,6 +61,20 @@ fn a_policy_that_names_a_base_names_its_configuration_too() {
     let request = Request { keys: vec![other.public_key()], policy: Some(policy), ..Request::default() };
     let report = verify(folder.path(), &request);
     assert_ne!(report.exit, 0, "another function of the same weights passes for the named base");
+}
+
+/// What the signer writes beside what is proved must not look like it.
+#[test]
+fn a_recipe_has_no_sections_that_nobody_reads() {
+    let (spec, inputs) = (run::monotonous(1), run::random_inputs(&run::monotonous(1)));
+    let boasting = TinyCertificate::with_plan(spec, inputs.clone(), &inputs, |plan| {
+        let Value::Object(sections) = &mut plan.recipe else { panic!("a recipe has sections") };
+        sections.insert("privacy".to_owned(), Value::Integer(1));
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    boasting.publish(&boasting.parts, folder.path()).expect("published");
+    let report = boasting.verify(folder.path());
+    assert_eq!((report.exit, report.code.as_str()), (1, "VT-RUN-001"), "{}", report.message);
 }
 
 fn peak_of(folder: &Path) -> usize {

@@ -122,8 +122,9 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
     let plan_is_signed = index.find("plan.sigstore.json").is_some();
     if plan_is_signed {
         let bundle = bundle::from_json(&index.read(folder, "plan.sigstore.json", MAX_BUNDLE_BYTES)?)?;
-        let plan = Statement::<PlanV1>::from_bytes(&bundle.verify(&keys)?.payload)?.predicate;
-        if canonical_json::to_bytes(&plan)? != plan_bytes {
+        let signed = Statement::<PlanV1>::from_bytes(&bundle.verify(&keys)?.payload)?;
+        let subject = [Subject::of("plan.json", &plan_bytes)];
+        if signed.subject != subject || canonical_json::to_bytes(&signed.predicate)? != plan_bytes {
             Refusal::new(PLAN_DISAGREES, "plan.json", "the signed plan", "another").raise()?;
         }
     }

@@ -29,8 +29,16 @@ const MEMBERS: [(&str, &[&str]); 4] = [
     ("proof", &["range_bits", "steps_per_proof", "profile"]),
 ];
 
-/// The first section with a member that no check reads.
+/// Sections that say how the rows and the seed came about; the plan's maker states them.
+const STATED: [&str; 4] = ["text", "calibration", "sampler", "beacon"];
+
+/// The first section with a member that no check reads, or that is no section of a recipe.
 fn unknown(recipe: &Value) -> Option<&'static str> {
+    let Value::Object(sections) = recipe else { return Some("recipe") };
+    let known = |name: &str| STATED.contains(&name) || MEMBERS.iter().any(|(section, _)| *section == name);
+    if !sections.keys().all(|name| known(name)) {
+        return Some("a section of no recipe");
+    }
     let has_unknown = |section: &str, known: &[&str]| match recipe.get(section) {
         Some(Value::Object(members)) => members.keys().any(|name| !known.contains(&name.as_str())),
         _ => true,
