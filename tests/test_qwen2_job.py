@@ -29,11 +29,9 @@ from veritune.verify import Request, verdict_of
 pytestmark = pytest.mark.hf
 HIDDEN, LAYERS, HEADS, KV_HEADS, HEAD_DIM, INNER, RANK, TOKENS = 64, 2, 4, 2, 16, 96, 4, 16
 MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-RATE, STEPS, BATCH = 0.5, 2, 2
+RATE, STEPS, BATCH = 0.2, 2, 2
 TOLERANCE = 0.01
-"""Of the norm of the step's whole gradient."""
-SMALL_TOLERANCE = 0.02
-"""Of the norm of each matrix's gradient in each layer: A's is tiny while B is near zero, and rounded all the same."""
+"""Of the norm of each matrix's gradient in each layer; rate and weights make no gradient tiny."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def checkpoint(folder: Path, vocabulary: int) -> Path:
     config = Qwen2Config(
         vocab_size=vocabulary, hidden_size=HIDDEN, intermediate_size=INNER, num_hidden_layers=LAYERS,
         num_attention_heads=HEADS, num_key_value_heads=KV_HEADS, max_position_embeddings=128, rope_theta=10000.0,
-        tie_word_embeddings=True, initializer_range=0.08,
+        tie_word_embeddings=True, initializer_range=0.16,
     )  # fmt: skip
     model = Qwen2ForCausalLM(config)
     with torch.no_grad():
@@ -154,18 +152,15 @@ def test_the_proved_updates_are_transformers_gradients(finished: Finished, step:
     before, after = masters(finished.job, step - 1), masters(finished.job, step)
     expected = torch_gradients(finished.model, copies(finished.job, before), *batch(finished.job, step))
     seen = 0
-    error = whole = 0.0
     for name, real in expected.items():
         got = (before[name] - after[name]) / RATE
-        error, whole = error + float(((got - real) ** 2).sum()), whole + float((real**2).sum())
         for layer in range(LAYERS):
             size = np.linalg.norm(real[layer])
             if size > 0:
                 seen += 1
-                assert np.linalg.norm(got[layer] - real[layer]) <= SMALL_TOLERANCE * size, (name, layer)
+                assert np.linalg.norm(got[layer] - real[layer]) <= TOLERANCE * size, (name, layer)
             else:  # B = 0 before the first step, and A has no gradient
                 assert step == 1 and name.endswith(".a") and not got[layer].any()
-    assert error <= TOLERANCE**2 * whole
     assert seen == (LAYERS * len(MODULES) if step == 1 else 2 * LAYERS * len(MODULES))
 
 
