@@ -177,8 +177,9 @@ pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -
     bytes.extend_from_slice(&scalars);
     match verify_native(program, &layout, &plan, &scalars, &mut replay) {
         Ok((joint, _)) => {
-            let mut weights = dense_weights(&layout, &joint.parts);
-            let opened = (0..3).map(|place| std::mem::take(&mut weights[place])).collect();
+            let weights =
+                |(place, tree): (usize, &CommittedTree)| dense_weights(&joint.parts, place, tree.vector().len());
+            let opened = trees.iter().enumerate().map(weights).collect();
             let mut all: Vec<&mut CommittedTree> = trees.iter_mut().collect();
             let target = opening_target(&joint, &[]);
             let opening = open(&profile, &mut all, opened, target, &mut replay).expect("three trees");

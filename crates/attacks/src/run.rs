@@ -189,9 +189,8 @@ fn prove_program(
     let proof = proof.map_err(|e: ArgumentError| e.to_string()).expect("a true witness");
     let joint = Joint { parts: proof.parts, target: proof.target };
     let target = opening_target(&joint, known);
-    let mut weights = proof.weights;
-    let mut opened = vec![std::mem::take(&mut weights[0])];
-    opened.extend(others.iter().map(|(place, _)| std::mem::take(&mut weights[*place])));
+    let mut opened = vec![dense_weights(&joint.parts, 0, witness.vector().len())];
+    opened.extend(others.iter().map(|(place, tree)| dense_weights(&joint.parts, *place, tree.vector().len())));
     let mut trees: Vec<&mut CommittedTree> = vec![&mut witness];
     trees.extend(others.iter_mut().map(|(_, tree)| &mut **tree));
     let opening = open(&context.profile, &mut trees, opened, target, transcript).expect("budgets");
@@ -234,12 +233,10 @@ pub fn prove_release(context: &Context<'_>, state: &Values, number: usize, file_
 /// Never: one masked tree.
 pub fn settle(run: &Run, inputs: &Values, steps: &[StepClaims]) -> Vec<u8> {
     let profile = run.profile().expect("a profile");
-    let layout = Layout::new(&first_program(run));
     let (joint, mut transcript) = combine(run, steps);
-    let mut weights = dense_weights(&layout, &joint.parts);
     let mut base = base_tree(run, inputs);
     let tree = base.root();
-    let weights = vec![std::mem::take(&mut weights[BASE_PLACE])];
+    let weights = vec![dense_weights(&joint.parts, BASE_PLACE, base.vector().len())];
     let opening = open(&profile, &mut [&mut base], weights, joint.target, &mut transcript).expect("one masked tree");
     [&tree.0[..], &opening].concat()
 }

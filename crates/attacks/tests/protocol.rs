@@ -1,13 +1,14 @@
 //! Attacks on the protocol: lookups, the order of messages, and the bytes of a proof.
 
 use std::sync::LazyLock;
-use veritune_argument::{BASE_PLACE, NUM_PLACES, count};
+use veritune_argument::{NUM_PLACES, count};
 use veritune_attacks::setting::Numbers;
 use veritune_attacks::{Deviation, PROTOCOL_ATTACKS, Proved, Setting, prove, transcript, verify};
 use veritune_commit::Root;
 use veritune_executor::Tensors;
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{E, E_BYTES, F, P};
+use veritune_prover::argument::dense_weights;
 use veritune_relations::layout::Layout;
 use veritune_relations::{Program, TensorId};
 
@@ -101,11 +102,9 @@ fn unused_slots_carry_no_weight() {
     let scalars = &HONEST.proved.bytes[32..32 + HONEST.num_scalars * E_BYTES];
     let (joint, base) =
         veritune_argument::verify_native(program, &layout, &plan, scalars, &mut transcript).expect("honest");
-    let mut weights = veritune_prover::argument::dense_weights(&layout, &joint.parts);
-    for claim in &base {
-        let of_base = veritune_prover::argument::dense_weights(&layout, &claim.parts);
-        weights[BASE_PLACE].iter_mut().zip(&of_base[BASE_PLACE]).for_each(|(w, &b)| *w += b);
-    }
+    let parts: Vec<_> = joint.parts.iter().chain(base.iter().flat_map(|claim| &claim.parts)).cloned().collect();
+    let weights: [Vec<E>; NUM_PLACES] =
+        std::array::from_fn(|place| dense_weights(&parts, place, layout.used[place]).elements());
     let mut unused = 0;
     for (place, weights) in weights.iter().enumerate() {
         let used = used_slots(program, &layout, place, layout.used[place]);

@@ -9,6 +9,10 @@
 //!   interleaved words by Theorem 3.1 of Diamond and Gruen 2024). Trees with fewer columns stand still during the
 //!   first folds, a line whose two ends agree. The final combination by powers of one challenge is a
 //!   curve of degree `num_trees`: at most `num_trees * N` bad challenges (Theorem 1.5 there).
+//! - *Fewer rows.* A tree with `2^(m_o)` rows enters as words that repeat `s = 2^(m - m_o)` times, shares of agreement
+//!   unchanged. If such a word agrees with a codeword `g` of degree below K on more than `N - e` leaves, it agrees
+//!   with `g(zeta X)`, `zeta^s = 1`, on as many, and both agree with each other on more than `N - 2e >= K`: they are
+//!   equal, `g` is a polynomial in `X^s`, and the tree's own word is within the same share of its own code.
 //! - *Queries.* If the trees are not jointly within e, or the next oracle is another codeword than the
 //!   combination, then more than e leaves contradict the next oracle. All queries miss them with
 //!   probability below `(1 - (1 - rate)/2)^queries`.

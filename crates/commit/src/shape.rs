@@ -1,5 +1,6 @@
 //! What a root commits to: its shape, its capacity and its bytes.
 
+use crate::merkle::sorted_unique;
 use crate::profile::{MAX_LOG_COLUMNS, Profile};
 use veritune_field::{E_BYTES, F_BYTES};
 
@@ -18,6 +19,8 @@ pub enum TreeHash {
 /// The public shape of a committed vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TreeShape {
+    /// Base-2 logarithm of the number of message rows, random ones included: at most that of the profile.
+    pub log_rows: u32,
     /// Base-2 logarithm of the number of columns.
     pub log_columns: u32,
     /// The hash function.
@@ -32,6 +35,14 @@ pub struct TreeShape {
 /// A shape, or a list of shapes, that no profile serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ShapeError {
+    /// More rows than the profile has, or fewer in a masked tree.
+    #[error("2^{log_rows} rows: at most 2^{profile} are served, and exactly as many in the masked tree")]
+    Rows {
+        /// Base-2 logarithm of the rows of the shape.
+        log_rows: u32,
+        /// Base-2 logarithm of the rows of the profile.
+        profile: u32,
+    },
     /// Too many columns.
     #[error("2^{0} columns exceed 2^{MAX_LOG_COLUMNS}")]
     TooManyColumns(u32),
@@ -73,6 +84,9 @@ impl TreeShape {
 
     /// Checks the shape against `profile`.
     pub fn check(&self, profile: &Profile) -> Result<(), ShapeError> {
+        if self.log_rows > profile.log_rows() || (self.masked && self.log_rows != profile.log_rows()) {
+            return Err(ShapeError::Rows { log_rows: self.log_rows, profile: profile.log_rows() });
+        }
         if self.log_columns > MAX_LOG_COLUMNS {
             return Err(ShapeError::TooManyColumns(self.log_columns));
         }
@@ -83,10 +97,38 @@ impl TreeShape {
             return Err(ShapeError::MaskedBudget(self.budget));
         }
         let tail_rows = self.tail_rows(profile);
-        if tail_rows >= 1_u64 << profile.log_rows() {
-            return Err(ShapeError::BudgetExceedsRows { tail_rows, log_rows: profile.log_rows() });
+        if tail_rows >= self.num_rows() {
+            return Err(ShapeError::BudgetExceedsRows { tail_rows, log_rows: self.log_rows });
         }
         Ok(())
+    }
+
+    /// Number of message rows.
+    pub fn num_rows(&self) -> u64 {
+        1_u64.checked_shl(self.log_rows).unwrap_or(0)
+    }
+
+    /// Base-2 logarithm of the number of leaves.
+    pub fn log_domain(&self, profile: &Profile) -> u32 {
+        self.log_rows.saturating_add(profile.log_inverse_rate())
+    }
+
+    /// The leaves that hold the values at these positions of the profile's domain, sorted and unique.
+    pub fn leaves(&self, profile: &Profile, positions: &[u64]) -> Vec<u64> {
+        sorted_unique(positions.iter().map(|&position| self.leaf(profile, position)).collect())
+    }
+
+    /// The leaf that holds the values at a position of the profile's domain: `f(X^k)` at `omega^position` is `f` at
+    /// the point of the leaf `position` modulo the number of leaves.
+    pub fn leaf(&self, profile: &Profile, position: u64) -> u64 {
+        position & 1_u64.checked_shl(self.log_domain(profile)).unwrap_or(0).saturating_sub(1)
+    }
+
+    /// The variables of the opening's first sumcheck that the tree does not have, which it meets with the factor
+    /// `1 - X`: low bits of the row, then high bits of the column.
+    pub fn waits(&self, profile: &Profile, log_columns_max: u32) -> std::ops::Range<u32> {
+        let rounds = profile.log_rows().saturating_add(log_columns_max);
+        self.log_rows..rounds.saturating_sub(self.log_columns)
     }
 
     /// Number of columns.
@@ -101,21 +143,22 @@ impl TreeShape {
     }
 
     /// The canonical bytes of the shape, absorbed with the root.
-    pub fn to_bytes(&self) -> [u8; 10] {
+    pub fn to_bytes(&self) -> [u8; 14] {
         let hash = match self.hash {
             TreeHash::Blake3 => 0,
             TreeHash::Poseidon2 => 1,
         };
+        let [r0, r1, r2, r3] = self.log_rows.to_le_bytes();
         let [c0, c1, c2, c3] = self.log_columns.to_le_bytes();
         let [b0, b1, b2, b3] = self.budget.to_le_bytes();
-        [c0, c1, c2, c3, b0, b1, b2, b3, hash, u8::from(self.masked)]
+        [r0, r1, r2, r3, c0, c1, c2, c3, b0, b1, b2, b3, hash, u8::from(self.masked)]
     }
 }
 
 /// Number of data elements that a tree of this shape holds.
 pub fn capacity(profile: &Profile, shape: &TreeShape) -> Result<usize, ShapeError> {
     shape.check(profile)?;
-    let rows = (1_u64 << profile.log_rows()).saturating_sub(shape.tail_rows(profile));
+    let rows = shape.num_rows().saturating_sub(shape.tail_rows(profile));
     let elements = rows << shape.log_columns;
     Ok(usize::try_from(elements).unwrap_or(usize::MAX))
 }

@@ -1,16 +1,22 @@
 //! The joint opening of several trees: messages and verification.
 //!
-//! Statement: `sum_o <w_o, f_o> = target`, where `f_o` has `2^(m + k_o)` entries, entry
+//! Statement: `sum_o <w_o, f_o> = target`, where `f_o` has `2^(m_o + k_o)` entries, entry
 //! `row * 2^(k_o) + column`; the column polynomials `sum_row f[row][column] X^row` are committed.
+//!
+//! The profile has `2^m` rows. A tree with fewer, `2^(m_o)`, stands for the polynomials `f(X^s)` with
+//! `s = 2^(m - m_o)`: its row `r` is row `r s` of the profile, all others are zero, and position `p` of the
+//! profile's domain is its leaf `p` modulo the number of its leaves.
 //!
 //! Messages, numbered as in the code:
 //!  1. A sumcheck over `m + k_max` variables, row variables first, most significant first. A round
 //!     sends `h(0)` and the leading coefficient of `h`; `h(1)` follows from the claim. A tree with
-//!     `k_o < k_max` is multiplied by `1 - X` in each of the first `k_max - k_o` column rounds.
+//!     `m_o < m` or `k_o < k_max` is multiplied by `1 - X` in each of the last `m - m_o` row rounds and of the first
+//!     `k_max - k_o` column rounds.
 //!  2. The values `v_o = f_o(z_o)` and `v_M = M(z_row)` of the mask; they must satisfy
 //!     `sum_o s_o W_o(z_o) v_o = claim`, with `s_o` the product of the `1 - z` of the dummy rounds.
 //!  3. A challenge gamma. `y = M + sum_o gamma^(o+1) sum_c eq(z_col_o, c) f_o[., c]` has the claim
-//!     `<eq(z_row), y> = v_M + sum_o gamma^(o+1) v_o`.
+//!     `<eq(z_row), y> = v_M + sum_o gamma^(o+1) t_o v_o`, with `t_o` the product of the `1 - z` of the last `m - m_o`
+//!     row rounds.
 //!  4. For each level: the root of `y` written as a matrix (column = high bits) and encoded at the rate
 //!     of the level; then rows of the previous oracle at random leaves, each giving one claim
 //!     `<(x^b)_b, y> = value`; a challenge beta that combines all claims; a sumcheck over the column
@@ -79,12 +85,17 @@ pub fn absorb_statement(transcript: &mut Transcript, profile: &Profile, trees: &
     transcript.absorb_e(Labels::TARGET, &[target]);
 }
 
-/// The part of the final point `z` (rows, then columns of the widest tree) at which a tree with
-/// `2^log_columns` columns is evaluated: all row coordinates and the last `log_columns` others.
-pub fn tree_point(profile: &Profile, z: &[E], log_columns: u32) -> Vec<E> {
-    let num_rows = size(profile.log_rows());
-    let dummies = z.len().saturating_sub(num_rows).saturating_sub(size(log_columns));
-    z.iter().take(num_rows).chain(z.iter().skip(num_rows).skip(dummies)).copied().collect()
+/// The part of the final point `z` (rows, then columns of the widest tree) at which a tree is evaluated: its first
+/// `log_rows` and its last `log_columns` coordinates.
+pub fn tree_point(z: &[E], shape: &TreeShape) -> Vec<E> {
+    let columns = z.len().saturating_sub(size(shape.log_columns));
+    z.iter().take(size(shape.log_rows)).chain(z.iter().skip(columns)).copied().collect()
+}
+
+/// The product of `1 - z` over a range of coordinates.
+fn waited(z: &[E], range: std::ops::Range<u32>) -> E {
+    let (start, len) = (size(range.start), range.len());
+    z.iter().skip(start).take(len).map(|&r| E::ONE - r).product()
 }
 
 /// Succeeds only if the committer knows `f_o` behind every root with `sum_o <w_o, f_o> = target`.
@@ -125,9 +136,7 @@ pub fn verify_opening(
     let num_rows = size(profile.log_rows());
     let mut combined = E::ZERO;
     for (((shape, _), &value), &weight) in trees.iter().zip(&values).zip(&weights) {
-        let dummies = size(log_columns_max.saturating_sub(shape.log_columns));
-        let scale: E = z.iter().skip(num_rows).take(dummies).map(|&r| E::ONE - r).product();
-        combined += scale * weight * value;
+        combined += waited(&z, shape.waits(profile, log_columns_max)) * weight * value;
     }
     if combined != claim && !veritune_mutation::off("opening-sumcheck-claim") {
         return Err(OpeningError::SumcheckClaim);
@@ -140,9 +149,9 @@ pub fn verify_opening(
     let mut coefficients = Vec::with_capacity(trees.len());
     for ((shape, _), &value) in trees.iter().zip(&values) {
         power *= gamma;
-        claim += power * value;
-        let point = tree_point(profile, &z, shape.log_columns);
-        let columns: Vec<E> = point.into_iter().skip(num_rows).collect();
+        claim += power * waited(&z, shape.log_rows..profile.log_rows()) * value;
+        let point = tree_point(&z, shape);
+        let columns: Vec<E> = point.into_iter().skip(size(shape.log_rows)).collect();
         coefficients.push(eq_table(&columns).into_iter().map(|v| v * power).collect::<Vec<E>>());
     }
     let point = z.iter().take(num_rows).copied().collect();
@@ -260,13 +269,15 @@ fn tree_rows(
     reader: &mut Reader<'_>,
     transcript: &mut Transcript,
 ) -> Result<Vec<FoldedRow>, OpeningError> {
-    let log_domain = profile.log_domain();
-    let mut rows = draw_rows(transcript, profile.queries(), log_domain);
+    let mut rows = draw_rows(transcript, profile.queries(), profile.log_domain());
+    let positions: Vec<u64> = rows.iter().map(|row| row.position).collect();
     for (tree, ((shape, root), coefficients)) in trees.iter().zip(coefficients).enumerate() {
         let hasher = TreeHasher::new(shape.hash);
-        let mut sent = Vec::with_capacity(rows.len());
-        for row in &mut rows {
-            let at = Location::Row { level: 0, tree, position: row.position };
+        let opened = shape.leaves(profile, &positions);
+        let mut sent = Vec::with_capacity(opened.len());
+        let mut values = Vec::with_capacity(opened.len());
+        for &position in &opened {
+            let at = Location::Row { level: 0, tree, position };
             let bytes = reader.bytes(shape.row_bytes(), at)?;
             let offset = reader.offset();
             let (data, salt) = bytes.split_at(bytes.len().saturating_sub(SALT_BYTES));
@@ -277,12 +288,16 @@ fn tree_rows(
             sent.push(bytes);
             let (columns, mask) = data.split_at(shape.num_columns().min(data.len()));
             trace_row(reader, at, shape);
-            row.value += coefficients.iter().zip(columns).map(|(&c, &f)| c * f).sum::<E>();
-            row.value += E::from_basis_coefficients_slice(mask).unwrap_or(E::ZERO);
+            let value = coefficients.iter().zip(columns).map(|(&c, &f)| c * f).sum::<E>();
+            values.push(value + E::from_basis_coefficients_slice(mask).unwrap_or(E::ZERO));
+        }
+        for row in &mut rows {
+            let leaf = opened.binary_search(&shape.leaf(profile, row.position));
+            row.value += leaf.ok().and_then(|i| values.get(i)).copied().ok_or(OpeningError::Profile)?;
         }
         let at = Location::Siblings { level: 0, tree };
-        let leaves = leaves(&hasher, &rows, &sent, reader, at)?;
-        if root_of(&hasher, leaves, log_domain, reader, at)? != Some(root.0) && !rootless() {
+        let leaves = leaves(&hasher, &opened, &sent, reader, at)?;
+        if root_of(&hasher, leaves, shape.log_domain(profile), reader, at)? != Some(root.0) && !rootless() {
             return Err(OpeningError::RootMismatch { level: 0, tree });
         }
     }
@@ -328,7 +343,8 @@ fn oracle_rows(
         row.value = oracle.fold.iter().zip(entries).map(|(&c, entry)| c * entry).sum();
     }
     let at = Location::Siblings { level, tree: 0 };
-    let leaves = leaves(&hasher, &rows, &sent, reader, at)?;
+    let positions: Vec<u64> = rows.iter().map(|row| row.position).collect();
+    let leaves = leaves(&hasher, &positions, &sent, reader, at)?;
     if root_of(&hasher, leaves, log_domain, reader, at)? != Some(oracle.root) && !rootless() {
         return Err(OpeningError::RootMismatch { level, tree: 0 });
     }
@@ -338,14 +354,14 @@ fn oracle_rows(
 /// The digests of the rows as they were sent, with their positions.
 fn leaves(
     hasher: &TreeHasher,
-    rows: &[FoldedRow],
+    positions: &[u64],
     sent: &[&[u8]],
     reader: &Reader<'_>,
     at: Location,
 ) -> Result<Vec<(u64, Digest)>, OpeningError> {
     let offset = reader.offset();
     let digests = hasher.leaves(sent).map_err(|_| OpeningError::NotCanonical { at, offset })?;
-    Ok(rows.iter().map(|row| row.position).zip(digests).collect())
+    Ok(positions.iter().copied().zip(digests).collect())
 }
 
 fn draw_rows(transcript: &mut Transcript, queries: u32, log_domain: u32) -> Vec<FoldedRow> {

@@ -22,6 +22,7 @@ fn main() {
     let profile = Profile::with_parameters(log_rows, argument(5, 1), TERM_BITS, MAX_PROOFS)
         .expect("a profile that reaches the target");
     let shape = |log_size: u32, masked: bool, budget: u32| TreeShape {
+        log_rows,
         log_columns: log_size.saturating_sub(log_rows),
         hash: TreeHash::Blake3,
         masked,
@@ -70,14 +71,19 @@ fn main() {
         let statement: Vec<_> = trees.iter().map(|tree| (tree.shape(), tree.root())).collect();
         let start = Clock::start();
         let mut opened: Vec<_> = trees.iter_mut().collect();
-        let (proof, report) =
-            open_with_report(&profile, &mut opened, weights, target, &mut Transcript::new(b"four trees"))
-                .expect("an honest opening");
+        let (proof, report) = open_with_report(
+            &profile,
+            &mut opened,
+            weights.into_iter().map(Into::into).collect(),
+            target,
+            &mut Transcript::new(b"four trees"),
+        )
+        .expect("an honest opening");
         open_times.push(start.elapsed());
         for _ in 0..5 {
             let start = Clock::start();
             let weights_at = |z: &[E]| {
-                let parts = shapes.iter().map(|(_, shape)| tree_point(&profile, z, shape.log_columns));
+                let parts = shapes.iter().map(|(_, shape)| tree_point(z, shape));
                 parts.zip(&points).map(|(part, point)| eq(&part, point)).collect()
             };
             verify_opening(&profile, &statement, target, &proof, &mut Transcript::new(b"four trees"), weights_at)

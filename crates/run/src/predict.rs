@@ -54,7 +54,7 @@ impl Counts {
         let plan = Plan::new(program, &layout).map_err(|e| wrong(&e))?;
         let profile = planned.run().profile()?;
         let shapes = planned.shapes();
-        let elements = |shape: &TreeShape| (shape.num_columns() << profile.log_rows()) as f64;
+        let elements = |shape: &TreeShape| (shape.num_columns() << shape.log_rows) as f64;
         let size = |axes: &[AxisId]| axes.iter().map(|&a| program.axis(a).len as f64).product::<f64>();
         let mut factors = BTreeSet::new();
         let mut products = 0.0;
@@ -132,8 +132,10 @@ fn opening_bytes(profile: &Profile, trees: &[&TreeShape]) -> f64 {
     let element = E_BYTES as f64;
     let widest = trees.iter().map(|t| t.log_columns).max().unwrap_or(0);
     let mut bytes = f64::from(profile.log_rows() + widest) * 2.0 * element + (trees.len() + 1) as f64 * element;
-    let (rows, siblings) = multiproof(profile.queries(), profile.log_domain());
-    bytes += trees.iter().map(|tree| rows * tree.row_bytes() as f64 + siblings * 32.0).sum::<f64>();
+    for tree in trees {
+        let (rows, siblings) = multiproof(profile.queries(), tree.log_domain(profile));
+        bytes += rows * tree.row_bytes() as f64 + siblings * 32.0;
+    }
     for level in profile.levels() {
         let (rows, siblings) = multiproof(level.queries, level.log_domain());
         let fold = f64::from(level.log_columns) * 2.0 * element;
@@ -188,7 +190,7 @@ pub fn measure(kernel: Kernel, threads: usize) -> Result<f64, RunError> {
 
 fn tree(log_rows: u32, log_columns: u32, hash: TreeHash) -> Result<f64, RunError> {
     let profile = Profile::new(log_rows).map_err(|e| RunError::Commit(e.to_string()))?;
-    let shape = TreeShape { log_columns, hash, masked: hash == TreeHash::Blake3, budget: 1 };
+    let shape = TreeShape { log_rows, log_columns, hash, masked: hash == TreeHash::Blake3, budget: 1 };
     let data = (0..1 << (log_rows + log_columns - 1)).map(f_from_i64).collect();
     let made =
         commit(&profile, shape, data, Randomness::from_seed([1; 32])).map_err(|e| RunError::Commit(e.to_string()))?;

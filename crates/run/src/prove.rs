@@ -58,9 +58,8 @@ pub fn prove_program(
         known.iter().map(|(place, vector)| (*place, veritune_verifier::proof::Source::Known(vector))).collect();
     let joint = Joint { parts: argument.parts, target: argument.target };
     let target = opening_target(&joint, &placed);
-    let mut weights = argument.weights;
-    let mut opened = vec![std::mem::take(&mut weights[0])];
-    opened.extend(trees.iter().map(|(place, _)| std::mem::take(&mut weights[*place])));
+    let mut opened = vec![dense_weights(&joint.parts, 0, witness.vector().len())];
+    opened.extend(trees.iter().map(|(place, tree)| dense_weights(&joint.parts, *place, tree.vector().len())));
     let mut all: Vec<&mut CommittedTree> = vec![&mut witness];
     all.extend(trees.iter_mut().map(|(_, tree)| &mut **tree));
     let root = all[0].root();
@@ -207,8 +206,7 @@ impl<'a> Prover<'a> {
             return Err(RunError::Rows("the base model does not give the plan's base root".into()));
         }
         let (joint, mut transcript) = settlement::combine(run, steps);
-        let mut weights = dense_weights(&self.layout, &joint.parts);
-        let weights = vec![std::mem::take(&mut weights[veritune_argument::BASE_PLACE])];
+        let weights = vec![dense_weights(&joint.parts, veritune_argument::BASE_PLACE, base.vector().len())];
         let opening = open(&self.context.profile, &mut [&mut base], weights, joint.target, &mut transcript)
             .map_err(commit_error)?;
         let bytes = [&tree.0[..], &opening].concat();

@@ -143,7 +143,7 @@ pub fn verify(
     let statement: Vec<_> = trees.iter().map(|(_, shape, root)| (*shape, *root)).collect();
     let target = opening_target(&joint, placed);
     verify_opening(profile, &statement, target, opening, transcript, |z| {
-        let points: Vec<Vec<E>> = trees.iter().map(|(_, shape, _)| tree_point(profile, z, shape.log_columns)).collect();
+        let points: Vec<Vec<E>> = trees.iter().map(|(_, shape, _)| tree_point(z, shape)).collect();
         let mut by_place: [&[E]; NUM_PLACES] = [&[]; NUM_PLACES];
         for ((place, _, _), point) in trees.iter().zip(&points) {
             if let Some(slot) = by_place.get_mut(*place) {

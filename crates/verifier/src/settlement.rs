@@ -81,7 +81,7 @@ pub fn verify(
     }
     let (joint, mut transcript) = combine(run, steps);
     verify_opening(profile, &[(base, tree)], joint.target, opening, &mut transcript, |z| {
-        let point = tree_point(profile, z, base.log_columns);
+        let point = tree_point(z, &base);
         let mut points: [&[E]; veritune_argument::NUM_PLACES] = [&[]; veritune_argument::NUM_PLACES];
         if let Some(slot) = points.last_mut() {
             *slot = &point;

@@ -3,7 +3,7 @@
 //! Everything here is built from the plan and the certificate's public roots by the verifier itself; the prover
 //! uses the same code.
 
-use veritune_commit::{Profile, ProfileError, Root, ShapeError, TreeHash, TreeShape, capacity};
+use veritune_commit::{MAX_LOG_COLUMNS, Profile, ProfileError, Root, ShapeError, TreeHash, TreeShape, capacity};
 use veritune_field::f_to_bytes;
 use veritune_relations::layout::Layout;
 use veritune_relations::step::{self, Leaf, StepError, StepProgram, Tables};
@@ -12,8 +12,6 @@ use veritune_transcript::Transcript;
 
 /// Openings of a state tree: the step before, the step after, the release, and one to spare.
 pub const STATE_BUDGET: u32 = 4;
-/// Greatest `log2` of the columns of a tree.
-const MAX_LOG_COLUMNS: u32 = 12;
 
 /// A statement that cannot be formed: the plan asks for more than the profile serves.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,7 +70,8 @@ pub struct Shapes {
     pub base: TreeShape,
 }
 
-/// The least shape that holds `slots` slots.
+/// The shape for `slots` slots that opens in the fewest bytes, of these the one with the fewest rows; a masked tree has
+/// all rows of the profile.
 pub fn shape_for(
     profile: &Profile,
     vector: &'static str,
@@ -81,13 +80,18 @@ pub fn shape_for(
     masked: bool,
     budget: u32,
 ) -> Result<TreeShape, StatementError> {
-    for log_columns in 0..=MAX_LOG_COLUMNS {
-        let shape = TreeShape { log_columns, hash, masked, budget };
-        if capacity(profile, &shape)? >= slots {
-            return Ok(shape);
-        }
-    }
-    Err(StatementError::TooLarge { vector, slots, log_rows: profile.log_rows(), budget })
+    let most = profile.log_rows();
+    let least = if masked { most } else { 0 };
+    let fitting = (least..=most).filter_map(|log_rows| {
+        let shapes = (0..=MAX_LOG_COLUMNS).map(|log_columns| TreeShape { log_rows, log_columns, hash, masked, budget });
+        let mut fits = shapes.filter(|shape| capacity(profile, shape).is_ok_and(|capacity| capacity >= slots));
+        fits.next()
+    });
+    // A row, and a sibling for each layer above it.
+    let opened = |shape: &TreeShape| {
+        shape.row_bytes().saturating_add(usize::try_from(shape.log_rows).unwrap_or(usize::MAX).saturating_mul(32))
+    };
+    fitting.min_by_key(opened).ok_or(StatementError::TooLarge { vector, slots, log_rows: most, budget })
 }
 
 impl Run {

@@ -4,13 +4,14 @@
 //! added in registers, chunk by chunk.
 
 use super::lane::{Lane, PackedE, Packing, Register, broadcast};
+use crate::commit::BlockVector;
+use crate::commit::block_vector::{BLOCK, LANES, store};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;
-use veritune_argument::{AxisWeight, NUM_PLACES, Part, eq_table};
+use veritune_argument::{AxisWeight, Part, eq_table};
 use veritune_field::traits::{PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
 use veritune_field::{E, F};
-use veritune_relations::layout::Layout;
 
 /// Weights of an axis, from the first index on.
 struct Axis {
@@ -71,9 +72,26 @@ fn pack_padded(values: &[E]) -> Vec<PackedE> {
 }
 
 /// The weights of a chunk of slots: in registers, and those of rows that do not begin at a whole one.
-struct Chunk<'a> {
-    lanes: &'a mut [PackedE],
-    single: &'a mut [E],
+struct Chunk {
+    lanes: Vec<PackedE>,
+    single: Vec<E>,
+    any_single: bool,
+}
+
+impl Chunk {
+    /// Writes the sums to blocks, and clears the singles.
+    fn write(&mut self, out: &mut [F]) {
+        if self.any_single {
+            for (lane, single) in self.lanes.iter_mut().zip(self.single.chunks_exact(LANES)) {
+                *lane += PackedE::from_ext_slice(single);
+            }
+            self.single.fill(E::ZERO);
+            self.any_single = false;
+        }
+        for (block, &lane) in out.as_chunks_mut::<BLOCK>().0.iter_mut().zip(&self.lanes) {
+            store(block, lane);
+        }
+    }
 }
 
 impl Expanded {
@@ -84,11 +102,11 @@ impl Expanded {
     }
 
     /// Adds the weights of slots `from .. to` of the block, which begin at slot `at` of the chunk.
-    fn add(&self, from: usize, to: usize, at: usize, chunk: &mut Chunk<'_>) {
+    fn add(&self, from: usize, to: usize, at: usize, chunk: &mut Chunk) {
         self.rows(&self.axes, self.scale, from, to, at, chunk);
     }
 
-    fn rows(&self, axes: &[Axis], scale: E, from: usize, to: usize, at: usize, chunk: &mut Chunk<'_>) {
+    fn rows(&self, axes: &[Axis], scale: E, from: usize, to: usize, at: usize, chunk: &mut Chunk) {
         let Some((axis, inner)) = axes.split_first() else {
             return;
         };
@@ -113,7 +131,7 @@ impl Expanded {
     }
 
     /// Adds `scale` times values `first .. first + count` of the innermost axis from slot `at` on.
-    fn row(&self, scale: E, first: usize, count: usize, at: usize, chunk: &mut Chunk<'_>) {
+    fn row(&self, scale: E, first: usize, count: usize, at: usize, chunk: &mut Chunk) {
         if let Some(lanes) = &self.lanes
             && first.is_multiple_of(Packing::WIDTH)
         {
@@ -126,45 +144,38 @@ impl Expanded {
             return;
         }
         let values = &self.axes[self.axes.len() - 1].values[first..first + count];
+        chunk.any_single = true;
         for (out, &value) in chunk.single[at..].iter_mut().zip(values) {
             *out += scale * value;
         }
     }
 }
 
-/// The weights of every place, over the slots in use.
-pub(super) fn weights(layout: &Layout, parts: &[Part]) -> [Vec<E>; NUM_PLACES] {
+/// The weights that `parts` put on the slots of a place; `len` slots, the rest zero.
+pub fn dense_weights(parts: &[Part], place: usize, len: usize) -> BlockVector {
     const CHUNK: usize = 1 << 11;
-    std::array::from_fn(|place| {
-        let mut weights = vec![E::ZERO; layout.used[place]];
-        let mut packed = Packed::new();
-        let mut expanded: Vec<Expanded> =
-            parts.iter().filter(|p| p.place == place).map(|part| expand(part, &mut packed)).collect();
-        expanded.sort_by_key(|p| p.offset);
-        let longest = expanded.iter().map(Expanded::len).max().unwrap_or(0);
-        let registers = || vec![PackedE::ZERO; CHUNK / Packing::WIDTH];
-        weights.par_chunks_mut(CHUNK).enumerate().for_each_init(registers, |lanes, (i, out)| {
-            let from = i * CHUNK;
-            let end = from + out.len();
-            lanes.fill(PackedE::ZERO);
-            let mut chunk = Chunk { lanes, single: out };
-            // Parts are sorted by offset; none is longer than the longest.
-            let first = expanded.partition_point(|p| p.offset + longest <= from);
-            for part in expanded[first..].iter().take_while(|p| p.offset < end) {
-                let stop = (part.offset + part.len()).min(end);
-                let start = part.offset.max(from);
-                if start < stop {
-                    let own = |slot: usize| slot - part.offset;
-                    part.add(own(start), own(stop), start - from, &mut chunk);
-                }
+    let mut weights = BlockVector::zeros(len);
+    let mut packed = Packed::new();
+    let mut expanded: Vec<Expanded> =
+        parts.iter().filter(|p| p.place == place).map(|part| expand(part, &mut packed)).collect();
+    expanded.sort_by_key(|p| p.offset);
+    let longest = expanded.iter().map(Expanded::len).max().unwrap_or(0);
+    let chunk = || Chunk { lanes: vec![PackedE::ZERO; CHUNK / LANES], single: vec![E::ZERO; CHUNK], any_single: false };
+    weights.words_mut().par_chunks_mut(3 * CHUNK).enumerate().for_each_init(chunk, |chunk, (i, out)| {
+        let from = i * CHUNK;
+        let end = from + out.len() / 3;
+        chunk.lanes.fill(PackedE::ZERO);
+        // Parts are sorted by offset; none is longer than the longest.
+        let first = expanded.partition_point(|p| p.offset + longest <= from);
+        for part in expanded[first..].iter().take_while(|p| p.offset < end) {
+            let stop = (part.offset + part.len()).min(end);
+            let start = part.offset.max(from);
+            if start < stop {
+                let own = |slot: usize| slot - part.offset;
+                part.add(own(start), own(stop), start - from, chunk);
             }
-            for (out, lanes) in out.chunks_mut(Packing::WIDTH).zip(lanes.iter()) {
-                for (i, out) in out.iter_mut().enumerate() {
-                    let weight: E = PackedFieldExtension::<F, E>::extract(lanes, i);
-                    *out += weight;
-                }
-            }
-        });
-        weights
-    })
+        }
+        chunk.write(out);
+    });
+    weights
 }

@@ -19,10 +19,11 @@ mod products;
 mod witness;
 
 pub use channel::{Channel, NativeChannel};
+pub use dense::dense_weights;
 pub use witness::{Multiplicities, multiplicities, place_vectors, witness_vector};
 
 use veritune_argument::lookups::Fingerprint;
-use veritune_argument::{ArgumentError, BaseClaim, Labels, NUM_PLACES, Part, Plan, verify_native};
+use veritune_argument::{ArgumentError, BaseClaim, Labels, Part, Plan, verify_native};
 use veritune_field::{E, F};
 use veritune_relations::Program;
 use veritune_relations::layout::Layout;
@@ -33,9 +34,7 @@ use veritune_transcript::Transcript;
 pub struct ArgumentProof {
     /// All scalars, canonical bytes.
     pub scalars: Vec<u8>,
-    /// Weights of the joint functional per place, over the slots in use.
-    pub weights: [Vec<E>; NUM_PLACES],
-    /// The joint functional.
+    /// The joint functional; [`dense_weights`] expands it.
     pub parts: Vec<Part>,
     /// Its value.
     pub target: E,
@@ -81,8 +80,7 @@ pub fn prove(
     let scalars = channel.scalars;
     let (joint, base_claims) = verify_native(program, layout, &plan, &scalars, &mut replay)?;
     *transcript = replay;
-    let weights = dense::weights(layout, &joint.parts);
-    Ok(ArgumentProof { scalars, weights, parts: joint.parts, target: joint.target, base_claims })
+    Ok(ArgumentProof { scalars, parts: joint.parts, target: joint.target, base_claims })
 }
 
 /// GKR of a sum of fractions by itself; at least sixteen registers of leaves, a power of two.
@@ -92,11 +90,6 @@ pub(crate) fn fraction_sum<C: Channel>(numerators: &[F], denominators: &[E], cha
     use veritune_field::traits::PackedValue;
     let numerators = Packing::pack_slice(numerators).to_vec();
     fractions::prove(fractions::Leaves { numerators, denominators: Register::pack(denominators) }, channel);
-}
-
-/// Dense weights of parts, per place.
-pub fn dense_weights(layout: &Layout, parts: &[Part]) -> [Vec<E>; NUM_PLACES] {
-    dense::weights(layout, parts)
 }
 
 #[cfg(test)]

@@ -10,14 +10,58 @@ use veritune_field::{E, F};
 /// Base-field elements side by side.
 pub(super) type Packing = <F as Field>::Packing;
 /// Challenge-field elements side by side.
-pub(super) type PackedE = <E as ExtensionField<F>>::ExtensionPacking;
+pub(crate) type PackedE = <E as ExtensionField<F>>::ExtensionPacking;
 
 /// Elements of one block.
-pub(super) const LANES: usize = Packing::WIDTH;
+pub(crate) const LANES: usize = Packing::WIDTH;
 /// Base-field elements of one block.
-pub(super) const BLOCK: usize = 3 * LANES;
+pub(crate) const BLOCK: usize = 3 * LANES;
 
 const BLOCKS_PER_TASK: usize = 512;
+
+/// A vector over the challenge field in blocks, filled up with zeros to whole blocks.
+#[derive(Debug, Clone, Default)]
+pub struct BlockVector(Vec<F>);
+
+impl BlockVector {
+    /// Zeros, `len` of them or a few more.
+    pub(crate) fn zeros(len: usize) -> Self {
+        Self(F::zero_vec(3 * len.next_multiple_of(LANES)))
+    }
+
+    /// The words of the blocks; element `i` is lane `i % LANES` of block `i / LANES`.
+    pub(crate) fn words_mut(&mut self) -> &mut [F] {
+        &mut self.0
+    }
+
+    /// Number of elements, the zeros that fill the last block included.
+    pub fn len(&self) -> usize {
+        self.0.len() / 3
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The elements.
+    pub fn elements(&self) -> Vec<E> {
+        from_blocks(&self.0)
+    }
+
+    /// The words of `len` elements: zeros are added, or the end is cut off; whole blocks.
+    pub(super) fn into_words(mut self, len: usize) -> Vec<F> {
+        self.0.resize(3 * len, F::ZERO);
+        self.0
+    }
+}
+
+impl From<Vec<E>> for BlockVector {
+    fn from(mut elements: Vec<E>) -> Self {
+        elements.resize(elements.len().next_multiple_of(LANES), E::ZERO);
+        Self(to_blocks(elements))
+    }
+}
 
 /// The blocks of `elements`, whose number is a multiple of [`LANES`].
 pub(super) fn to_blocks(elements: Vec<E>) -> Vec<F> {
@@ -56,7 +100,7 @@ pub(super) fn load(block: &[F; BLOCK]) -> PackedE {
 
 /// Writes a packed element to a block.
 #[inline(always)]
-pub(super) fn store(block: &mut [F; BLOCK], value: PackedE) {
+pub(crate) fn store(block: &mut [F; BLOCK], value: PackedE) {
     let coefficients: &[Packing] = value.as_basis_coefficients_slice();
     for (slots, coefficient) in block.as_chunks_mut::<LANES>().0.iter_mut().zip(coefficients) {
         slots.copy_from_slice(coefficient.as_slice());

@@ -33,7 +33,7 @@ pub(crate) fn tree_root(rows: &[F], width: usize, hash: TreeHash) -> Digest {
 }
 
 pub(crate) fn product_sumcheck(weights: Vec<E>, vector: &[F], challenge: E) -> E {
-    let mut sumcheck = ProductSumcheck::over_base(weights, vector);
+    let mut sumcheck = ProductSumcheck::over_base(weights.into(), vector);
     for _ in 0..vector.len().ilog2() {
         let _ = std::hint::black_box(sumcheck.polynomial());
         sumcheck.bind(challenge);

@@ -6,7 +6,7 @@
 //! [`Randomness`] give the same bytes, whatever the number of threads.
 
 mod blake3_tree;
-mod block_vector;
+pub(crate) mod block_vector;
 mod encode;
 #[cfg(feature = "kernels")]
 pub(crate) mod loops;
@@ -17,6 +17,7 @@ mod randomness;
 mod sumcheck;
 mod tree;
 
+pub use block_vector::BlockVector;
 pub use open::{OpenError, OpeningReport, open, open_with_report};
 pub use randomness::Randomness;
 pub use tree::{CommittedTree, commit};

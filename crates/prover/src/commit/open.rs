@@ -1,6 +1,6 @@
 //! Opening: the prover's side of `veritune_commit::verify_opening`, step by step.
 
-use super::block_vector::{LANES, PackedE, Packing, sum_lanes};
+use super::block_vector::{BlockVector, LANES, PackedE, Packing, sum_lanes};
 use super::encode::transform;
 use super::oracle::{Oracle, Proof, draw};
 use super::sumcheck::ProductSumcheck;
@@ -59,7 +59,7 @@ pub struct OpeningReport {
 pub fn open(
     profile: &Profile,
     trees: &mut [&mut CommittedTree],
-    weights: Vec<Vec<E>>,
+    weights: Vec<BlockVector>,
     target: E,
     transcript: &mut Transcript,
 ) -> Result<Vec<u8>, OpenError> {
@@ -70,7 +70,7 @@ pub fn open(
 pub fn open_with_report(
     profile: &Profile,
     trees: &mut [&mut CommittedTree],
-    weights: Vec<Vec<E>>,
+    weights: Vec<BlockVector>,
     target: E,
     transcript: &mut Transcript,
 ) -> Result<(Vec<u8>, OpeningReport), OpenError> {
@@ -93,7 +93,7 @@ pub(super) const HONEST: Deviation = Deviation { values: |_, _| (), vector: |_, 
 pub(super) fn prove(
     profile: &Profile,
     trees: &mut [&mut CommittedTree],
-    weights: Vec<Vec<E>>,
+    weights: Vec<BlockVector>,
     target: E,
     transcript: &mut Transcript,
     deviation: &Deviation,
@@ -131,9 +131,10 @@ pub(super) fn prove(
     let mut power = E::ONE;
     for (tree, &value) in trees.iter().zip(&values) {
         power *= gamma;
-        claim += power * value;
-        let point = tree_point(profile, &z, tree.shape.log_columns);
-        let columns: Vec<E> = eq_table(&point[num_rows..]).into_iter().map(|v| v * power).collect();
+        let own_rows = tree.shape.log_rows as usize;
+        claim += power * value * z[own_rows..num_rows].iter().map(|&r| E::ONE - r).product::<E>();
+        let point = tree_point(&z, &tree.shape);
+        let columns: Vec<E> = eq_table(&point[own_rows..]).into_iter().map(|v| v * power).collect();
         add_combined_columns(&mut vector, &tree.vector, &columns);
     }
 
@@ -150,7 +151,7 @@ pub(super) fn prove(
                 let log_domain = profile.log_domain();
                 let positions = draw(transcript, profile.queries(), log_domain);
                 for (number, tree) in trees.iter().enumerate() {
-                    tree.write_rows(&positions, &mut proof.bytes);
+                    tree.write_rows(&tree.shape.leaves(profile, &positions), &mut proof.bytes);
                     proof.mark(&format!("tree {number}"));
                 }
                 (log_domain, positions)
@@ -182,7 +183,7 @@ pub(super) fn prove(
     Ok((proof.bytes, OpeningReport { components: proof.components }))
 }
 
-fn check(trees: &[&mut CommittedTree], weights: &[Vec<E>]) -> Result<(), OpenError> {
+fn check(trees: &[&mut CommittedTree], weights: &[BlockVector]) -> Result<(), OpenError> {
     let masked = trees.iter().filter(|tree| tree.shape.masked && tree.mask.is_some()).count();
     for (tree, committed) in trees.iter().enumerate() {
         if committed.spent() >= committed.shape.budget {
@@ -205,7 +206,7 @@ fn check(trees: &[&mut CommittedTree], weights: &[Vec<E>]) -> Result<(), OpenErr
 fn sumcheck(
     profile: &Profile,
     trees: &[&CommittedTree],
-    weights: Vec<Vec<E>>,
+    weights: Vec<BlockVector>,
     target: E,
     transcript: &mut Transcript,
     proof: &mut Proof,
@@ -215,18 +216,10 @@ fn sumcheck(
     let widest = trees.iter().map(|tree| tree.shape.log_columns).max().unwrap_or(0);
     let mut claim = target;
     let mut z = Vec::new();
-    for _ in 0..profile.log_rows() {
-        let polynomial = products.iter().map(ProductSumcheck::polynomial).fold([E::ZERO; 2], sum);
-        let challenge = round(transcript, proof, Labels::SUMCHECK, polynomial, &mut claim);
-        z.push(challenge);
-        for product in &mut products {
-            product.bind(challenge);
-        }
-    }
-    // A narrower tree waits: until its columns begin it contributes claim * scale * (1 - X).
+    // In a round that is not its own, a tree contributes claim * scale * (1 - X).
     let mut scales = vec![E::ONE; products.len()];
-    for column in 0..widest {
-        let waits = |tree: &CommittedTree| column < widest - tree.shape.log_columns;
+    for variable in 0..profile.log_rows() + widest {
+        let waits = |tree: &CommittedTree| tree.shape.waits(profile, widest).contains(&variable);
         let polynomial = products
             .iter()
             .zip(trees)
@@ -272,15 +265,17 @@ fn round(transcript: &mut Transcript, proof: &mut Proof, label: &str, polynomial
     challenge
 }
 
-/// `combined[row] += sum_c columns[c] * vector[row * columns.len() + c]`.
+/// `combined[row * stride] += sum_c columns[c] * vector[row * columns.len() + c]`, where the stride is what spreads the
+/// rows of the vector over those of `combined`.
 fn add_combined_columns(combined: &mut [E], vector: &[F], columns: &[E]) {
     let width = columns.len();
+    let stride = combined.len() / (vector.len() / width);
     const ROWS_PER_TASK: usize = 256;
     let packed: Vec<PackedE> =
         if width >= LANES { columns.chunks(LANES).map(PackedE::from_ext_slice).collect() } else { Vec::new() };
-    combined.par_chunks_mut(ROWS_PER_TASK).zip(vector.par_chunks(ROWS_PER_TASK * width)).for_each(
+    combined.par_chunks_mut(ROWS_PER_TASK * stride).zip(vector.par_chunks(ROWS_PER_TASK * width)).for_each(
         |(combined, vector)| {
-            for (slot, row) in combined.iter_mut().zip(vector.chunks_exact(width)) {
+            for (slot, row) in combined.iter_mut().step_by(stride).zip(vector.chunks_exact(width)) {
                 *slot += if packed.is_empty() {
                     columns.iter().zip(row).map(|(&c, &x)| c * x).sum::<E>()
                 } else {

@@ -4,7 +4,9 @@
 //! next round polynomial is one pass over memory, since memory bandwidth bounds the cost. Sums of field
 //! elements do not depend on the order, so the result is the same for every number of threads.
 
-use super::block_vector::{BLOCK, LANES, PackedE, Packing, broadcast, from_blocks, load, store, sum_lanes, to_blocks};
+use super::block_vector::{
+    BLOCK, BlockVector, LANES, PackedE, Packing, broadcast, from_blocks, load, store, sum_lanes, to_blocks,
+};
 use rayon::prelude::*;
 use veritune_field::traits::{PackedValue, PrimeCharacteristicRing};
 use veritune_field::{E, F};
@@ -36,12 +38,13 @@ enum State<'a> {
 
 impl<'a> ProductSumcheck<'a> {
     /// Over a base-field vector; `weights` may be shorter and then counts as zero beyond.
-    pub(super) fn over_base(mut weights: Vec<E>, vector: &'a [F]) -> Self {
-        weights.resize(vector.len(), E::ZERO);
+    pub(super) fn over_base(weights: BlockVector, vector: &'a [F]) -> Self {
         if vector.len() < MIN_BLOCK_LENGTH {
+            let mut weights = weights.elements();
+            weights.resize(vector.len(), E::ZERO);
             return Self::scalar(weights, vector.iter().map(|&x| E::from(x)).collect());
         }
-        let weights = to_blocks(weights);
+        let weights = weights.into_words(vector.len());
         let polynomial = round_base(&weights, vector);
         Self { state: State::Base { weights, vector }, polynomial }
     }

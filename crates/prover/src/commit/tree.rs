@@ -38,7 +38,7 @@ pub struct CommittedTree {
 /// vector only, and for a tree that is committed again, restore the count of its openings with
 /// [`CommittedTree::set_spent`].
 ///
-/// Cost: one transform of `2^(log_rows + log_columns)` elements to the rate of the profile and one hash
+/// Cost: one transform of `2^(log_rows + log_columns)` elements of the shape to the rate of the profile and one hash
 /// of the result; memory is 3 times the vector at rate 1/2.
 pub fn commit(
     profile: &Profile,
@@ -52,21 +52,21 @@ pub fn commit(
     }
     let width = shape.num_columns();
     let mut vector = data;
-    vector.resize(width << profile.log_rows(), F::ZERO);
+    vector.resize(width << shape.log_rows, F::ZERO);
     let tail = &mut vector[capacity..];
     for (chunk, slots) in (0..).zip(tail.chunks_mut(MASK_CHUNK)) {
         slots.copy_from_slice(&randomness.elements(Purpose::Tail, chunk, slots.len()));
     }
     let codeword = encode(&vector, width, profile.log_inverse_rate());
     let (mask, mask_codeword) = if shape.masked {
-        let elements = mask_elements(&randomness, MASK_WIDTH << profile.log_rows());
+        let elements = mask_elements(&randomness, MASK_WIDTH << shape.log_rows);
         let codeword = encode(&elements, MASK_WIDTH, profile.log_inverse_rate());
         (Some(E::reconstitute_from_base(elements)), codeword)
     } else {
         (None, Vec::new())
     };
     let rows = Rows { shape, codeword: &codeword, mask_codeword: &mask_codeword, randomness: &randomness };
-    let merkle = MerkleTree::new(rows.leaf_digests(1 << profile.log_domain()), shape.hash);
+    let merkle = MerkleTree::new(rows.leaf_digests(1 << shape.log_domain(profile)), shape.hash);
     Ok(CommittedTree { shape, vector, codeword, mask, mask_codeword, randomness, merkle, spent: 0 })
 }
 
@@ -136,7 +136,7 @@ impl CommittedTree {
             mask_codeword: &self.mask_codeword,
             randomness: &self.randomness,
         };
-        self.merkle = MerkleTree::new(rows.leaf_digests(1 << profile.log_domain()), self.shape.hash);
+        self.merkle = MerkleTree::new(rows.leaf_digests(1 << self.shape.log_domain(profile)), self.shape.hash);
     }
 }
 
@@ -157,7 +157,7 @@ impl CommittedTree {
             row.truncate(row.len() - SALT_WIDTH * F_BYTES);
             hasher.leaves(&[&row]).expect("canonical")[0]
         };
-        let leaves = (0..1 << profile.log_domain()).map(leaf).collect();
+        let leaves = (0..1 << self.shape.log_domain(profile)).map(leaf).collect();
         self.merkle = MerkleTree::new(leaves, self.shape.hash);
     }
 }

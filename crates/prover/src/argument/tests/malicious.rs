@@ -3,7 +3,7 @@
 use super::programs::{arithmetic, embedding, layers};
 use super::solve::Solver;
 use super::*;
-use veritune_argument::{BASE_PLACE, CheckId};
+use veritune_argument::CheckId;
 use veritune_field::{P, traits::PrimeCharacteristicRing};
 use veritune_relations::TensorId;
 
@@ -113,14 +113,12 @@ fn every_slot_in_use_has_a_weight_and_no_other_slot_has_one() {
         let layout = Layout::new(&program);
         let vectors = place_vectors(&program, &layout, &tensors, &multiplicities(&program, &tensors));
         let proof = prove(&program, &layout, &vectors[0], &tensors, &mut transcript()).unwrap();
-        let mut weights = proof.weights.clone();
-        for part in proof.base_claims.iter().flat_map(|c| &c.parts) {
-            let base = dense_weights(&layout, std::slice::from_ref(part));
-            weights[BASE_PLACE].iter_mut().zip(&base[BASE_PLACE]).for_each(|(w, &b)| *w += b);
-        }
+        let parts = proof.parts.iter().chain(proof.base_claims.iter().flat_map(|c| &c.parts));
+        let parts: Vec<Part> = parts.cloned().collect();
         for (place, used) in used_slots(&program, &layout).iter().enumerate() {
+            let weights = weights(&parts, &layout, place);
             for (slot, &used) in used.iter().enumerate() {
-                assert_eq!(weights[place][slot] != E::ZERO, used, "{name}: place {place} slot {slot}");
+                assert_eq!(weights[slot] != E::ZERO, used, "{name}: place {place} slot {slot}");
             }
         }
     }

@@ -7,7 +7,7 @@ mod solve;
 
 use super::*;
 use programs::{Case, all};
-use veritune_argument::{Joint, count};
+use veritune_argument::{Joint, NUM_PLACES, count};
 use veritune_field::E_BYTES;
 use veritune_field::traits::PrimeCharacteristicRing;
 
@@ -15,11 +15,20 @@ fn transcript() -> Transcript {
     Transcript::new(b"argument test")
 }
 
+/// The weights on the slots in use of a place.
+fn weights(parts: &[Part], layout: &Layout, place: usize) -> Vec<E> {
+    let mut weights = dense_weights(parts, place, layout.used[place]).elements();
+    weights.truncate(layout.used[place]);
+    weights
+}
+
 /// What the opening and the settlement would check, on vectors in clear.
 fn settle(vectors: &[Vec<F>; NUM_PLACES], joint: &Joint, base: &[BaseClaim], layout: &Layout) -> bool {
     let dot = |parts: &[Part]| -> E {
-        let weights = dense_weights(layout, parts);
-        weights.iter().flatten().zip(vectors.iter().flatten()).map(|(&w, &v)| w * v).sum()
+        let of = |(place, vector): (usize, &Vec<F>)| -> E {
+            weights(parts, layout, place).iter().zip(vector).map(|(&w, &v)| w * v).sum()
+        };
+        vectors.iter().enumerate().map(of).sum()
     };
     dot(&joint.parts) == joint.target && base.iter().all(|claim| dot(&claim.parts) == claim.value)
 }
@@ -81,7 +90,7 @@ fn the_counter_counts_the_scalars_that_are_read_and_prove_returns_what_verify_de
         let at = joint.weights_at(&std::array::from_fn(|i| points[i].as_slice()));
         for place in 0..NUM_PLACES {
             let eq = veritune_argument::eq_table(&points[place]);
-            let expected: E = proof.weights[place].iter().zip(&eq).map(|(&w, &e)| w * e).sum();
+            let expected: E = weights(&proof.parts, &layout, place).iter().zip(&eq).map(|(&w, &e)| w * e).sum();
             assert_eq!(at[place], expected, "{name} {place}");
         }
     }

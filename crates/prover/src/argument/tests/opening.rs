@@ -8,7 +8,7 @@ use veritune_commit::{OpeningError, Profile, Root, TreeHash, TreeShape, capacity
 const LOG_ROWS: u32 = 10;
 
 fn shape(profile: &Profile, len: usize, masked: bool) -> TreeShape {
-    let of = |log_columns| TreeShape { log_columns, hash: TreeHash::Blake3, masked, budget: 1 };
+    let of = |log_columns| TreeShape { log_rows: LOG_ROWS, log_columns, hash: TreeHash::Blake3, masked, budget: 1 };
     (0..10).map(of).find(|s| capacity(profile, s).is_ok_and(|c| c >= len)).unwrap()
 }
 
@@ -42,11 +42,12 @@ fn round_trip(case: &Case, committed: &[Vec<F>; NUM_PLACES], witness: &[F]) -> R
     let roots: Vec<(TreeShape, Root)> = trees.iter().map(|(_, t)| (t.shape(), t.root())).collect();
     let mut transcript = bound(&roots);
     let proof = prove(program, &layout, witness, tensors, &mut transcript).unwrap();
-    let weights: Vec<Vec<E>> = places.iter().map(|&place| proof.weights[place].clone()).collect();
+    let weights: Vec<Vec<E>> = places.iter().map(|&place| weights(&proof.parts, &layout, place)).collect();
     // A cheating prover opens what it committed to: the value that it can prove is not the verifier's target.
     let committed = places.iter().flat_map(|&place| &committed[place]);
     let target = weights.iter().flatten().zip(committed).map(|(&w, &v)| w * v).sum();
     let mut opened: Vec<&mut CommittedTree> = trees.iter_mut().map(|(_, tree)| tree).collect();
+    let weights = weights.into_iter().map(Into::into).collect();
     let opening = open(&profile, &mut opened, weights, target, &mut transcript).unwrap();
 
     let mut transcript = bound(&roots);
@@ -55,7 +56,7 @@ fn round_trip(case: &Case, committed: &[Vec<F>; NUM_PLACES], witness: &[F]) -> R
     verify_opening(&profile, &roots, joint.target, &opening, &mut transcript, |z| {
         let mut points: [Vec<E>; NUM_PLACES] = Default::default();
         for (&place, (shape, _)) in places.iter().zip(&roots) {
-            points[place] = tree_point(&profile, z, shape.log_columns);
+            points[place] = tree_point(z, shape);
         }
         let at = joint.weights_at(&std::array::from_fn(|i| points[i].as_slice()));
         places.iter().map(|&place| at[place]).collect()

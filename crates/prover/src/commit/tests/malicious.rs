@@ -23,7 +23,7 @@ fn keep_vector(_: usize, _: &mut [E]) {}
 #[test]
 fn a_word_far_from_the_code_is_refused() {
     for tree in 0..2 {
-        let mut instance = Instance::new(11, &[blake3(2, true, 1), blake3(1, false, 1)]);
+        let mut instance = Instance::new(11, &[blake3(11, 2, true, 1), blake3(10, 1, false, 1)]);
         let profile = instance.profile.clone();
         // One row in three: above the radius of a quarter.
         instance.trees[tree].corrupt(&profile, 3);
@@ -34,7 +34,7 @@ fn a_word_far_from_the_code_is_refused() {
 
 #[test]
 fn a_false_target_is_refused() {
-    let mut instance = Instance::new(11, &[blake3(2, true, 1)]);
+    let mut instance = Instance::new(11, &[blake3(11, 2, true, 1)]);
     instance.target += E::ONE;
     let (proof, _) = instance.prove_with(&dishonest(keep, keep_vector));
     only(&instance, &proof, &["opening-sumcheck-claim"]);
@@ -42,7 +42,7 @@ fn a_false_target_is_refused() {
 
 #[test]
 fn a_false_value_is_refused() {
-    let mut instance = Instance::new(11, &[blake3(2, true, 1)]);
+    let mut instance = Instance::new(11, &[blake3(11, 2, true, 1)]);
     let (proof, _) = instance.prove_with(&dishonest(|values, _| values[0] += E::ONE, keep_vector));
     only(&instance, &proof, &["opening-sumcheck-claim", "opening-final-claim"]);
 }
@@ -50,7 +50,7 @@ fn a_false_value_is_refused() {
 #[test]
 fn false_values_that_satisfy_the_sumcheck_are_refused_by_the_combination() {
     // The second tree has weight zero, so the sumcheck does not see its value.
-    let mut instance = Instance::new(11, &[blake3(2, true, 1), blake3(1, false, 1)]);
+    let mut instance = Instance::new(11, &[blake3(11, 2, true, 1), blake3(10, 1, false, 1)]);
     instance.target -= instance.weights[1].iter().zip(instance.trees[1].vector()).map(|(&w, &f)| w * f).sum::<E>();
     instance.weights[1].clear();
     let (proof, _) = instance.prove_with(&dishonest(|values, _| values[1] += E::ONE, keep_vector));
@@ -59,14 +59,14 @@ fn false_values_that_satisfy_the_sumcheck_are_refused_by_the_combination() {
 
 #[test]
 fn a_false_mask_value_is_refused() {
-    let mut instance = Instance::new(11, &[blake3(2, true, 1)]);
+    let mut instance = Instance::new(11, &[blake3(11, 2, true, 1)]);
     let (proof, _) = instance.prove_with(&dishonest(|_, mask| *mask += E::ONE, keep_vector));
     only(&instance, &proof, &["opening-final-claim"]);
 }
 
 #[test]
 fn another_combination_at_level_1_is_refused() {
-    let mut instance = Instance::new(11, &[blake3(2, true, 1)]);
+    let mut instance = Instance::new(11, &[blake3(11, 2, true, 1)]);
     let change = |level, vector: &mut [E]| {
         if level == 1 {
             vector[5] += E::ONE;
@@ -78,7 +78,7 @@ fn another_combination_at_level_1_is_refused() {
 
 #[test]
 fn another_fold_at_level_2_is_refused() {
-    let mut instance = Instance::new(16, &[blake3(0, true, 1)]);
+    let mut instance = Instance::new(16, &[blake3(16, 0, true, 1)]);
     assert_eq!(instance.profile.levels().len(), 2);
     let change = |level, vector: &mut [E]| {
         if level == 2 {
@@ -91,7 +91,7 @@ fn another_fold_at_level_2_is_refused() {
 
 #[test]
 fn another_last_vector_is_refused() {
-    let mut instance = Instance::new(11, &[blake3(2, true, 1)]);
+    let mut instance = Instance::new(11, &[blake3(11, 2, true, 1)]);
     assert_eq!(instance.profile.levels().len(), 1);
     let change = |level, vector: &mut [E]| {
         if level == 2 {
@@ -105,7 +105,7 @@ fn another_last_vector_is_refused() {
 #[test]
 fn a_tree_whose_leaves_are_not_salted_is_refused() {
     for tree in 0..2 {
-        let mut instance = Instance::new(11, &[blake3(2, true, 1), poseidon2(1, false, 1)]);
+        let mut instance = Instance::new(11, &[blake3(11, 2, true, 1), poseidon2(10, 1, false, 1)]);
         let profile = instance.profile.clone();
         instance.trees[tree].unsalt(&profile);
         let (proof, _) = instance.prove();
@@ -116,7 +116,7 @@ fn a_tree_whose_leaves_are_not_salted_is_refused() {
 #[test]
 fn an_element_plus_the_order_is_refused() {
     // Nothing is weighed, so every round polynomial of the first sumcheck is zero: p is the same element.
-    let mut instance = Instance::new(11, &[blake3(2, true, 1)]);
+    let mut instance = Instance::new(11, &[blake3(11, 2, true, 1)]);
     instance.weights[0].clear();
     instance.target = E::ZERO;
     let (mut proof, _) = instance.prove();
@@ -127,7 +127,7 @@ fn an_element_plus_the_order_is_refused() {
 
 #[test]
 fn bytes_after_the_proof_are_refused() {
-    let mut instance = Instance::new(11, &[blake3(2, true, 1)]);
+    let mut instance = Instance::new(11, &[blake3(11, 2, true, 1)]);
     let (mut proof, _) = instance.prove();
     proof.push(0);
     only(&instance, &proof, &["opening-trailing-bytes"]);

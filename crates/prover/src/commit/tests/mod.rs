@@ -5,7 +5,7 @@ mod malicious;
 mod tamper;
 
 use super::open::{Deviation, HONEST, prove};
-use super::{CommittedTree, OpeningReport, Randomness, commit};
+use super::{BlockVector, CommittedTree, OpeningReport, Randomness, commit};
 use veritune_commit::{
     OpeningError, Profile, Root, TreeHash, TreeShape, capacity, eq_table, tree_point, verify_opening,
 };
@@ -21,12 +21,12 @@ pub(super) struct Instance {
     pub(super) target: E,
 }
 
-pub(super) fn blake3(log_columns: u32, masked: bool, budget: u32) -> TreeShape {
-    TreeShape { log_columns, hash: TreeHash::Blake3, masked, budget }
+pub(super) fn blake3(log_rows: u32, log_columns: u32, masked: bool, budget: u32) -> TreeShape {
+    TreeShape { log_rows, log_columns, hash: TreeHash::Blake3, masked, budget }
 }
 
-pub(super) fn poseidon2(log_columns: u32, masked: bool, budget: u32) -> TreeShape {
-    TreeShape { log_columns, hash: TreeHash::Poseidon2, masked, budget }
+pub(super) fn poseidon2(log_rows: u32, log_columns: u32, masked: bool, budget: u32) -> TreeShape {
+    TreeShape { log_rows, log_columns, hash: TreeHash::Poseidon2, masked, budget }
 }
 
 impl Instance {
@@ -64,15 +64,20 @@ impl Instance {
     }
 
     pub(super) fn prove_with(&mut self, deviation: &Deviation) -> (Vec<u8>, OpeningReport) {
+        let weights = self.blocks();
         let mut trees: Vec<&mut CommittedTree> = self.trees.iter_mut().collect();
         let mut transcript = Transcript::new(b"test");
-        prove(&self.profile, &mut trees, self.weights.clone(), self.target, &mut transcript, deviation).unwrap()
+        prove(&self.profile, &mut trees, weights, self.target, &mut transcript, deviation).unwrap()
+    }
+
+    pub(super) fn blocks(&self) -> Vec<BlockVector> {
+        self.weights.iter().map(|w| w.clone().into()).collect()
     }
 
     /// The weight evaluations at `z`.
     pub(super) fn weights_at(&self, z: &[E]) -> Vec<E> {
         let evaluate = |(weights, tree): (&Vec<E>, &CommittedTree)| {
-            let table = eq_table(&tree_point(&self.profile, z, tree.shape().log_columns));
+            let table = eq_table(&tree_point(z, &tree.shape()));
             weights.iter().zip(table).map(|(&w, eq)| w * eq).sum()
         };
         self.weights.iter().zip(&self.trees).map(evaluate).collect()

@@ -5,7 +5,7 @@ use veritune_commit::{Location, ShapeError};
 use veritune_field::P;
 
 fn instance() -> Instance {
-    Instance::new(11, &[blake3(2, true, 1), poseidon2(1, false, 2)])
+    Instance::new(11, &[blake3(11, 2, true, 1), poseidon2(10, 1, false, 1)])
 }
 
 /// Which codes a change in a component may give. A change before the positions are drawn moves them, so
@@ -163,10 +163,13 @@ fn a_changed_statement_is_refused() {
         assert_eq!(verify(&changed, target, b"test", E::ONE), refused, "root {tree}");
     }
     let mut changed = statement.clone();
-    changed[1].0.budget = 3;
+    changed[1].0.budget = 2;
     assert_eq!(verify(&changed, target, b"test", E::ONE), refused, "budget");
     changed[1].0.log_columns = 2;
     assert_eq!(verify(&changed, target, b"test", E::ONE), refused, "columns");
+    changed = statement.clone();
+    changed[1].0.log_rows = 11;
+    assert_eq!(verify(&changed, target, b"test", E::ONE), refused, "rows");
     let swapped = [statement[1], statement[0]];
     assert_eq!(verify(&swapped, target, b"test", E::ONE), refused, "order");
     changed = statement.clone();
