@@ -158,10 +158,11 @@ pub fn train(
             (0, state)
         }
     };
+    let mut sampler = run.sampler();
     while done < run.spec.training.steps {
         // The leaves say nothing of the values: only the proof reads them.
         let built = run.program(&tables, done + 1, &no_leaves(&run.spec))?;
-        let executed = execute(built, inputs, done + 1, &run.rows(done + 1), &state, threads)?;
+        let executed = execute(built, inputs, done + 1, &sampler.rows(done + 1), &state, threads)?;
         state = state_after(&executed);
         done += 1;
         let rest = (run.spec.training.steps - done) * store::state_bytes(&lens);
