@@ -40,6 +40,7 @@ pub const NOT_CLAIMED: &[&str] = &[
     "that licence labels are true, that the model is safe, or that the data is good",
     "that no other model was trained, or that no other plan was made and abandoned",
     "what the released adapter itself reveals about its data",
+    "that the base root is that of a checkpoint, or that its integers lie within the widths on which exactness relies: whoever has the checkpoint recomputes it and sees both (veritune commit model --check)",
     "how the integer base differs from the float checkpoint, and the integer adapter from a float one",
     "the value of the loss",
     "the hidden lengths' bucket and the number of steps: both are public",
