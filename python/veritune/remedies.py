@@ -21,6 +21,7 @@ _BY_CODE = {
     "VT-JOB-013": "free some space and run the same command again: it continues, nothing half-written is left",
     "VT-JOB-014": "train under another --run: its commitments have other salts",
     "VT-JOB-016": "run veritune train",
+    "VT-JOB-017": "do not rely on certificates under this base root: its integers are not those of a checkpoint",
     "VT-MODEL-001": "check model.path and the rights of its files",
     "VT-MODEL-003": "name the folder of one checkpoint",
     "VT-MODEL-013": "fetch the file again; a checkpoint with NaN or Inf can neither be trained nor proved",

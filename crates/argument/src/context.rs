@@ -29,7 +29,7 @@ impl Linear for E {
 /// A claim on the public base model: its functional has the value, to be settled by the caller.
 #[derive(Debug, Clone)]
 pub struct BaseClaim {
-    /// The functional, over the base place only.
+    /// The functional, over the base place only: its weights are points, since claims are kept until the settlement.
     pub parts: Vec<Part>,
     /// Its value, sent in clear.
     pub value: E,

@@ -31,16 +31,39 @@ pub enum AxisWeight {
         /// The weights.
         values: Arc<Vec<E>>,
     },
-    /// `eq(point, i)` at every index.
-    Eq(Arc<Vec<E>>),
+    /// `eq(point, i)` at index `start + i` for `i < len`, zero elsewhere. Takes no memory in proportion to the axis.
+    Eq {
+        /// Variables of the axis.
+        log: usize,
+        /// First index with a weight.
+        start: usize,
+        /// Indices with a weight, at most `2^point.len()`.
+        len: usize,
+        /// The point.
+        point: Arc<Vec<E>>,
+    },
 }
 
 impl AxisWeight {
     /// Variables of the axis.
     pub fn log(&self) -> usize {
         match self {
-            Self::Dense { log, .. } => *log,
-            Self::Eq(point) => point.len(),
+            Self::Dense { log, .. } | Self::Eq { log, .. } => *log,
+        }
+    }
+    /// `eq(point, i)` at every index.
+    pub fn eq(point: &[E]) -> Self {
+        Self::Eq { log: point.len(), start: 0, len: pow2(point.len()), point: Arc::new(point.to_vec()) }
+    }
+    /// First index with a weight, and the weights from there on.
+    pub fn expanded(&self) -> (usize, Arc<Vec<E>>) {
+        match self {
+            Self::Dense { start, values, .. } => (*start, Arc::clone(values)),
+            Self::Eq { start, len, point, .. } => {
+                let mut table = eq_table(point);
+                table.truncate(*len);
+                (*start, Arc::new(table))
+            }
         }
     }
     /// Weight 1 at one index.
@@ -135,6 +158,70 @@ pub fn eq_points(a: &[E], b: &[E]) -> E {
     a.iter().zip(b).map(|(&x, &y)| (x * y).double() + E::ONE - x - y).product()
 }
 
+/// `sum over i < len of eq(point, i) eq(at, first + i)`, where what lies beyond `at` counts nothing.
+///
+/// Without a table: bit by bit of `i`, the lowest first, with the carry of `first + i` and whether the bits so far are
+/// below those of `len`.
+fn eq_window(point: &[E], len: usize, at: &[E], first: usize) -> E {
+    let window = pow2(point.len());
+    let is_inside = first.saturating_add(len) <= pow2(at.len());
+    if len == window && first & window.saturating_sub(1) == 0 && is_inside {
+        let (above, below) = at.split_at(at.len().saturating_sub(point.len()));
+        return eq_points(point, below) * eq_at(above, first.checked_shr(log_u32(point.len())).unwrap_or(0));
+    }
+    // A variable that is not there is 0.
+    let coordinate = |of: &[E], bit: usize| {
+        let index = of.len().checked_sub(bit.saturating_add(1));
+        index.and_then(|i| of.get(i)).copied().unwrap_or(E::ZERO)
+    };
+    let is_set = |number: usize, bit: usize| number.checked_shr(log_u32(bit)).unwrap_or(0) & 1 == 1;
+    let numbers = usize::try_from((first | len).checked_ilog2().unwrap_or(0)).unwrap_or(0).saturating_add(1);
+    let num_bits = point.len().max(at.len()).max(numbers).saturating_add(1);
+    // Without and with a carry: the sum over low bits that are below those of `len`, and over the others.
+    let mut sums = [[E::ZERO, E::ONE], [E::ZERO; 2]];
+    for bit in 0..num_bits {
+        let (r, z) = (coordinate(point, bit), coordinate(at, bit));
+        let mut next = [[E::ZERO; 2]; 2];
+        for (carry, [below, others]) in [false, true].into_iter().zip(sums) {
+            for (digit, weight) in [(false, E::ONE - r), (true, r)] {
+                let is_one = digit ^ carry ^ is_set(first, bit);
+                let weight = weight * if is_one { z } else { E::ONE - z };
+                let [below, others] = match (digit, is_set(len, bit)) {
+                    (false, true) => [below + others, E::ZERO],
+                    (true, false) => [E::ZERO, below + others],
+                    _ => [below, others],
+                };
+                let carries = if digit == carry { digit } else { is_set(first, bit) };
+                let [plain, carried] = &mut next;
+                let [to_below, to_others] = if carries { carried } else { plain };
+                *to_below += weight * below;
+                *to_others += weight * others;
+            }
+        }
+        sums = next;
+    }
+    let [[below, _], _] = sums;
+    below
+}
+
+/// `sum over i < len of eq(point, i)`.
+pub(crate) fn eq_prefix(point: &[E], len: usize) -> E {
+    let (mut sum, mut above) = (E::ZERO, E::ONE);
+    let mut rest = len;
+    for (i, &coordinate) in point.iter().enumerate() {
+        let half = pow2(point.len().saturating_sub(i.saturating_add(1)));
+        if rest >= half {
+            // All indices with a zero here, and those with a one up to the rest.
+            sum += above * (E::ONE - coordinate);
+            above *= coordinate;
+            rest = rest.saturating_sub(half);
+        } else {
+            above *= E::ONE - coordinate;
+        }
+    }
+    if rest > 0 { sum + above } else { sum }
+}
+
 /// A count of variables as a shift; far below `u32::MAX`.
 pub(crate) fn log_u32(log: usize) -> u32 {
     u32::try_from(log).unwrap_or(u32::MAX)
@@ -177,7 +264,7 @@ impl<'a> Evaluator<'a> {
         for axis in axes.rev() {
             let log = axis.log();
             value *= match axis {
-                AxisWeight::Eq(point) => eq_points(point, self.coordinates(low, log)),
+                AxisWeight::Eq { start, len, point, .. } => eq_window(point, *len, self.coordinates(low, log), *start),
                 AxisWeight::Dense { start, values, .. } => {
                     let table = self.table(low, log);
                     table.iter().skip(*start).zip(values.iter()).map(|(&a, &b)| a * b).sum()
@@ -190,11 +277,9 @@ impl<'a> Evaluator<'a> {
         value
             * match outer {
                 None => eq_at(self.point, part.offset),
-                Some(AxisWeight::Eq(point)) => {
-                    let log = point.len();
-                    let above = self.point.get(..high.saturating_sub(log)).unwrap_or(&[]);
-                    let block = first_row.checked_shr(log_u32(log)).unwrap_or(0);
-                    eq_points(point, self.coordinates(low, log)) * eq_at(above, block)
+                Some(AxisWeight::Eq { start, len, point, .. }) => {
+                    let rows = self.point.get(..high).unwrap_or(&[]);
+                    eq_window(point, *len, rows, first_row.saturating_add(*start))
                 }
                 Some(AxisWeight::Dense { start, values, .. }) => {
                     self.rows(low, high, first_row.saturating_add(*start), values)
@@ -233,9 +318,54 @@ pub(crate) fn log_of(len: usize) -> usize {
 mod tests {
     use super::*;
 
+    fn point(log: usize, seed: u64) -> Vec<E> {
+        (0..log).map(|i| E::from_u64(seed * (i as u64 + 7)) * E::from_u64(0x1234_5678_9abc)).collect()
+    }
+
+    #[test]
+    fn a_window_of_eq_is_the_sum_over_its_indices() {
+        for (log, log_at) in [(0, 0), (0, 3), (3, 3), (3, 5), (4, 6)] {
+            let (point, at) = (point(log, 1_000_003), point(log_at, 77_777));
+            let (weights, table) = (eq_table(&point), eq_table(&at));
+            for len in 0..=weights.len() {
+                assert_eq!(eq_prefix(&point, len), weights[..len].iter().copied().sum(), "{log} {len}");
+                for first in 0..=table.len() {
+                    let expected: E = weights[..len].iter().zip(table.iter().skip(first)).map(|(&a, &b)| a * b).sum();
+                    assert_eq!(eq_window(&point, len, &at, first), expected, "{log} {log_at} {len} {first}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_point_weighs_as_its_table_does() {
+        let at = point(9, 77_777);
+        for (start, len, log) in [(0, 8, 3), (0, 5, 3), (3, 7, 4), (1, 1, 1)] {
+            let points = AxisWeight::Eq { log, start, len, point: Arc::new(point(3, 1_000_003)) };
+            let (_, values) = points.expanded();
+            let table = AxisWeight::Dense { log, start, values };
+            assert_eq!(crate::weight_sum(&points), crate::weight_sum(&table));
+            for other in [AxisWeight::single(2, 3), points.clone()] {
+                for order in [[&points, &other], [&other, &points]] {
+                    let part = |weight: &AxisWeight| Part {
+                        place: 0,
+                        offset: 3 << order[1].log(),
+                        axes: order
+                            .map(|w| if std::ptr::eq(w, &other) { w } else { weight })
+                            .map(Clone::clone)
+                            .to_vec(),
+                        scale: E::TWO,
+                    };
+                    let mut evaluator = Evaluator::new(&at);
+                    assert_eq!(evaluator.part(&part(&points)), evaluator.part(&part(&table)), "{start} {len} {log}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn the_extension_of_a_column_is_its_sum_over_eq() {
-        let point: Vec<E> = (0..9).map(|i| E::from_u64(1_000_003 * (i + 7)) * E::from_u64(0x1234_5678_9abc)).collect();
+        let point = point(9, 1_000_003);
         for len in [0, 1, 5, 16, 17, 300, 512] {
             let column: Vec<i64> = (0..len).map(|i| i * i * 77_777 - 40_000_000).collect();
             let expected: E = column.iter().zip(eq_table(&point)).map(|(&v, w)| w * f_from_i64(v)).sum();

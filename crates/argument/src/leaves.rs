@@ -14,27 +14,34 @@ use veritune_relations::layout::Layout;
 use veritune_relations::{AxisId, Index, Lookup, Place, Program, TableId, View};
 
 /// Weights `eq(point, ·)` of the axes of a block, truncated to active indices.
-pub struct BlockWeights {
-    axes: Vec<(AxisId, Arc<Vec<E>>)>,
+pub struct BlockWeights<'a> {
+    axes: Vec<BlockAxis<'a>>,
 }
 
-impl BlockWeights {
-    fn of(&self, axis: AxisId) -> Arc<Vec<E>> {
-        self.axes.iter().find(|(a, _)| *a == axis).map(|(_, w)| Arc::clone(w)).unwrap_or_default()
+/// An axis of a block, its point, and the table made from it.
+type BlockAxis<'a> = (AxisId, &'a [E], Arc<Vec<E>>);
+
+impl BlockWeights<'_> {
+    fn table(&self, axis: AxisId) -> Arc<Vec<E>> {
+        self.axes.iter().find(|(a, ..)| *a == axis).map(|(.., table)| Arc::clone(table)).unwrap_or_default()
     }
 
-    /// The weights of a view, outermost axis of its tensor first.
+    fn point(&self, axis: AxisId) -> Arc<Vec<E>> {
+        let point = self.axes.iter().find(|(a, ..)| *a == axis).map(|(_, point, _)| point.to_vec());
+        Arc::new(point.unwrap_or_default())
+    }
+
+    /// The weights of a view as tables, outermost axis of its tensor first.
     pub fn view(&self, program: &Program, view: &View) -> Vec<AxisWeight> {
-        let own = &program.tensor(view.tensor).axes;
-        let weight = |(&axis, &index): (&AxisId, &Index)| {
-            let log = program.axis(axis).log_len();
-            match index {
-                Index::Fixed(at) => AxisWeight::single(log, at),
-                Index::Axis(a) => AxisWeight::Dense { log, start: 0, values: self.of(a) },
-                Index::Shifted(a, start) => AxisWeight::Dense { log, start, values: self.of(a) },
-            }
-        };
-        own.iter().zip(&view.index).map(weight).collect()
+        view_weights(program, view, |log, axis, start| AxisWeight::Dense { log, start, values: self.table(axis) })
+    }
+
+    /// The same as points: for what is kept until the settlement.
+    fn view_points(&self, program: &Program, view: &View) -> Vec<AxisWeight> {
+        view_weights(program, view, |log, axis, start| {
+            let len = program.axis(axis).len;
+            AxisWeight::Eq { log, start, len, point: self.point(axis) }
+        })
     }
 
     /// The sum of all weights, or of those at which the mask is one.
@@ -43,10 +50,28 @@ impl BlockWeights {
             let is = |&i: &Index| matches!(i, Index::Axis(a) | Index::Shifted(a, _) if a == axis);
             mask.is_some_and(|m| m.index.iter().any(is))
         };
-        let outside = self.axes.iter().filter(|(a, _)| !in_mask(*a));
-        let rest: E = outside.map(|(_, w)| w.iter().copied().sum::<E>()).product();
+        let outside = self.axes.iter().filter(|(a, ..)| !in_mask(*a));
+        let rest: E = outside.map(|(.., table)| table.iter().copied().sum::<E>()).product();
         rest * mask.map_or(E::ONE, |m| public_sum(program, m.tensor, &self.view(program, m)))
     }
+}
+
+/// The weights of a view, of which `weight` makes those of an indexed axis from its own variables, axis and shift.
+fn view_weights(
+    program: &Program,
+    view: &View,
+    weight: impl Fn(usize, AxisId, usize) -> AxisWeight,
+) -> Vec<AxisWeight> {
+    let own = &program.tensor(view.tensor).axes;
+    let weights = own.iter().zip(&view.index).map(|(&axis, &index)| {
+        let log = program.axis(axis).log_len();
+        match index {
+            Index::Fixed(at) => AxisWeight::single(log, at),
+            Index::Axis(axis) => weight(log, axis, 0),
+            Index::Shifted(axis, start) => weight(log, axis, start),
+        }
+    });
+    weights.collect()
 }
 
 /// Makes the weights of blocks at one point of the leaves.
@@ -74,7 +99,7 @@ impl<'a> LeafPoint<'a> {
     }
 
     /// The weights of the axes of a block.
-    pub fn weights(&mut self, axes: &[AxisId]) -> BlockWeights {
+    pub fn weights(&mut self, axes: &[AxisId]) -> BlockWeights<'a> {
         let mut end = self.point.len();
         let mut weights = Vec::with_capacity(axes.len());
         for &axis in axes.iter().rev() {
@@ -86,7 +111,7 @@ impl<'a> LeafPoint<'a> {
                 table.truncate(data.len);
                 Arc::new(table)
             });
-            weights.push((axis, Arc::clone(table)));
+            weights.push((axis, coordinates, Arc::clone(table)));
             end = start;
         }
         weights.reverse();
@@ -134,7 +159,7 @@ pub(crate) fn functionals<C: Context>(
                     let axes = weights
                         .axes
                         .iter()
-                        .map(|(a, values)| AxisWeight::Dense {
+                        .map(|(a, _, values)| AxisWeight::Dense {
                             log: program.axis(*a).log_len(),
                             start: 0,
                             values: Arc::clone(values),
@@ -162,7 +187,7 @@ pub(crate) fn functionals<C: Context>(
                 // Rows 0 and 1 are no rows of the table: their weight is taken away again.
                 let first = Arc::new(vec![eq_at(inner, 0), eq_at(inner, 1)]);
                 let first = AxisWeight::Dense { log: block.log_len, start: 0, values: first };
-                let all = AxisWeight::Eq(Arc::new(inner.to_vec()));
+                let all = AxisWeight::eq(inner);
                 p.parts.push(Part { place: 0, offset, axes: vec![all], scale: -prefix });
                 p.parts.push(Part { place: 0, offset, axes: vec![first], scale: prefix });
             }
@@ -191,7 +216,7 @@ pub(crate) fn functionals<C: Context>(
                     p.parts.push(Part {
                         place: 0,
                         offset: offset.saturating_add(start),
-                        axes: vec![AxisWeight::Eq(Arc::new(below.to_vec()))],
+                        axes: vec![AxisWeight::eq(below)],
                         scale: -(prefix * eq_at(above, run)),
                     });
                     start = start.saturating_add(pow2(log));
@@ -227,7 +252,8 @@ fn lookup_functional<C: Context>(
             };
             let base = program.tensor(view.tensor).place == Place::Base;
             let evaluation = if C::NEEDS_VALUES {
-                tensor_functional(program, layout, view.tensor, &weights.view(program, view), E::ONE)
+                let axes = if base { weights.view_points(program, view) } else { weights.view(program, view) };
+                tensor_functional(program, layout, view.tensor, &axes, E::ONE)
             } else {
                 Functional::default()
             };

@@ -2,7 +2,7 @@
 
 use crate::check::ArgumentError;
 use crate::context::{BaseClaim, Context, Linear};
-use crate::functional::{AxisWeight, Functional, Part, eq_table};
+use crate::functional::{AxisWeight, Functional, Part, eq_prefix, eq_table};
 use crate::terms::{Binding, Factor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,20 +36,21 @@ impl<S: Linear> Value<S> {
     }
 }
 
-/// The points that bindings refer to, with the tables of `eq` made from them.
+/// The points that bindings refer to, as they are and with the tables of `eq` made from them.
 pub struct Points<'a> {
     program: &'a Program,
     /// Per axis, its point.
     pub rho: &'a [Vec<E>],
     /// Challenges of the equation sumcheck.
     pub challenges: &'a [E],
+    points: BTreeMap<Binding, Arc<Vec<E>>>,
     tables: BTreeMap<Binding, Arc<Vec<E>>>,
 }
 
 impl<'a> Points<'a> {
     /// Points of `program`.
     pub fn new(program: &'a Program, rho: &'a [Vec<E>], challenges: &'a [E]) -> Self {
-        Self { program, rho, challenges, tables: BTreeMap::new() }
+        Self { program, rho, challenges, points: BTreeMap::new(), tables: BTreeMap::new() }
     }
 
     /// The point of an axis.
@@ -62,7 +63,7 @@ impl<'a> Points<'a> {
         self.challenges.get(first..first.saturating_add(log)).unwrap_or(&[])
     }
 
-    /// The weights of a binding along the tensor's own axis.
+    /// The weights of a binding along the tensor's own axis, as a table.
     pub fn axis_weight(&mut self, own: AxisId, binding: Binding) -> AxisWeight {
         let log = self.program.axis(own).log_len();
         let (key, axis, start) = match binding {
@@ -90,10 +91,28 @@ impl<'a> Points<'a> {
         AxisWeight::Dense { log, start, values }
     }
 
-    /// The weights of a factor, outermost axis first.
+    /// The same as a point: what is kept until the settlement takes no memory in proportion to the axis.
+    fn axis_point(&mut self, own: AxisId, binding: Binding) -> AxisWeight {
+        let (axis, start, point) = match binding {
+            Binding::Eq(axis, shift) => (axis, shift, self.rho(axis)),
+            Binding::Variables { axis, shift, first_round } => {
+                (axis, shift, self.rounds(first_round, self.program.axis(axis).log_len()))
+            }
+            // Ones have no point; no step sums a tensor of the base alone.
+            Binding::Fixed(_) | Binding::Ones(..) => return self.axis_weight(own, binding),
+        };
+        let point = Arc::clone(self.points.entry(binding).or_insert_with(|| Arc::new(point.to_vec())));
+        AxisWeight::Eq { log: self.program.axis(own).log_len(), start, len: self.program.axis(axis).len, point }
+    }
+
+    /// The weights of a factor, outermost axis first: points for a tensor of the base, tables for another.
     pub fn factor_weights(&mut self, factor: &Factor) -> Vec<AxisWeight> {
-        let own = &self.program.tensor(factor.tensor).axes;
-        own.iter().zip(&factor.bindings).map(|(&axis, &binding)| self.axis_weight(axis, binding)).collect()
+        let tensor = self.program.tensor(factor.tensor);
+        let weight = |(&axis, &binding): (&AxisId, &Binding)| match tensor.place {
+            Place::Base => self.axis_point(axis, binding),
+            _ => self.axis_weight(axis, binding),
+        };
+        tensor.axes.iter().zip(&factor.bindings).map(weight).collect()
     }
 
     /// `sum of eq(rho, i)` over active `i`, for each axis, multiplied.
@@ -106,7 +125,7 @@ impl<'a> Points<'a> {
 pub fn weight_sum(weight: &AxisWeight) -> E {
     match weight {
         AxisWeight::Dense { values, .. } => values.iter().copied().sum(),
-        AxisWeight::Eq(_) => E::ONE,
+        AxisWeight::Eq { len, point, .. } => eq_prefix(point, *len),
     }
 }
 

@@ -132,7 +132,7 @@ pub fn prove_step(
     numbers: [usize; 2],
 ) -> Proof {
     let run = context.run;
-    let rows = run.rows(step);
+    let rows = context.rows(step);
     let leaves = dataset.leaves(&rows);
     let program = context.program(step, &leaves).expect("a program").program;
     let mut all = inputs.clone();

@@ -111,6 +111,35 @@ fn unsigned_json_takes_memory_in_proportion() {
     assert!(!excess);
 }
 
+/// A file that takes no space on disk and claims much: its length is known before it is read.
+#[test]
+fn an_adapter_of_another_length_is_not_read() {
+    let adapter = tempfile::tempdir().expect("a folder");
+    published(adapter.path());
+    let run = tempfile::tempdir().expect("a folder");
+    published(run.path());
+    fs::rename(run.path().join(CERTIFICATE), run.path().join("certificate")).expect("moved");
+    fs::create_dir(run.path().join("release")).expect("a folder");
+    for name in [ADAPTER_MODEL, ADAPTER_CONFIG] {
+        fs::rename(run.path().join(name), run.path().join("release").join(name)).expect("moved");
+    }
+    assert_eq!(HONEST.verify(run.path()).exit, 0);
+    let honest = HONEST.parts.adapter.len() as u64;
+    for (folder, file) in [
+        (adapter.path(), adapter.path().join(ADAPTER_MODEL)),
+        (run.path(), run.path().join("release").join(ADAPTER_MODEL)),
+    ] {
+        for length in [1 << 30, honest + 1, honest - 1] {
+            fs::OpenOptions::new().write(true).open(&file).expect("a file").set_len(length).expect("a length");
+            let peak = peak_of(folder);
+            assert!(peak < 1 << 24, "{length} bytes: {peak} bytes");
+            let report = HONEST.verify(folder);
+            assert_eq!((report.exit, report.code.as_str()), (1, "VT-ENV-052"), "{}", report.message);
+            assert_eq!(report.message, format!("expected {honest} bytes, got {length} bytes"));
+        }
+    }
+}
+
 /// Adam's epsilon beyond the declared width of the denominator: the division's equation wraps once around the field.
 #[test]
 fn a_division_whose_denominator_exceeds_its_declared_width_is_refused() {

@@ -11,9 +11,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use veritune_model::{BaseModel, Checkpoint, DEFAULT_BASE_BITS};
+use veritune_relations::sampler::Sampler;
 use veritune_relations::scales::Scales;
 use veritune_relations::step::{StepProgram, Tables, build_with, no_leaves};
-use veritune_relations::{Spec, TensorId, sampler};
+use veritune_relations::{Spec, TensorId};
 use veritune_run::dataset::{self, Dataset};
 use veritune_run::inputs::Inputs;
 use veritune_run::settings::Settings;
@@ -250,7 +251,7 @@ fn run(arguments: &Arguments, spec: &Spec, inputs: &Inputs, out: &Path, threads:
     let gradients = arguments.numbers("gradients", "1,2,10,40")?;
     let check = arguments.number("check", 0)?;
     let tables = Tables::new(spec)?;
-    let order = |step| sampler::step_rows(&seed, step, spec.dataset_rows, spec.training.rows);
+    let mut sampler = Sampler::new(&seed, spec.dataset_rows, spec.training.rows);
     let first = build_with(spec, &tables, 1, &no_leaves(spec))?;
     print_bound(spec, &first.program);
     let manifest: Vec<_> = first
@@ -274,7 +275,8 @@ fn run(arguments: &Arguments, spec: &Spec, inputs: &Inputs, out: &Path, threads:
         if gradients.contains(&step) {
             dump_adapter(out, &built, &state, step - 1)?;
         }
-        let executed = train::execute(built, inputs, step, &order(step), &state, threads)?;
+        let rows = sampler.rows(step);
+        let executed = train::execute(built, inputs, step, &rows, &state, threads)?;
         let seconds = start.elapsed().as_secs_f64();
         state = train::state_after(&executed);
         let loss = train::loss(&executed);
@@ -295,10 +297,8 @@ fn run(arguments: &Arguments, spec: &Spec, inputs: &Inputs, out: &Path, threads:
             let violations = veritune_executor::check(&executed.built.program, &executed.tensors);
             println!("violations {}", violations.len());
         }
-        log.push(
-            serde_json::json!({"step": step, "rows": order(step), "loss": loss, "labels": scalar(&executed, "labels"),
-            "norm": norm, "clipped": active, "seconds": seconds}),
-        );
+        log.push(serde_json::json!({"step": step, "rows": rows, "loss": loss, "labels": scalar(&executed, "labels"),
+            "norm": norm, "clipped": active, "seconds": seconds}));
         let summary = serde_json::json!({"spec": spec, "steps": log, "range_use": worst, "peak_mib": peak_mib(),
             "threads": threads});
         fs::write(out.join("run.json"), serde_json::to_vec(&summary)?)?;

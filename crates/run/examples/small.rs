@@ -52,9 +52,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let first = run.program(&tables, 1, &no_leaves(&run.spec))?;
     let state = train::first_state(&first, &seed);
     let mut state = state;
+    let mut sampler = run.sampler();
     for step in 1..=8 {
         let t = std::time::Instant::now();
-        let rows = run.rows(step);
+        let rows = sampler.rows(step);
         let built = run.program(&tables, step, &inputs.dataset.leaves(&rows))?;
         let executed = train::execute(built, &inputs, step, &rows, &state, 2)?;
         if step <= 2 {

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use veritune_executor::Executor;
 use veritune_relations::initial::initial_state;
+use veritune_relations::sampler::Sampler;
 use veritune_relations::scales::{KINDS, Scales};
 use veritune_relations::step::StepError;
-use veritune_relations::{Place, ProgramError, Spec, sampler, step};
+use veritune_relations::{Place, ProgramError, Spec, step};
 
 /// Greatest real absolute value of each kind over `steps` steps that start from the seed's initial adapter.
 ///
@@ -31,8 +32,9 @@ pub fn maxima(
         Arc::clone(converted.borrow_mut().entry(Arc::as_ptr(values) as usize).or_insert_with(floats))
     };
     let tables = step::Tables::new(spec)?;
+    let mut sampler = Sampler::new(seed, spec.dataset_rows, spec.training.rows);
     for number in 1..=steps {
-        let rows = sampler::step_rows(seed, number, spec.dataset_rows, spec.training.rows);
+        let rows = sampler.rows(number);
         let built = step::build_with(spec, &tables, number, &step::no_leaves(spec))?;
         let program = &built.program;
         if number == 1 {

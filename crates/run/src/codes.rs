@@ -19,4 +19,5 @@ codes! {
     BUDGET_SPENT = "VT-JOB-014", Inconclusive, "a commitment was opened as often as it may be";
     EXECUTION = "VT-JOB-015", Internal, "a program cannot be executed";
     UNFINISHED = "VT-JOB-016", Inconclusive, "the run is not trained to its last step";
+    BASE_WIDTH = "VT-JOB-017", Refuted, "an integer of the base lies outside the width that the spec declares for it";
 }

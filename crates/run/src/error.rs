@@ -4,6 +4,7 @@ use crate::codes;
 use std::path::{Path, PathBuf};
 use veritune_envelope::{Refusal, Verdict};
 use veritune_executor::ExecuteError;
+use veritune_relations::Range;
 
 /// Why a run cannot go on.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -20,6 +21,21 @@ pub enum RunError {
     /// The checkpoint cannot be read.
     #[error(transparent)]
     Model(#[from] veritune_model::ModelError),
+    /// An integer of the base is wider than the spec says; every width of the program counts on it.
+    #[error(
+        "{tensor} holds {value} at position {index}, its declared width of {} bits holds {} to {}",
+        .allowed.bits, .allowed.min(), .allowed.max()
+    )]
+    BaseWidth {
+        /// The tensor.
+        tensor: String,
+        /// Row-major position of the first such integer.
+        index: usize,
+        /// The integer.
+        value: i64,
+        /// The declared width.
+        allowed: Range,
+    },
     /// A value left its range, or an input is wrong.
     #[error("{source}")]
     Execute {
@@ -116,6 +132,7 @@ impl RunError {
                 ExecuteError::Threads { .. } => codes::THREADS,
                 _ => codes::EXECUTION,
             },
+            Self::BaseWidth { .. } => codes::BASE_WIDTH,
             Self::Statement(_) => codes::STATEMENT,
             Self::Commit(_) => codes::COMMITMENT,
             Self::Rows(_) => codes::ROWS,
@@ -134,7 +151,7 @@ impl RunError {
             Self::Settings(_) => "recipe".to_owned(),
             Self::Spec(error) => error.field.clone(),
             Self::Step(_) | Self::Statement(_) => "spec".to_owned(),
-            Self::Model(_) => "model".to_owned(),
+            Self::Model(_) | Self::BaseWidth { .. } => "model".to_owned(),
             Self::Execute { step, rows, .. } if rows.is_empty() => format!("step {step}"),
             Self::Execute { step, rows, .. } => format!("step {step}, {}", counted(rows)),
             Self::Rows(_) => "data".to_owned(),

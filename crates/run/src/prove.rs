@@ -138,7 +138,7 @@ impl<'a> Prover<'a> {
     pub fn prove_step(&mut self, step: u64) -> Result<Proof, RunError> {
         let run = self.context.run;
         let state = train::load_state(self.store, &self.context.first.program, step - 1)?;
-        let rows = run.rows(step);
+        let rows = self.context.rows(step);
         let dataset = &self.inputs.dataset;
         let leaves = dataset.leaves(&rows);
         let built = self.context.program(step, &leaves)?;

@@ -111,8 +111,17 @@ impl Committer<'_> {
             .map_err(|e| RunError::Commit(e.to_string()))
     }
 
-    /// The tree of the base.
+    /// The tree of the base, whose integers must lie in the widths that the program declares: no proof shows it.
     pub fn base(&self, built: &StepProgram, layout: &Layout, base: &Named) -> Result<CommittedTree, RunError> {
+        for id in tensors_of(&built.program, Place::Base) {
+            let tensor = built.program.tensor(id);
+            let allowed = tensor.range;
+            let values = base.get(&tensor.name).map_or(&[][..], |values| values);
+            let is_outside = |&(_, value): &(usize, &i64)| !(allowed.min()..=allowed.max()).contains(value);
+            if let Some((index, &value)) = values.iter().enumerate().find(is_outside) {
+                return Err(RunError::BaseWidth { tensor: tensor.name.clone(), index, value, allowed });
+            }
+        }
         let vector = place_vector(&built.program, layout, Place::Base, |name| base.get(name));
         let seed = veritune_verifier::statement::BASE_TREE_SEED;
         commit(self.profile, self.shapes.base, vector, Randomness::from_seed(seed))
@@ -158,10 +167,11 @@ pub fn train(
             (0, state)
         }
     };
+    let mut sampler = run.sampler();
     while done < run.spec.training.steps {
         // The leaves say nothing of the values: only the proof reads them.
         let built = run.program(&tables, done + 1, &no_leaves(&run.spec))?;
-        let executed = execute(built, inputs, done + 1, &run.rows(done + 1), &state, threads)?;
+        let executed = execute(built, inputs, done + 1, &sampler.rows(done + 1), &state, threads)?;
         state = state_after(&executed);
         done += 1;
         let rest = (run.spec.training.steps - done) * store::state_bytes(&lens);

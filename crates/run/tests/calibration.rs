@@ -6,7 +6,7 @@ use veritune_relations::step::{StepError, build, no_leaves};
 use veritune_relations::{ProgramError, Spec};
 use veritune_run::calibrate::{fitted, scales};
 use veritune_run::dataset::Rows;
-use veritune_run::session::{calibrate_settings, open_base, spec_of};
+use veritune_run::session::{Planned, calibrate_settings, open_base, spec_of};
 use veritune_run::settings::Settings;
 
 const ROWS: usize = 8;
@@ -47,6 +47,28 @@ fn scales_that_would_wrap_give_up_fraction_bits() {
     let given_up: i32 =
         raw.scales.0.iter().map(|(kind, s)| s.fraction_bits - fitted.scales.0[kind].fraction_bits).sum();
     assert!((1..=24).contains(&given_up), "{given_up} fraction bits");
+}
+
+/// What no proof shows and `veritune commit model` does: one integer beyond its width, and no root is made.
+#[test]
+fn a_base_with_an_integer_beyond_its_width_has_no_root() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/small");
+    let (mut base, _) = open_base(&model).unwrap();
+    let planned = Planned::new(settings(8).spec(&base, Scales::starting(18), ROWS).unwrap()).unwrap();
+    assert!(planned.base_root(&base).is_ok());
+    let up = base.tensors.iter_mut().find(|tensor| tensor.name == "base.up").unwrap();
+    let limit = 1 << (up.width_bits - 1);
+    for (value, is_inside) in [(limit - 1, true), (limit, false), (-limit, true), (-limit - 1, false)] {
+        base.tensors.iter_mut().find(|tensor| tensor.name == "base.up").unwrap().values[7] = value;
+        let root = planned.base_root(&base);
+        assert_eq!(root.is_ok(), is_inside, "{value}");
+        if let Err(error) = root {
+            assert_eq!((error.code().0, error.location().as_str()), ("VT-JOB-017", "model"));
+            let expected =
+                format!("base.up holds {value} at position 7, its declared width of 20 bits holds -524288 to 524287");
+            assert_eq!(error.to_string(), expected);
+        }
+    }
 }
 
 #[test]

@@ -96,6 +96,8 @@ fn errors_have_the_exit_of_their_situation() {
     });
     assert_eq!(overflow.location(), "step 7, dataset rows 4, 10 counted from 1");
     assert!(overflow.to_string().contains("gate of layer 2 holds 900, outside -128 ..= 127"));
+    let wide = RunError::BaseWidth { tensor: "base.up".into(), index: 5, value: 900, allowed: range };
+    assert_eq!(wide.to_string(), "base.up holds 900 at position 5, its declared width of 8 bits holds -128 to 127");
     let refusal = Refusal::new(veritune_verifier::codes::SEED_REFUSED, "seed.json seed", "one", "another");
     let spent = RunError::BudgetSpent { tree: "state 3".into(), root: "ab".into(), spent: 4 };
     let file = PathBuf::from("steps/000003.state");
@@ -109,6 +111,7 @@ fn errors_have_the_exit_of_their_situation() {
         (RunError::Settings("x".into()), "VT-JOB-001", Verdict::Unusable),
         (RunError::Commit("x".into()), "VT-JOB-006", Verdict::Internal),
         (RunError::Unfinished { got: 1, steps: 2 }, "VT-JOB-016", Verdict::Inconclusive),
+        (wide, "VT-JOB-017", Verdict::Refuted),
         (spent, "VT-JOB-014", Verdict::Inconclusive),
         (full, "VT-JOB-013", Verdict::Unusable),
         (RunError::Stopped, "VT-JOB-009", Verdict::Inconclusive),

@@ -46,8 +46,9 @@ fn state_roots(threads: usize) -> Vec<String> {
     let mut state = train::first_state(&first, &run.seed);
     let mut roots = Vec::new();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let mut sampler = run.sampler();
     for step in 1..=run.spec.training.steps {
-        let executed = train::execute(program(step), &inputs, step, &run.rows(step), &state, threads).unwrap();
+        let executed = train::execute(program(step), &inputs, step, &sampler.rows(step), &state, threads).unwrap();
         state = train::state_after(&executed);
         let oracle = pool.install(|| committer.state(&first, &layout, step, &state)).unwrap().root();
         roots.push(run.state_root(step, &oracle).iter().map(|byte| format!("{byte:02x}")).collect());

@@ -2,7 +2,7 @@
 
 use crate::codes::SPEC_REFUSED;
 use veritune_envelope::Refusal;
-use veritune_envelope::adapter_file::{AdapterConfig, Factor, Module, Tensor, TensorLayout, tensor_name};
+use veritune_envelope::adapter_file::{self, AdapterConfig, Factor, Module, Tensor, TensorLayout, tensor_name};
 use veritune_envelope::canonical_json::Value;
 use veritune_relations::release;
 use veritune_relations::spec::{Spec, Target};
@@ -21,14 +21,17 @@ fn module(target: Target) -> Module {
     }
 }
 
-/// Entries of all adapter matrices of a spec; none if they are more than fit 64 bits.
-pub fn num_entries(spec: &Spec) -> Option<u64> {
-    let m = &spec.model;
-    let wide = |n: usize| u64::try_from(n).ok();
-    let (hidden, ffn) = (wide(m.hidden)?, wide(m.ffn)?);
-    let (queries, keys) =
-        (wide(m.heads)?.checked_mul(wide(m.head_dim)?)?, wide(m.kv_heads)?.checked_mul(wide(m.head_dim)?)?);
-    let per_rank = spec.lora.targets.iter().try_fold(0_u64, |sum, target| {
+/// The length of the adapter's file, from the spec alone: it is known before the program is built, whose first state
+/// takes memory in proportion to it.
+///
+/// *Caller must* have validated the spec.
+pub fn num_bytes(spec: &Spec) -> Result<u64, Refusal> {
+    let (model, rank) = (&spec.model, spec.lora.r);
+    let (hidden, ffn) = (model.hidden, model.ffn);
+    let queries = model.heads.saturating_mul(model.head_dim);
+    let keys = model.kv_heads.saturating_mul(model.head_dim);
+    let mut layouts = Vec::new();
+    for &target in &spec.lora.targets {
         let (input, output) = match target {
             Target::Query => (hidden, queries),
             Target::Key | Target::Value => (hidden, keys),
@@ -36,9 +39,22 @@ pub fn num_entries(spec: &Spec) -> Option<u64> {
             Target::Gate | Target::Up => (hidden, ffn),
             Target::Down => (ffn, hidden),
         };
-        sum.checked_add(input)?.checked_add(output)
-    })?;
-    per_rank.checked_mul(wide(spec.lora.r)?)?.checked_mul(wide(m.layers)?)
+        for (factor, shape) in [(Factor::A, [rank, input]), (Factor::B, [output, rank])] {
+            let shape: Vec<u64> = shape.into_iter().map(wide).collect();
+            layouts.extend((0..model.layers).map(|layer| TensorLayout {
+                name: tensor_name(layer, module(target), factor),
+                shape: shape.clone(),
+                // Its scale does not change a file's length.
+                fraction_bits: 0,
+            }));
+        }
+    }
+    adapter_file::num_bytes(&layouts)
+}
+
+/// A number of a machine's own width as 64 bits.
+fn wide(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
 }
 
 /// The file's tensors: for each matrix in order of [`release::matrices`], one per layer.
@@ -48,7 +64,6 @@ pub fn layouts(step: &StepProgram) -> Result<Vec<TensorLayout>, Refusal> {
         for (matrix, factor) in [(&adapter.a, Factor::A), (&adapter.b, Factor::B)] {
             let shape = step.program.shape(matrix.copy);
             let (layers, inner) = (shape.first().copied().unwrap_or(0), shape.get(1..).unwrap_or(&[]));
-            let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
             let product = |axes: &[usize]| wide(axes.iter().product());
             let (rows, columns) = match factor {
                 Factor::A => (inner.first().copied().map_or(0, wide), product(inner.get(1..).unwrap_or(&[]))),

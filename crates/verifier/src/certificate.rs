@@ -40,6 +40,7 @@ pub const NOT_CLAIMED: &[&str] = &[
     "that licence labels are true, that the model is safe, or that the data is good",
     "that no other model was trained, or that no other plan was made and abandoned",
     "what the released adapter itself reveals about its data",
+    "that the base root is that of a checkpoint, or that its integers lie within the widths on which exactness relies: whoever has the checkpoint recomputes it and sees both (veritune commit model --check)",
     "how the integer base differs from the float checkpoint, and the integer adapter from a float one",
     "the value of the loss",
     "the hidden lengths' bucket and the number of steps: both are public",
@@ -83,7 +84,7 @@ pub fn claims(steps: u64) -> Vec<Claim> {
 /// 1. The directory holds only files of the allow-list, and the index lists exactly the certificate's.
 /// 2. The claims are signed by a named key, and so is the plan if it is signed.
 /// 3. The claims are about the plan: same digest, spec, program, base, dataset and number of steps.
-/// 4. The spec is within its ranges, asks for no larger adapter than there is, says what the recipe says, and builds
+/// 4. The spec is within its ranges, the adapter's file has the length that it gives, it says what the recipe says, and builds
 ///    the program of the plan.
 /// 5. The seed follows from plan, dataset root and beacon.
 /// 6. Every step has one proof, whose states are those of the chain, the first being the public initial state.
@@ -156,13 +157,20 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
     if let Some(field) = recipe::disagreement(&plan.recipe, &spec) {
         Refusal::new(PLAN_DISAGREES, format_args!("plan.recipe: {field}"), "the spec's", "another").raise()?;
     }
-    // The first state takes memory in proportion to the adapter: never more than its file accounts for, or a fixed
-    // amount if there is none.
-    let needed = adapter::num_entries(&spec).and_then(|n| n.checked_mul(4));
-    let size = adapter_files.map_or(MAX_HIDDEN_ADAPTER_BYTES, |files| files.size(ADAPTER_MODEL).unwrap_or(0));
-    if needed.is_none_or(|needed| needed > size) {
-        let expected = format_args!("{} bytes or more", needed.unwrap_or(u64::MAX)).to_string();
-        return Err(Refusal::new(ADAPTER_LENGTH, ADAPTER_MODEL, expected, format_args!("{size} bytes")));
+    spec.validate().map_err(|e| spec_refused(&e))?;
+    // The first state takes memory in proportion to the adapter. So its file has the one length that the spec gives it
+    // before anything is allocated or read for it; without a file there is a fixed limit.
+    let adapter_bytes = adapter::num_bytes(&spec)?;
+    let length =
+        |expected: String, got: u64| Refusal::new(ADAPTER_LENGTH, ADAPTER_MODEL, expected, format_args!("{got} bytes"));
+    let limit = if adapter_files.is_some() { MAX_ADAPTER_BYTES } else { MAX_HIDDEN_ADAPTER_BYTES };
+    if adapter_bytes > limit {
+        return Err(length(format!("at most {limit} bytes"), adapter_bytes));
+    }
+    if let Some(size) = adapter_files.and_then(|files| files.size(ADAPTER_MODEL))
+        && size != adapter_bytes
+    {
+        return Err(length(format!("{adapter_bytes} bytes"), size));
     }
     // 5
     let seed_bytes = index.read(folder, "seed.json", MAX_JSON_BYTES)?;
@@ -243,7 +251,7 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
     let config = adapter::config(&plan.recipe, &run.spec, &plan.base.root.to_string())
         .ok_or_else(|| Refusal::new(ADAPTER_CONFIG, "plan.recipe.lora", "the spec's adapter", "another"))?;
     if let Some(path) = &subjects.adapter {
-        let file = directory::read_file(path, ADAPTER_MODEL, MAX_ADAPTER_BYTES)?;
+        let file = directory::read_file(path, ADAPTER_MODEL, adapter_bytes)?;
         let tensors = adapter_file::decode(&file, &adapter::layouts(first)?)?;
         let copies = adapter::copies(first, &tensors);
         let file_digest: [u8; 32] = Sha256::digest(&file).into();

@@ -8,7 +8,7 @@
 //! argument's and the opening's terms, see [`crate::ledger`].
 
 use veritune_argument::{ArgumentError, AxisWeight, BaseClaim, Joint, NUM_PLACES, Part, Plan, count, verify_native};
-use veritune_commit::{OpeningError, Profile, Root, TreeShape, eq_table, tree_point, verify_opening};
+use veritune_commit::{OpeningError, Profile, Root, TreeShape, tree_point, verify_opening};
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{E, E_BYTES, F};
 use veritune_relations::Program;
@@ -80,14 +80,7 @@ fn weighted(axes: &[AxisWeight], offset: usize, vector: &[F]) -> E {
     let Some((axis, inner)) = axes.split_first() else {
         return vector.get(offset).map_or(E::ZERO, |&x| E::from(x));
     };
-    let table;
-    let (start, weights): (usize, &[E]) = match axis {
-        AxisWeight::Dense { start, values, .. } => (*start, values),
-        AxisWeight::Eq(point) => {
-            table = eq_table(point);
-            (0, &table)
-        }
-    };
+    let (start, weights) = axis.expanded();
     let log: usize = inner.iter().map(AxisWeight::log).sum();
     let stride = u32::try_from(log).ok().and_then(|log| 1_usize.checked_shl(log)).unwrap_or(0);
     let first = offset.saturating_add(start.saturating_mul(stride));

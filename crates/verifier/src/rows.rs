@@ -1,6 +1,6 @@
 //! The rows of a step: each has its leaf and a path to the dataset's root.
 //!
-//! Statement: `leaves[j]` is the leaf of the dataset at index `rows(step)[j]`, which follows from the seed.
+//! Statement: `leaves[j]` is the leaf of the dataset at index `rows[j]` of the step, which follows from the seed.
 //! Bytes: for every row of the step, the leaf (32), then its siblings from the leaf up (32 each); as many as the number
 //! of rows of the dataset asks for.
 //! Soundness: collision resistance of Poseidon2 and BLAKE3.
@@ -54,8 +54,9 @@ fn trace(num_digests: usize, num_rows: usize) {
 }
 
 /// Checks the rows at the start of `bytes`; returns their leaves and the bytes after them.
-pub fn verify<'a>(run: &Run, step: u64, bytes: &'a [u8]) -> Result<(Vec<Leaf>, &'a [u8]), RowsRefused> {
-    let rows = run.rows(step);
+///
+/// *Caller must* pass the `rows` that the run's sampler names for the step.
+pub fn verify<'a>(run: &Run, rows: &[usize], bytes: &'a [u8]) -> Result<(Vec<Leaf>, &'a [u8]), RowsRefused> {
     let expected = num_bytes(run);
     let (paths, rest) = bytes.split_at_checked(expected).ok_or(RowsRefused::Truncated {
         rows: rows.len(),

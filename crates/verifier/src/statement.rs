@@ -5,9 +5,10 @@
 
 use veritune_commit::{MAX_LOG_COLUMNS, Profile, ProfileError, Root, ShapeError, TreeHash, TreeShape, capacity};
 use veritune_field::f_to_bytes;
+use veritune_relations::Spec;
 use veritune_relations::layout::Layout;
+use veritune_relations::sampler::Sampler;
 use veritune_relations::step::{self, Leaf, StepError, StepProgram, Tables};
-use veritune_relations::{Spec, sampler};
 use veritune_transcript::Transcript;
 
 /// Openings of a state tree: the step before, the step after, the release, and one to spare.
@@ -100,9 +101,9 @@ impl Run {
         Ok(Profile::new(self.spec.log_rows)?)
     }
 
-    /// Rows that a step trains on.
-    pub fn rows(&self, step: u64) -> Vec<usize> {
-        sampler::step_rows(&self.seed, step, self.spec.dataset_rows, self.spec.training.rows)
+    /// The rows that the steps train on.
+    pub fn sampler(&self) -> Sampler {
+        Sampler::new(&self.seed, self.spec.dataset_rows, self.spec.training.rows)
     }
 
     /// The program of a step (the first is 1) on the rows with these leaves.

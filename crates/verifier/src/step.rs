@@ -7,10 +7,12 @@
 use crate::proof::{self, Placed, ProofError, Source};
 use crate::rows::{self, RowsRefused};
 use crate::statement::{Run, Shapes, StatementError};
+use std::sync::{Mutex, PoisonError};
 use veritune_argument::BaseClaim;
 use veritune_commit::{Profile, Root};
 use veritune_field::{F, f_from_i64};
 use veritune_relations::layout::{Layout, place_index, positions};
+use veritune_relations::sampler::Sampler;
 use veritune_relations::step::{Leaf, StepProgram, Tables, no_leaves};
 use veritune_relations::{Place, Program, TensorId, initial, release};
 
@@ -50,6 +52,8 @@ pub struct Context<'a> {
     /// The program of the first step, without leaves.
     pub first: StepProgram,
     tables: Tables,
+    /// Behind a lock so that a context that is shared makes an epoch's permutation once.
+    sampler: Mutex<Sampler>,
 }
 
 impl<'a> Context<'a> {
@@ -61,7 +65,7 @@ impl<'a> Context<'a> {
         let layout = Layout::new(&first.program);
         let shapes = run.shapes(&profile, &layout)?;
         let first_state = first_state_vector(&first, &layout, &run.seed);
-        Ok(Self { run, profile, shapes, first_state, first, tables })
+        Ok(Self { run, profile, shapes, first_state, first, tables, sampler: Mutex::new(run.sampler()) })
     }
 
     /// The tables of the run's programs.
@@ -72,6 +76,11 @@ impl<'a> Context<'a> {
     /// The program of a step (the first is 1) on the rows with these leaves.
     pub fn program(&self, step: u64, leaves: &[Leaf]) -> Result<StepProgram, StatementError> {
         self.run.program(&self.tables, step, leaves)
+    }
+
+    /// The rows that a step (the first is 1) trains on.
+    pub fn rows(&self, step: u64) -> Vec<usize> {
+        self.sampler.lock().unwrap_or_else(PoisonError::into_inner).rows(step)
     }
 
     /// The oracle root that stands for the public first state.
@@ -100,7 +109,7 @@ impl<'a> Context<'a> {
         if !is_chained && !veritune_mutation::off("VT-PROOF-003") {
             return Err(StepRefused::Chain(step));
         }
-        let (leaves, bytes) = rows::verify(self.run, step, bytes)?;
+        let (leaves, bytes) = rows::verify(self.run, &self.rows(step), bytes)?;
         let program = self.program(step, &leaves)?.program;
         let layout = Layout::new(&program);
         let mut transcript = self.run.step_transcript(step, &leaves, &before, &after);

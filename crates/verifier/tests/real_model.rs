@@ -1,14 +1,27 @@
-//! The pad counter on the step of the 135-million-parameter model: what the masked transcript will have to mask.
+//! The step of the 135-million-parameter model: what the masked transcript will have to mask, and what a verifier keeps
+//! of every step until the settlement.
 
+use peak_alloc::PeakAlloc;
 use std::collections::BTreeMap;
-use veritune_argument::{Plan, count, soundness_terms};
+use std::sync::Mutex;
+use veritune_argument::{ArgumentError, BaseClaim, CheckId, Context, Functional, Plan, count, soundness_terms, verify};
+use veritune_field::E;
+use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_relations::layout::Layout;
 use veritune_relations::scales::Scales;
 use veritune_relations::spec::{Decimal, Lora, Model, Optimizer, Schedule, Spec, Target, Training};
 use veritune_relations::step;
 
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+/// Held by each test: what is allocated is the process's.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// Scalars that a chunk may send: each costs a pad.
 const MAX_SCALARS: usize = 1 << 13;
+
+/// Bytes of the claims of a step on the base.
+const MAX_CLAIM_BYTES: usize = 1 << 14;
 
 fn smollm2(targets: &[Target]) -> Spec {
     let decimal = |text: &str| Decimal(text.to_owned());
@@ -59,6 +72,7 @@ fn smollm2(targets: &[Target]) -> Spec {
 
 #[test]
 fn the_real_step_sends_few_scalars() {
+    let _alone = ALONE.lock().unwrap();
     let spec = smollm2(&[Target::Query, Target::Value]);
     let program = step::build(&spec, 5, &step::no_leaves(&spec)).unwrap().program;
     let layout = Layout::new(&program);
@@ -68,4 +82,55 @@ fn the_real_step_sends_few_scalars() {
     assert!(scalars <= MAX_SCALARS, "{scalars}");
     let largest = soundness_terms(&program, &layout).unwrap().into_iter().map(|(_, n)| n).max().unwrap();
     assert!(largest < 1 << 32, "a term of {largest} / |E| leaves less than 160 bits");
+}
+
+/// Keeps the claims on the base; every scalar is zero and no check refuses.
+#[derive(Default)]
+struct Claims {
+    base: Vec<BaseClaim>,
+    challenges: u64,
+}
+
+impl Context for Claims {
+    type Scalar = E;
+
+    fn read(&mut self, _: &'static str) -> Result<E, ArgumentError> {
+        Ok(E::ZERO)
+    }
+    fn read_public(&mut self, _: &'static str) -> Result<E, ArgumentError> {
+        Ok(E::ZERO)
+    }
+    fn challenge(&mut self, _: &'static str) -> E {
+        self.challenges += 1;
+        E::from_u64(self.challenges)
+    }
+    fn mul(&mut self, _: &E, _: &E) -> E {
+        E::ZERO
+    }
+    fn assert_zero(&mut self, _: CheckId, _: usize, _: &E) -> Result<(), ArgumentError> {
+        Ok(())
+    }
+    fn claim(&mut self, _: Functional, _: E) {}
+    fn base_claim(&mut self, claim: BaseClaim) {
+        self.base.push(claim);
+    }
+}
+
+#[test]
+fn a_step_leaves_few_bytes_for_the_settlement() {
+    let _alone = ALONE.lock().unwrap();
+    for vocab in [4096, 49_152] {
+        let mut spec = smollm2(&Target::ALL);
+        spec.model.vocab = vocab;
+        let program = step::build(&spec, 5, &step::no_leaves(&spec)).unwrap().program;
+        let layout = Layout::new(&program);
+        let plan = Plan::new(&program, &layout).unwrap();
+        let mut claims = Claims::default();
+        let before = ALLOCATOR.current_usage();
+        verify(&program, &layout, &plan, &mut claims).unwrap();
+        let kept = ALLOCATOR.current_usage() - before;
+        println!("{vocab} entries: {} claims of {kept} bytes", claims.base.len());
+        assert!(claims.base.len() >= 20);
+        assert!(kept <= MAX_CLAIM_BYTES, "{kept} bytes");
+    }
 }

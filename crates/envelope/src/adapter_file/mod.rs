@@ -11,4 +11,4 @@ pub mod tensors;
 
 pub use config::AdapterConfig;
 pub use names::{Factor, Module, tensor_name};
-pub use tensors::{Tensor, TensorLayout, check, decode, encode};
+pub use tensors::{Tensor, TensorLayout, check, decode, encode, num_bytes};

@@ -113,6 +113,13 @@ pub fn check(bytes: &[u8], tensors: &[Tensor]) -> Result<(), Refusal> {
     Err(Refusal::new(ADAPTER_TENSOR, "the whole file", "the canonical bytes", "other bytes"))
 }
 
+/// The length of the file of tensors with these layouts, whatever their values.
+pub fn num_bytes(layouts: &[TensorLayout]) -> Result<u64, Refusal> {
+    let sorted = sort(layouts, |layout| layout)?;
+    let expected = file_len(&header(&sorted)?, &sorted).and_then(|len| u64::try_from(len).ok());
+    expected.ok_or_else(too_large)
+}
+
 /// The tensors of a file with these layouts, in the order of the layouts; encoding them gives `bytes` again.
 ///
 /// *Caller must* check the integers against their declared range and their commitment.
@@ -141,6 +148,17 @@ pub fn decode(bytes: &[u8], layouts: &[TensorLayout]) -> Result<Vec<Tensor>, Ref
         .collect()
 }
 
+/// Bytes of the header and of the data of `layouts`, if they fit the machine.
+fn file_len(header: &[u8], layouts: &[&TensorLayout]) -> Option<usize> {
+    layouts
+        .iter()
+        .try_fold(header.len(), |sum, layout| sum.checked_add(layout.num_elements()?.checked_mul(ELEMENT_BYTES)?))
+}
+
+fn too_large() -> Refusal {
+    Refusal::new(ADAPTER_LAYOUT, "the header", "a file that fits the machine", "a larger one")
+}
+
 /// The data of each tensor of a file whose length and header are those of the sorted `layouts`.
 fn split<'a>(bytes: &'a [u8], layouts: &[&TensorLayout]) -> Result<Vec<&'a [u8]>, Refusal> {
     let header = header(layouts)?;
@@ -154,7 +172,7 @@ fn split<'a>(bytes: &'a [u8], layouts: &[&TensorLayout]) -> Result<Vec<&'a [u8]>
         let location = format!("header byte {offset}");
         return Err(Refusal::new(ADAPTER_HEADER, location, shown(&header), shown(bytes)));
     }
-    let expected = sizes.iter().try_fold(header.len(), |sum, size| sum.checked_add(*size));
+    let expected = file_len(&header, layouts);
     if expected != Some(bytes.len()) {
         return Err(Refusal::new(
             ADAPTER_LENGTH,
@@ -200,7 +218,6 @@ fn sort<T>(items: &[T], layout: impl Fn(&T) -> &TensorLayout) -> Result<Vec<&T>,
 
 /// The length field and the padded header of the sorted `layouts`.
 fn header(layouts: &[&TensorLayout]) -> Result<Vec<u8>, Refusal> {
-    let too_large = || Refusal::new(ADAPTER_LAYOUT, "the header", "a file that fits the machine", "a larger one");
     let mut text = String::from(r#"{"__metadata__":{"format":"pt"}"#);
     let mut start = 0usize;
     for layout in layouts {

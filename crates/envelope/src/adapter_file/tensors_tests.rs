@@ -78,6 +78,7 @@ fn every_changed_byte_is_named() {
 #[test]
 fn lengths() {
     let bytes = encode(&example()).unwrap();
+    assert_eq!(num_bytes(&layouts()).unwrap(), bytes.len() as u64);
     for end in 0..bytes.len() {
         let refusal = check(&bytes[..end], &example()).unwrap_err();
         assert!([ADAPTER_HEADER, ADAPTER_LENGTH].contains(&refusal.code()));

@@ -48,7 +48,7 @@ pub(super) fn factor_table(
             Binding::Variables { axis, shift, first_round } => Role::Variable { start: shift, axis, first_round },
             _ => match points.axis_weight(axis, binding) {
                 AxisWeight::Dense { start, values, .. } => Role::Bound { start, weights: values },
-                AxisWeight::Eq(_) => unreachable!("bindings have dense weights"),
+                AxisWeight::Eq { .. } => unreachable!("bindings have dense weights"),
             },
         });
     }

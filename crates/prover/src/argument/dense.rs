@@ -13,6 +13,9 @@ use veritune_argument::{AxisWeight, Part, eq_table};
 use veritune_field::traits::{PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
 use veritune_field::{E, F};
 
+/// Variables of a point whose table is short enough to be one.
+const SHORT_LOG: usize = 6;
+
 /// Weights of an axis, from the first index on.
 struct Axis {
     log: usize,
@@ -38,14 +41,17 @@ fn expand(part: &Part, packed: &mut Packed) -> Expanded {
             AxisWeight::Dense { log, start, values } => {
                 axes.push(Axis { log: *log, start: *start, values: Arc::clone(values) })
             }
-            // A product over the two halves of the point: neither table is long.
-            AxisWeight::Eq(point) => {
-                let (outer, inner) = point.split_at(point.len() / 2);
-                axes.extend([outer, inner].map(|half| Axis {
-                    log: half.len(),
-                    start: 0,
-                    values: Arc::new(eq_table(half)),
-                }));
+            // A product over two parts of the point, so that neither table is long; the run of weights must not cut a row.
+            AxisWeight::Eq { log, start, len, point } => {
+                let whole_rows = (start | len).trailing_zeros() as usize;
+                let low = point.len().div_ceil(2).max(SHORT_LOG).min(point.len()).min(whole_rows);
+                let (outer, inner) = point.split_at(point.len() - low);
+                if *log > low {
+                    let mut values = eq_table(outer);
+                    values.truncate(len >> low);
+                    axes.push(Axis { log: log - low, start: start >> low, values: Arc::new(values) });
+                }
+                axes.push(Axis { log: low, start: 0, values: Arc::new(eq_table(inner)) });
             }
         }
     }
