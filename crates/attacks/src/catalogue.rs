@@ -7,11 +7,13 @@ mod certificate;
 mod forward;
 mod loss;
 mod optimizer;
+mod policy;
 mod protocol;
 mod witness;
 
 use crate::Cheat;
 pub use certificate::{CERTIFICATE_ATTACKS, CertificateAttack, World};
+pub use policy::{UNMET_DEMANDS, UnmetDemand};
 pub use protocol::{HONEST, Honest, PROTOCOL_ATTACKS, ProtocolAttack};
 
 /// What sees an attack.

@@ -292,6 +292,19 @@ impl TinyCertificate {
         self.index(folder)
     }
 
+    /// Makes a published adapter folder a run's, as `veritune prove` leaves it.
+    ///
+    /// # Panics
+    /// If the folder cannot be written.
+    pub fn move_to_run(folder: &Path) {
+        fs::create_dir(folder.join("release")).expect("a folder");
+        for name in [ADAPTER_MODEL, ADAPTER_CONFIG] {
+            fs::rename(folder.join(name), folder.join("release").join(name)).expect("moved");
+        }
+        fs::rename(folder.join(CERTIFICATE), folder.join("certificate")).expect("moved");
+        fs::write(folder.join(".lock"), []).expect("written");
+    }
+
     /// Makes the index of a published certificate again.
     ///
     /// # Errors

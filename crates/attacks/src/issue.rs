@@ -156,6 +156,8 @@ pub const ITEMS: &[Item] = &[
         "extra file",
         &[
             Attack("the adapter has a file more"),
+            Attack("an adapter lies beside the folders of a run"),
+            Attack("a hidden folder of a run holds an adapter"),
             Attack("the certificate has a file that is not listed"),
             Attack("the certificate lists a file that no check reads"),
         ],

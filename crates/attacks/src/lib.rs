@@ -18,7 +18,7 @@ pub mod tamper;
 
 pub use catalogue::{
     Attack, CERTIFICATE_ATTACKS, Caught, CertificateAttack, HONEST, Honest, PROTOCOL_ATTACKS, ProtocolAttack,
-    STEP_ATTACKS, World,
+    STEP_ATTACKS, UNMET_DEMANDS, UnmetDemand, World,
 };
 pub use certificate::TinyCertificate;
 pub use cheat::Cheat;

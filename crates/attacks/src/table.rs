@@ -1,7 +1,7 @@
 //! `docs/spec/attacks.md` and `docs/spec/step-checks.md`, generated from the catalogue and from programs.
 
 use crate::Setting;
-use crate::catalogue::{CERTIFICATE_ATTACKS, Caught, PROTOCOL_ATTACKS, STEP_ATTACKS};
+use crate::catalogue::{CERTIFICATE_ATTACKS, Caught, PROTOCOL_ATTACKS, STEP_ATTACKS, UNMET_DEMANDS};
 use crate::harness::matches;
 use crate::issue::{Covered, ITEMS};
 use crate::setting::tiny_spec;
@@ -61,6 +61,14 @@ pub fn document() -> String {
         let (exit, code) = attack.refused;
         let inner = if attack.inner.is_empty() { String::new() } else { format!(" (`{}`)", attack.inner) };
         let _ = writeln!(text, "| {} | {exit} | `{code}`{inner} | {} |", attack.name, or_none(attack.without));
+    }
+    text.push_str(
+        "\n## A policy\n\nThe certificate is honest and shows less than its reader demands; without the check it is accepted.\n\n",
+    );
+    text.push_str("| demanded | exit | refused with |\n|---|---|---|\n");
+    for demand in UNMET_DEMANDS {
+        let (exit, code) = demand.refused;
+        let _ = writeln!(text, "| {} | {exit} | `{code}` |", demand.name);
     }
     text.push_str("\n## The protocol of one proof\n\n| attack | refused with | passes without |\n|---|---|---|\n");
     for attack in PROTOCOL_ATTACKS {
