@@ -204,9 +204,8 @@ impl TinyCertificate {
         change(&mut plan);
         let seed = seed_json(&plan);
         run.plan_digest = *plan.digest().expect("a plan").as_bytes();
-        let notice;
         let checked = seed::check(&seed, &plan, &run.plan_digest).expect("a seed");
-        (run.seed, notice) = (checked.bytes, checked.notice);
+        run.seed = checked.bytes;
         let tiny = TinyRun::prove(run, inputs, dataset);
         let parts = {
             let context = Context::new(&tiny.run).expect("a context");
@@ -237,8 +236,8 @@ impl TinyCertificate {
                 adapter,
                 config: config.to_bytes().expect("a configuration"),
                 claims: claims(steps),
-                not_claimed: not_claimed(notice),
-                ledger: ledger::to_certificate(&recomputed),
+                not_claimed: not_claimed(checked.notice),
+                ledger: ledger::to_certificate(&recomputed, checked.source),
                 plan_digest: None,
                 num_steps: steps,
                 extra: Vec::new(),

@@ -6,7 +6,8 @@
 //! of two. The dataset's root is BLAKE3 of a layout name, the row length, the number of rows and the tree's root: the
 //! depth of a path follows from it.
 //!
-//! Soundness: collision resistance, 128 bits (Poseidon2 conjectured). A leaf hides its row: the salt has 256 bits.
+//! Soundness: collision resistance, 128 bits (Poseidon2 conjectured). A leaf hides its row: the salt is the
+//! output of a pseudorandom function, of 256 bits.
 
 use crate::hash::{Digest, POSEIDON_RATE, TreeHasher, poseidon_digests};
 use crate::shape::{Root, TreeHash};
@@ -20,7 +21,7 @@ pub const HEADER_PART: usize = POSEIDON_RATE / 2;
 /// What a row's leaf covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Uniform elements, secret.
+    /// Pseudorandom elements, secret: a keyed hash of the job's secret and the row's index.
     pub salt: [F; HEADER_PART],
     /// Digest of the meta data.
     pub meta: [F; HEADER_PART],

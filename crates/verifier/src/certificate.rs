@@ -272,7 +272,7 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
         Refusal::new(CLAIMS_DISAGREE, "predicate.claims", "the claims that the proofs show", "others").raise()?;
     }
     ledger.require(TARGET_BITS).map_err(|e| too_weak(&e))?;
-    let ledger = to_certificate(&ledger);
+    let ledger = to_certificate(&ledger, seed.source);
     if ledger != claimed.ledger {
         too_weak(&"another ledger").raise()?;
     }

@@ -13,6 +13,7 @@ use veritune_envelope::statement::{PlanV1, ProofKind, Word};
 use veritune_run::dataset::Dataset;
 use veritune_verifier::certificate;
 use veritune_verifier::ledger::{run_ledger, to_certificate};
+use veritune_verifier::seed::DEMO;
 use veritune_verifier::settlement::StepClaims;
 use veritune_verifier::step::Context;
 
@@ -447,7 +448,7 @@ fn endless(t: &TinyCertificate, parts: &mut Parts) {
     parts.state_roots.resize(parts.num_steps as usize + 1, Digest::sha256(b"none"));
     parts.proofs.clear();
     let context = Context::new(&run).expect("a context");
-    parts.ledger = to_certificate(&run_ledger(&context).expect("a ledger"));
+    parts.ledger = to_certificate(&run_ledger(&context).expect("a ledger"), DEMO);
 }
 
 /// Writes the adapter with another sign of one entry.
