@@ -11,10 +11,9 @@
 
 use crate::hash::{Digest, POSEIDON_RATE, TreeHasher, poseidon_digests};
 use crate::shape::{Root, TreeHash};
+use veritune_field::sponge::ROW_TAG;
 use veritune_field::{F, NotCanonical, f_from_bytes};
 
-/// First capacity element of a row's sponge.
-pub const POSEIDON_ROW_TAG: u64 = 3;
 /// Elements of a row's salt, and of the digest of its meta data.
 pub const HEADER_PART: usize = POSEIDON_RATE / 2;
 
@@ -46,7 +45,7 @@ impl TreeHasher {
         };
         let mut digests = vec![[0; 32]; rows.len()];
         let elements: Vec<F> = rows.iter().flat_map(Row::elements).collect();
-        poseidon_digests(permutation, POSEIDON_ROW_TAG, &elements, &mut digests);
+        poseidon_digests(permutation, ROW_TAG, &elements, &mut digests);
         digests
     }
 }
