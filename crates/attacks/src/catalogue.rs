@@ -2,6 +2,7 @@
 //!
 //! Each entry names the checks that must see it, and no others do: removing exactly these makes the attack pass.
 
+mod adaptive;
 mod backward;
 mod certificate;
 mod forward;
@@ -9,6 +10,7 @@ mod loss;
 mod optimizer;
 mod policy;
 mod protocol;
+mod replay;
 mod witness;
 
 use crate::Cheat;

@@ -6,6 +6,7 @@
 //! - [`prove_and_verify`]: real commitments, argument and opening.
 //! - [`STEP_ATTACKS`]: the attacks on a step as data; `docs/spec/attacks.md` is generated from it.
 
+pub mod absorption;
 pub mod catalogue;
 pub mod certificate;
 mod cheat;

@@ -254,8 +254,16 @@ impl TinyRun {
     /// # Panics
     /// If an honest proof is refused.
     pub fn new() -> Self {
+        Self::of(adamw(2))
+    }
+
+    /// The same of a spec.
+    ///
+    /// # Panics
+    /// If an honest proof is refused.
+    pub fn of(spec: Spec) -> Self {
         let none = Root([0; 32]);
-        let mut run = Run { spec: adamw(2), plan_digest: [1; 32], seed: [5; 32], dataset: none, base: none };
+        let mut run = Run { spec, plan_digest: [1; 32], seed: [5; 32], dataset: none, base: none };
         let inputs = random_inputs(&run.spec);
         let dataset = random_dataset(&run.spec, &mut Numbers(12));
         run.dataset = dataset.root();
