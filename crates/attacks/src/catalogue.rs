@@ -2,16 +2,20 @@
 //!
 //! Each entry names the checks that must see it, and no others do: removing exactly these makes the attack pass.
 
+mod adaptive;
 mod backward;
 mod certificate;
 mod forward;
 mod loss;
 mod optimizer;
+mod policy;
 mod protocol;
+mod replay;
 mod witness;
 
 use crate::Cheat;
 pub use certificate::{CERTIFICATE_ATTACKS, CertificateAttack, World};
+pub use policy::{UNMET_DEMANDS, UnmetDemand};
 pub use protocol::{HONEST, Honest, PROTOCOL_ATTACKS, ProtocolAttack};
 
 /// What sees an attack.

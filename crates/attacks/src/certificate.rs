@@ -204,9 +204,8 @@ impl TinyCertificate {
         change(&mut plan);
         let seed = seed_json(&plan);
         run.plan_digest = *plan.digest().expect("a plan").as_bytes();
-        let notice;
         let checked = seed::check(&seed, &plan, &run.plan_digest).expect("a seed");
-        (run.seed, notice) = (checked.bytes, checked.notice);
+        run.seed = checked.bytes;
         let tiny = TinyRun::prove(run, inputs, dataset);
         let parts = {
             let context = Context::new(&tiny.run).expect("a context");
@@ -237,8 +236,8 @@ impl TinyCertificate {
                 adapter,
                 config: config.to_bytes().expect("a configuration"),
                 claims: claims(steps),
-                not_claimed: not_claimed(notice),
-                ledger: ledger::to_certificate(&recomputed),
+                not_claimed: not_claimed(checked.notice),
+                ledger: ledger::to_certificate(&recomputed, checked.source),
                 plan_digest: None,
                 num_steps: steps,
                 extra: Vec::new(),
@@ -290,6 +289,19 @@ impl TinyCertificate {
             fs::write(folder.join(path), bytes)?;
         }
         self.index(folder)
+    }
+
+    /// Makes a published adapter folder a run's, as `veritune prove` leaves it.
+    ///
+    /// # Panics
+    /// If the folder cannot be written.
+    pub fn move_to_run(folder: &Path) {
+        fs::create_dir(folder.join("release")).expect("a folder");
+        for name in [ADAPTER_MODEL, ADAPTER_CONFIG] {
+            fs::rename(folder.join(name), folder.join("release").join(name)).expect("moved");
+        }
+        fs::rename(folder.join(CERTIFICATE), folder.join("certificate")).expect("moved");
+        fs::write(folder.join(".lock"), []).expect("written");
     }
 
     /// Makes the index of a published certificate again.

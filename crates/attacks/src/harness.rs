@@ -1,7 +1,7 @@
 //! Proof and verification of a tiny program with real commitments.
 
-use std::collections::BTreeSet;
-use veritune_argument::{ArgumentError, BASE_PLACE, BaseClaim, NUM_PLACES, Plan, verify_native};
+use std::collections::{BTreeMap, BTreeSet};
+use veritune_argument::{ArgumentError, BASE_PLACE, BaseClaim, Joint, NUM_PLACES, Plan, verify_native};
 use veritune_commit::{Profile, Root, TreeHash, TreeShape};
 use veritune_executor::{Tensors, check};
 use veritune_field::{E, E_BYTES, F, P, e_from_bytes};
@@ -92,12 +92,30 @@ pub struct Deviation {
     /// Changes a scalar of the argument before it is sent, by its number; the last argument draws the challenge that
     /// would come if the scalar were not absorbed.
     pub scalar: Numbered,
-    /// The same by its label; after the value comes the challenge that combines equations, once it is drawn.
+    /// The same by its label; after the value comes the last challenge of a label.
     pub labelled: Option<Labelled>,
+    /// Changes the opening's bytes after all else.
+    pub opening: Option<OpeningEdit>,
 }
 
 type Numbered = Box<dyn Fn(usize, E, &dyn Fn() -> E) -> E>;
-type Labelled = Box<dyn Fn(&str, E, Option<E>, &dyn Fn() -> E) -> E>;
+type Labelled = Box<dyn Fn(&str, E, &dyn Fn(&str) -> E, &dyn Fn() -> E) -> E>;
+type OpeningEdit = Box<dyn Fn(&Opened<'_>, &mut [u8])>;
+
+/// What an opening is of.
+#[derive(Debug)]
+pub struct Opened<'a> {
+    /// Its profile.
+    pub profile: &'a Profile,
+    /// Its trees.
+    pub trees: &'a [(TreeShape, Root)],
+    /// The functional and its claimed value.
+    pub joint: &'a Joint,
+    /// The claimed value less the true one.
+    pub excess: E,
+    /// The transcript before it.
+    pub transcript: &'a Transcript,
+}
 
 impl Default for Deviation {
     fn default() -> Self {
@@ -107,6 +125,7 @@ impl Default for Deviation {
             absorbed: None,
             scalar: Box::new(|_, scalar, _| scalar),
             labelled: None,
+            opening: None,
         }
     }
 }
@@ -115,7 +134,7 @@ impl Default for Deviation {
 struct LyingChannel<'a> {
     inner: NativeChannel<'a>,
     sent: usize,
-    delta: Option<E>,
+    drawn: BTreeMap<&'static str, E>,
     deviation: &'a Deviation,
 }
 
@@ -125,7 +144,8 @@ impl Channel for LyingChannel<'_> {
         let peek = || next.clone().challenge_e(label);
         let mut scalar = (self.deviation.scalar)(self.sent, scalar, &peek);
         if let Some(labelled) = &self.deviation.labelled {
-            scalar = labelled(label, scalar, self.delta, &peek);
+            let drawn = |label: &str| self.drawn.get(label).copied().unwrap_or_default();
+            scalar = labelled(label, scalar, &drawn, &peek);
         }
         self.sent += 1;
         self.inner.send(label, scalar);
@@ -135,9 +155,7 @@ impl Channel for LyingChannel<'_> {
     }
     fn challenge(&mut self, label: &'static str) -> E {
         let challenge = self.inner.challenge(label);
-        if label == veritune_argument::Labels::EQUATION_DELTA {
-            self.delta = Some(challenge);
-        }
+        self.drawn.insert(label, challenge);
         challenge
     }
 }
@@ -169,7 +187,7 @@ pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -
     let mut replay = transcript.clone();
     let scalars = {
         let inner = NativeChannel::new(&mut transcript);
-        let mut channel = LyingChannel { inner, sent: 0, delta: None, deviation };
+        let mut channel = LyingChannel { inner, sent: 0, drawn: BTreeMap::new(), deviation };
         prove_into(program, &layout, &plan, &witness, &tensors, &mut channel);
         channel.inner.scalars
     };
@@ -179,10 +197,21 @@ pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -
         Ok((joint, _)) => {
             let weights =
                 |(place, tree): (usize, &CommittedTree)| dense_weights(&joint.parts, place, tree.vector().len());
-            let opened = trees.iter().enumerate().map(weights).collect();
+            let opened: Vec<_> = trees.iter().enumerate().map(weights).collect();
+            let products = trees.iter().zip(&opened).flat_map(|(tree, weights)| {
+                weights.elements().into_iter().zip(tree.vector()).map(|(w, &x)| w * x).collect::<Vec<E>>()
+            });
+            let truth: E = products.sum();
+            let before = replay.clone();
+            let statement: Vec<_> = shapes.into_iter().zip(trees.iter().map(CommittedTree::root)).collect();
             let mut all: Vec<&mut CommittedTree> = trees.iter_mut().collect();
             let target = opening_target(&joint, &[]);
-            let opening = open(&profile, &mut all, opened, target, &mut replay).expect("three trees");
+            let mut opening = open(&profile, &mut all, opened, target, &mut replay).expect("three trees");
+            if let Some(edit) = &deviation.opening {
+                let (profile, trees, joint) = (&profile, &statement[..], &joint);
+                let excess = target - truth;
+                edit(&Opened { profile, trees, joint, excess, transcript: &before }, &mut opening);
+            }
             bytes.extend_from_slice(&opening);
         }
         Err(ArgumentError::Refused { .. }) => bytes.resize(bytes.len() + 1024, 0),

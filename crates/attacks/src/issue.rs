@@ -156,6 +156,8 @@ pub const ITEMS: &[Item] = &[
         "extra file",
         &[
             Attack("the adapter has a file more"),
+            Attack("an adapter lies beside the folders of a run"),
+            Attack("a hidden folder of a run holds an adapter"),
             Attack("the certificate has a file that is not listed"),
             Attack("the certificate lists a file that no check reads"),
         ],
@@ -257,7 +259,7 @@ pub const ITEMS: &[Item] = &[
 pub fn faults() -> Vec<String> {
     let mut names: Vec<&str> = crate::STEP_ATTACKS.iter().copied().flatten().map(|a| a.name).collect();
     names.extend(crate::CERTIFICATE_ATTACKS.iter().map(|a| a.name));
-    names.extend(crate::PROTOCOL_ATTACKS.iter().map(|a| a.name));
+    names.extend(crate::PROTOCOL_ATTACKS.iter().copied().flatten().map(|a| a.name));
     let mut faults = Vec::new();
     for (_, item, covered) in ITEMS {
         if covered.is_empty() {

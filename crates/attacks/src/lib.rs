@@ -6,6 +6,7 @@
 //! - [`prove_and_verify`]: real commitments, argument and opening.
 //! - [`STEP_ATTACKS`]: the attacks on a step as data; `docs/spec/attacks.md` is generated from it.
 
+pub mod absorption;
 pub mod catalogue;
 pub mod certificate;
 mod cheat;
@@ -18,7 +19,7 @@ pub mod tamper;
 
 pub use catalogue::{
     Attack, CERTIFICATE_ATTACKS, Caught, CertificateAttack, HONEST, Honest, PROTOCOL_ATTACKS, ProtocolAttack,
-    STEP_ATTACKS, World,
+    STEP_ATTACKS, UNMET_DEMANDS, UnmetDemand, World,
 };
 pub use certificate::TinyCertificate;
 pub use cheat::Cheat;

@@ -1,6 +1,6 @@
 //! A tiny run: steps, chained, settled and released, by a prover that tests can make cheat.
 
-use crate::setting::{Numbers, execute, random_dataset, tiny_spec};
+use crate::setting::{self, Numbers, execute, random_dataset, tiny_spec};
 use std::collections::BTreeMap;
 use veritune_argument::{ArgumentError, BASE_PLACE, Joint, NUM_PLACES};
 use veritune_commit::{Profile, Root, TreeShape};
@@ -245,20 +245,7 @@ pub fn settle(run: &Run, inputs: &Values, steps: &[StepClaims]) -> Vec<u8> {
 pub fn random_inputs(spec: &Spec) -> Values {
     let none = Root([0; 32]);
     let draft = Run { spec: spec.clone(), plan_digest: [0; 32], seed: [0; 32], dataset: none, base: none };
-    let program = first_program(&draft);
-    let mut inputs = Values::new();
-    let mut numbers = Numbers(11);
-    for (i, tensor) in program.tensors.iter().enumerate() {
-        let len: usize = program.shape(TensorId(i)).iter().product();
-        let (low, high) = match (tensor.place, tensor.name.as_str()) {
-            (Place::Base, "base.embedding") => (-3500, 3500),
-            (Place::Base, name) if name.starts_with("base.gain") => (2000, 6000),
-            (Place::Base, _) => (-1600, 1600),
-            _ => continue,
-        };
-        inputs.insert(tensor.name.clone(), (0..len).map(|_| numbers.between(low, high)).collect());
-    }
-    inputs
+    setting::random_inputs(&first_program(&draft), &[Place::Base], &mut Numbers(11))
 }
 
 impl TinyRun {
@@ -267,8 +254,16 @@ impl TinyRun {
     /// # Panics
     /// If an honest proof is refused.
     pub fn new() -> Self {
+        Self::of(adamw(2))
+    }
+
+    /// The same of a spec.
+    ///
+    /// # Panics
+    /// If an honest proof is refused.
+    pub fn of(spec: Spec) -> Self {
         let none = Root([0; 32]);
-        let mut run = Run { spec: adamw(2), plan_digest: [1; 32], seed: [5; 32], dataset: none, base: none };
+        let mut run = Run { spec, plan_digest: [1; 32], seed: [5; 32], dataset: none, base: none };
         let inputs = random_inputs(&run.spec);
         let dataset = random_dataset(&run.spec, &mut Numbers(12));
         run.dataset = dataset.root();

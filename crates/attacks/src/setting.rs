@@ -146,7 +146,7 @@ impl Setting {
         let mut numbers = Numbers(7);
         let dataset = random_dataset(&spec, &mut numbers);
         let program = build(&spec, step, &dataset.leaves(&rows))?;
-        let mut inputs = random_inputs(&program, &mut numbers);
+        let mut inputs = random_inputs(&program, &[Place::Base, Place::StateBefore], &mut numbers);
         for tensor in &program.tensors {
             inputs.extend(dataset.input(&tensor.name, &rows).map(|values| (tensor.name.clone(), values)));
         }
@@ -211,9 +211,10 @@ pub fn random_dataset(spec: &Spec, numbers: &mut Numbers) -> Dataset {
     Dataset::new(spec, rows, [100; 32]).expect("random rows are the spec's")
 }
 
-fn random_inputs(program: &Program, numbers: &mut Numbers) -> BTreeMap<String, Vec<i64>> {
+/// Random values of the tensors of these places that a step can read.
+pub fn random_inputs(program: &Program, places: &[Place], numbers: &mut Numbers) -> BTreeMap<String, Vec<i64>> {
     let mut inputs = BTreeMap::new();
-    for (i, tensor) in program.tensors.iter().enumerate() {
+    for (i, tensor) in program.tensors.iter().enumerate().filter(|(_, tensor)| places.contains(&tensor.place)) {
         let len: usize = program.shape(TensorId(i)).iter().product();
         let (low, high) = match (tensor.place, tensor.name.as_str()) {
             (Place::Base, "base.embedding") => (-3500, 3500),

@@ -1,7 +1,8 @@
 //! `docs/spec/attacks.md` and `docs/spec/step-checks.md`, generated from the catalogue and from programs.
 
 use crate::Setting;
-use crate::catalogue::{CERTIFICATE_ATTACKS, Caught, PROTOCOL_ATTACKS, STEP_ATTACKS};
+use crate::absorption::{ABSORPTIONS, Absorption};
+use crate::catalogue::{CERTIFICATE_ATTACKS, Caught, PROTOCOL_ATTACKS, STEP_ATTACKS, UNMET_DEMANDS};
 use crate::harness::matches;
 use crate::issue::{Covered, ITEMS};
 use crate::setting::tiny_spec;
@@ -33,6 +34,24 @@ builds with the feature `mutation-testing` only; `veritune-verify` and the Pytho
 In names of checks, `VT-STEP-RANGE-X` is the range check of tensor x and `*` stands for every adapter matrix.
 ";
 
+const ABSORBED: &str = "
+## Absorptions
+
+Every label under which a transcript of a step, a release or a settlement is given a message, taken from real proofs.
+
+For each, `crates/attacks/tests/absorption.rs` changes the message where the verifier gets it and shows that the next
+challenge is drawn from another state, and from the same one when messages of the label are not absorbed: the absorption is
+there, it comes before the challenge, and nothing else carries the message to it. Of labels with many messages the first and
+the last one are changed. Rows and siblings of openings are no messages: roots and positions fix them.
+
+That a false statement passes without the absorption is shown where an attack stands in the third column (without it alone)
+or in the fourth (without it and others). Where neither has one, only the dependence is shown; it may be that later messages
+bind this one too.
+
+| label | next challenge | passes without it | without it and others |
+|---|---|---|---|
+";
+
 /// The document of the attacks.
 pub fn document() -> String {
     let program = Setting::odd().program;
@@ -62,9 +81,31 @@ pub fn document() -> String {
         let inner = if attack.inner.is_empty() { String::new() } else { format!(" (`{}`)", attack.inner) };
         let _ = writeln!(text, "| {} | {exit} | `{code}`{inner} | {} |", attack.name, or_none(attack.without));
     }
+    text.push_str(
+        "\n## A policy\n\nThe certificate is honest and shows less than its reader demands; without the check it is accepted.\n\n",
+    );
+    text.push_str("| demanded | exit | refused with |\n|---|---|---|\n");
+    for demand in UNMET_DEMANDS {
+        let (exit, code) = demand.refused;
+        let _ = writeln!(text, "| {} | {exit} | `{code}` |", demand.name);
+    }
     text.push_str("\n## The protocol of one proof\n\n| attack | refused with | passes without |\n|---|---|---|\n");
-    for attack in PROTOCOL_ATTACKS {
+    for attack in PROTOCOL_ATTACKS.iter().copied().flatten() {
         let _ = writeln!(text, "| {} | `{}` | {} |", attack.name, attack.refused, or_none(attack.without));
+    }
+    text.push_str(ABSORBED);
+    for Absorption { label, next, .. } in ABSORPTIONS {
+        let absorption = format!("absorb {label}");
+        let certificates = CERTIFICATE_ATTACKS.iter().map(|a| (a.name, a.without));
+        let all = certificates.chain(PROTOCOL_ATTACKS.iter().copied().flatten().map(|a| (a.name, a.without)));
+        let (alone, with): (Vec<_>, Vec<_>) = all
+            .filter(|(_, without)| without.contains(&absorption.as_str()))
+            .partition(|(_, without)| without.len() == 1);
+        let names = |attacks: &[(&str, &[&str])]| match attacks {
+            [] => "–".to_owned(),
+            _ => attacks.iter().map(|(name, _)| *name).collect::<Vec<_>>().join("; "),
+        };
+        let _ = writeln!(text, "| {label} | {next} | {} | {} |", names(&alone), names(&with));
     }
     text.push_str("\n## The list of the main job\n\nEvery item, and the attacks or tests that cover it.\n\n| list | item | covered by |\n|---|---|---|\n");
     for (part, item, covered) in ITEMS {

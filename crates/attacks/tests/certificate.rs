@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 use veritune_attacks::certificate::TinyCertificate;
-use veritune_attacks::{CERTIFICATE_ATTACKS, CertificateAttack, World};
+use veritune_attacks::{CERTIFICATE_ATTACKS, CertificateAttack, UNMET_DEMANDS, World};
 
 static ADAMW: LazyLock<TinyCertificate> = LazyLock::new(|| World::AdamW.prove());
 static MONOTONOUS: LazyLock<TinyCertificate> = LazyLock::new(|| World::Monotonous.prove());
@@ -10,6 +10,7 @@ static OTHER_BASE: LazyLock<TinyCertificate> = LazyLock::new(|| World::OtherBase
 static OTHER_RECIPE: LazyLock<TinyCertificate> = LazyLock::new(|| World::OtherRecipe.prove());
 static BOASTING: LazyLock<TinyCertificate> = LazyLock::new(|| World::Boasting.prove());
 static OTHER_PROGRAM: LazyLock<TinyCertificate> = LazyLock::new(|| World::OtherProgram.prove());
+static OTHER_SAMPLER: LazyLock<TinyCertificate> = LazyLock::new(|| World::OtherSampler.prove());
 
 fn shared(world: World) -> &'static TinyCertificate {
     match world {
@@ -19,6 +20,7 @@ fn shared(world: World) -> &'static TinyCertificate {
         World::OtherRecipe => &OTHER_RECIPE,
         World::Boasting => &BOASTING,
         World::OtherProgram => &OTHER_PROGRAM,
+        World::OtherSampler => &OTHER_SAMPLER,
     }
 }
 
@@ -41,6 +43,25 @@ fn honest_certificates_verify() {
         certificate.publish(&certificate.parts, folder.path()).expect("published");
         let report = certificate.verify(folder.path());
         assert_eq!(report.exit, 0, "{} {} {}", report.code, report.location, report.message);
+        TinyCertificate::move_to_run(folder.path());
+        let report = certificate.verify(folder.path());
+        assert_eq!(report.exit, 0, "{} {} {}", report.code, report.location, report.message);
+    }
+}
+
+#[test]
+fn every_unmet_demand_is_refused_with_its_id() {
+    let folder = tempfile::tempdir().expect("a folder");
+    ADAMW.publish(&ADAMW.parts, folder.path()).expect("published");
+    for demand in UNMET_DEMANDS {
+        let report = demand.verdict(&ADAMW, folder.path());
+        assert_eq!((report.exit, report.code.as_str()), demand.refused, "{}: {}", demand.name, report.message);
+        #[cfg(feature = "mutation-testing")]
+        {
+            let code = demand.refused.1;
+            let report = veritune_mutation::without(&[code], || demand.verdict(&ADAMW, folder.path()));
+            assert_eq!(report.exit, 0, "{} without {code}: {} {}", demand.name, report.code, report.message);
+        }
     }
 }
 

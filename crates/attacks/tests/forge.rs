@@ -28,25 +28,6 @@ fn published(folder: &Path) {
     assert_eq!(HONEST.verify(folder).exit, 0);
 }
 
-/// The adapter that a loader reads lies at the top of the folder; the honest one lies in `release/`, its certificate in
-/// `certificate/`.
-#[test]
-fn an_adapter_beside_the_folders_of_a_run_is_not_verified_by_them() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let adapter = folder.path();
-    published(adapter);
-    fs::create_dir(adapter.join("release")).expect("a folder");
-    fs::rename(adapter.join(CERTIFICATE), adapter.join("certificate")).expect("moved");
-    for name in [ADAPTER_MODEL, ADAPTER_CONFIG] {
-        fs::copy(adapter.join(name), adapter.join("release").join(name)).expect("copied");
-    }
-    let mut forged = HONEST.parts.adapter.clone();
-    *forged.last_mut().expect("bytes") ^= 0x80;
-    fs::write(adapter.join(ADAPTER_MODEL), forged).expect("written");
-    let report = HONEST.verify(adapter);
-    assert_ne!(report.exit, 0, "the adapter at the top is another one, and the folder is verified");
-}
-
 /// The same weights under another position encoding are another base model.
 #[test]
 fn a_policy_that_names_a_base_names_its_configuration_too() {

@@ -136,7 +136,7 @@ fn every_used_slot_is_bound() {
 
 #[test]
 fn every_attack_is_refused_with_its_id() {
-    for attack in PROTOCOL_ATTACKS {
+    for attack in PROTOCOL_ATTACKS.iter().copied().flatten() {
         assert_eq!((attack.run)(), Err(attack.refused.to_owned()), "{}", attack.name);
     }
 }
@@ -144,7 +144,7 @@ fn every_attack_is_refused_with_its_id() {
 #[cfg(feature = "mutation-testing")]
 #[test]
 fn every_attack_passes_without_its_checks_and_with_no_fewer() {
-    for attack in PROTOCOL_ATTACKS {
+    for attack in PROTOCOL_ATTACKS.iter().copied().flatten() {
         assert_eq!(veritune_mutation::without(attack.without, attack.run), Ok(()), "{}", attack.name);
         for needed in attack.without {
             let fewer: Vec<&str> = attack.without.iter().copied().filter(|id| id != needed).collect();

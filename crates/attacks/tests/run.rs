@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 use veritune_attacks::run::{TinyRun, base_tree, first_state, prove_step, settle, state_tree};
 use veritune_commit::Root;
 use veritune_relations::spec::Decimal;
+use veritune_soundness::Derivation;
+use veritune_verifier::ledger::run_ledger;
 use veritune_verifier::settlement::{self, StepClaims};
 use veritune_verifier::statement::{Run, base_root};
 use veritune_verifier::step::Context;
@@ -145,6 +147,15 @@ fn a_settlement_is_of_this_base_and_of_exactly_these_proofs() {
     bytes.push(0);
     assert_refused("one byte more", &settled(&t.run, &t.claims, &bytes));
     assert_refused("one byte less", &settled(&t.run, &t.claims, &t.settlement[..t.settlement.len() - 1]));
+}
+
+#[test]
+fn the_ledger_counts_every_claim_that_is_settled() {
+    let t = &*RUN;
+    let ledger = run_ledger(&Context::new(&t.run).expect("a context")).expect("a ledger");
+    let entry = ledger.entries().iter().find(|e| e.source == "settlement challenge").expect("an entry");
+    let settled: usize = t.claims.iter().map(|c| c.claims.len()).sum();
+    assert_eq!(entry.derivation, Derivation::OverChallengeField { numerator: settled as u64 });
 }
 
 #[test]

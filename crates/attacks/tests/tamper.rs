@@ -61,7 +61,7 @@ const RELEASE: &[Row] = &[
 ];
 
 /// What a settlement has before its opening.
-const BASE_TREE: Row = row("base tree", &[("VT-PROOF-004", "base tree")], ("VT-PROOF-004", "base tree"));
+const BASE_TREE: Row = row("base tree", &[("VT-PROOF-004", "base tree")], CUT);
 
 /// What every opening has, the tree of the witness or of the base first.
 const OPENING: &[Row] = &[
@@ -274,6 +274,7 @@ fn settlement_of_the_base() {
         |_| 32,
         |bytes| {
             settlement::verify(&t.run, &context.profile, context.shapes.base, &t.claims, bytes).map_err(|e| match e {
+                SettlementRefused::Truncated { .. } => ("VT-PROOF-001", "length".to_owned()),
                 SettlementRefused::Base => ("VT-PROOF-004", "base tree".to_owned()),
                 SettlementRefused::Opening(e) => of_opening(&e),
             })

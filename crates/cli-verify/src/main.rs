@@ -1,8 +1,11 @@
 //! `veritune-verify PATH [options]`: the verdict as JSON on stdout, the exit code as in the verdict.
 
-use std::io::{Read as _, Write as _};
-use std::path::Path;
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::{Read as _, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use veritune_verifier::report::Report;
 use veritune_verifier::request::{MAX_TRUST_BYTES, Request, verify};
 
 // A verifier whose checks can be switched off must not exist outside tests.
@@ -14,55 +17,61 @@ PATH is an adapter directory with veritune/, a run directory, or a certificate d
 exit codes: 0 verified, 1 refuted, 2 unusable input or wrong usage, 3 inconclusive, 4 a bug of ours";
 
 fn main() -> ExitCode {
-    let (path, request) = match arguments(std::env::args().skip(1)) {
+    let (path, request) = match arguments(std::env::args_os().skip(1)) {
         Ok(Some(asked)) => asked,
         Ok(None) => {
-            println!("{USAGE}");
+            print(std::io::stdout(), &USAGE);
             return ExitCode::SUCCESS;
         }
         Err(message) => {
-            eprintln!("{message}");
+            print(std::io::stderr(), &message);
             return ExitCode::from(2);
         }
     };
-    let report = verify(Path::new(&path), &request);
+    let report = verify(&path, &request);
     match serde_json::to_string(&report) {
-        // A reader that closes its end early changes nothing about the verdict.
-        Ok(json) => drop(writeln!(std::io::stdout(), "{json}")),
+        Ok(json) => print(std::io::stdout(), &json),
         Err(_) => return ExitCode::from(4),
     }
     if report.exit != 0 {
-        eprintln!("{}: {} at {}: {}", report.verdict, report.code, report.location, report.message);
+        let Report { verdict, code, location, message, .. } = &report;
+        print(std::io::stderr(), &format_args!("{verdict}: {code} at {location}: {message}"));
     }
     ExitCode::from(report.exit)
 }
 
+/// Writes a line. A reader that closes its end early, or a full disk behind it, changes nothing about the verdict, which
+/// is the exit code.
+fn print(mut to: impl Write, line: &impl Display) {
+    drop(writeln!(to, "{line}"));
+}
+
 /// The path and what is asked of it; none for `--help`.
-fn arguments(mut words: impl Iterator<Item = String>) -> Result<Option<(String, Request)>, String> {
+fn arguments(mut words: impl Iterator<Item = OsString>) -> Result<Option<(PathBuf, Request)>, String> {
     let (mut path, mut request) = (None, Request::default());
     while let Some(word) = words.next() {
-        let mut file = || words.next().ok_or_else(|| USAGE.to_owned()).and_then(|name| read(&name));
-        match word.as_str() {
-            "--key" => request.keys.push(file()?),
-            "--trust" => request.trust.push(file()?),
-            "--policy" if request.policy.is_none() => request.policy = Some(file()?),
-            "--any-signer" => request.any_signer = true,
-            "--no-file" => request.no_file = true,
-            "--help" | "-h" => return Ok(None),
-            other if path.is_none() && !other.starts_with('-') => path = Some(other.to_owned()),
-            other => return Err(format!("unexpected argument {other}\n{USAGE}")),
+        let mut file = || words.next().ok_or_else(|| USAGE.to_owned()).and_then(|name| read(Path::new(&name)));
+        match word.to_str() {
+            Some("--key") => request.keys.push(file()?),
+            Some("--trust") => request.trust.push(file()?),
+            Some("--policy") if request.policy.is_none() => request.policy = Some(file()?),
+            Some("--any-signer") => request.any_signer = true,
+            Some("--no-file") => request.no_file = true,
+            Some("--help" | "-h") => return Ok(None),
+            other if path.is_none() && !other.is_some_and(|o| o.starts_with('-')) => path = Some(PathBuf::from(word)),
+            _ => return Err(format!("unexpected argument {}\n{USAGE}", word.display())),
         }
     }
     path.map(|path| Some((path, request))).ok_or_else(|| USAGE.to_owned())
 }
 
 /// The text of a small file of the user's own.
-fn read(name: &str) -> Result<String, String> {
+fn read(name: &Path) -> Result<String, String> {
     let limit = u64::try_from(MAX_TRUST_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     let mut text = String::new();
     let opened = std::fs::File::open(name);
     opened
         .and_then(|file| file.take(limit).read_to_string(&mut text))
         .map(|_| text)
-        .map_err(|error| format!("{name} cannot be read: {error}"))
+        .map_err(|error| format!("{} cannot be read: {error}", name.display()))
 }

@@ -18,6 +18,9 @@
 use crate::shape::TreeHash;
 use p3_goldilocks::{Poseidon2Goldilocks, default_goldilocks_poseidon2_12};
 use p3_symmetric::Permutation;
+pub use veritune_field::sponge::{
+    LEAF_TAG as POSEIDON_LEAF_TAG, NODE_TAG as POSEIDON_NODE_TAG, RATE as POSEIDON_RATE, WIDTH as POSEIDON_WIDTH,
+};
 use veritune_field::traits::{Field, PackedValue, PrimeCharacteristicRing};
 use veritune_field::{F, F_BYTES, NotCanonical, f_from_bytes, f_to_bytes};
 
@@ -28,14 +31,6 @@ pub type Digest = [u8; 32];
 pub const LEAF_KEY: &[u8; 32] = b"veritune commitment leaf v1 ....";
 /// BLAKE3 key of inner nodes.
 pub const NODE_KEY: &[u8; 32] = b"veritune commitment node v1 ....";
-/// Width of the Poseidon2 permutation.
-pub const POSEIDON_WIDTH: usize = 12;
-/// Elements absorbed per permutation.
-pub const POSEIDON_RATE: usize = 8;
-/// First capacity element of a leaf.
-pub const POSEIDON_LEAF_TAG: u64 = 1;
-/// First capacity element of a node.
-pub const POSEIDON_NODE_TAG: u64 = 2;
 
 const BLOCK_BYTES: usize = 64;
 

@@ -6,21 +6,21 @@
 //! of two. The dataset's root is BLAKE3 of a layout name, the row length, the number of rows and the tree's root: the
 //! depth of a path follows from it.
 //!
-//! Soundness: collision resistance, 128 bits (Poseidon2 conjectured). A leaf hides its row: the salt has 256 bits.
+//! Soundness: collision resistance, 128 bits (Poseidon2 conjectured). A leaf hides its row: the salt is the
+//! output of a pseudorandom function, of 256 bits.
 
 use crate::hash::{Digest, POSEIDON_RATE, TreeHasher, poseidon_digests};
 use crate::shape::{Root, TreeHash};
+use veritune_field::sponge::ROW_TAG;
 use veritune_field::{F, NotCanonical, f_from_bytes};
 
-/// First capacity element of a row's sponge.
-pub const POSEIDON_ROW_TAG: u64 = 3;
 /// Elements of a row's salt, and of the digest of its meta data.
 pub const HEADER_PART: usize = POSEIDON_RATE / 2;
 
 /// What a row's leaf covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Uniform elements, secret.
+    /// Pseudorandom elements, secret: a keyed hash of the job's secret and the row's index.
     pub salt: [F; HEADER_PART],
     /// Digest of the meta data.
     pub meta: [F; HEADER_PART],
@@ -45,7 +45,7 @@ impl TreeHasher {
         };
         let mut digests = vec![[0; 32]; rows.len()];
         let elements: Vec<F> = rows.iter().flat_map(Row::elements).collect();
-        poseidon_digests(permutation, POSEIDON_ROW_TAG, &elements, &mut digests);
+        poseidon_digests(permutation, ROW_TAG, &elements, &mut digests);
         digests
     }
 }

@@ -9,6 +9,8 @@ use p3_field::{BasedVectorSpace, PrimeCharacteristicRing, PrimeField64};
 
 pub use p3_field as traits;
 
+pub mod sponge;
+
 /// The base field: Goldilocks, p = 2^64 - 2^32 + 1.
 pub type F = p3_goldilocks::Goldilocks;
 /// The challenge field: `F[x]/(x^3 - x - 1)`, 192 bits.

@@ -1,4 +1,5 @@
-//! Takes single checks of the verifier away and records the fields that it reads, in test builds only.
+//! Takes single checks of the verifier away and records the fields that it reads and what its transcripts do, in test
+//! builds only.
 //!
 //! A test that an attack is refused shows little if another check refuses it too. Here a test switches off exactly one
 //! check by its id and shows that the attack then passes. Without the feature `switches` every function is empty and
@@ -34,6 +35,21 @@ pub fn unabsorbed(label: &str) -> bool {
     ENABLED && switches::off(&format!("absorb {label}"))
 }
 
+/// What a transcript did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It was given a message under this label; it absorbs it unless a test has switched that off.
+    Message(String, Vec<u8>),
+    /// It gave a challenge under this label; the state from which it was drawn.
+    Drawn(String, [u8; 32]),
+}
+
+/// Records what a transcript does.
+#[inline]
+pub fn event(event: impl FnOnce() -> Event) {
+    switches::event(event);
+}
+
 /// Records that a decoder read a field.
 #[inline]
 pub fn field(name: impl FnOnce() -> String, offset: usize, len: usize) {
@@ -41,16 +57,17 @@ pub fn field(name: impl FnOnce() -> String, offset: usize, len: usize) {
 }
 
 #[cfg(feature = "switches")]
-pub use switches::{traced, without};
+pub use switches::{traced, transcribed, without};
 
 #[cfg(feature = "switches")]
 mod switches {
-    use super::Field;
+    use super::{Event, Field};
     use std::cell::RefCell;
 
     thread_local! {
         static OFF: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
         static FIELDS: RefCell<Option<Vec<Field>>> = const { RefCell::new(None) };
+        static EVENTS: RefCell<Option<Vec<Event>>> = const { RefCell::new(None) };
     }
 
     pub(super) fn off(id: &str) -> bool {
@@ -61,6 +78,14 @@ mod switches {
         FIELDS.with_borrow_mut(|fields| {
             if let Some(fields) = fields {
                 fields.push(Field { name: name(), offset, len });
+            }
+        });
+    }
+
+    pub(super) fn event(event: impl FnOnce() -> Event) {
+        EVENTS.with_borrow_mut(|events| {
+            if let Some(events) = events {
+                events.push(event());
             }
         });
     }
@@ -85,12 +110,23 @@ mod switches {
 
     /// Runs on this thread and returns the fields that decoders read meanwhile, in their order.
     pub fn traced<R>(run: impl FnOnce() -> R) -> (R, Vec<Field>) {
-        let before = FIELDS.replace(Some(Vec::new()));
-        let restore = Restore(&FIELDS, Some(before));
+        recorded(&FIELDS, run)
+    }
+
+    /// Runs on this thread and returns what transcripts did meanwhile, in order.
+    pub fn transcribed<R>(run: impl FnOnce() -> R) -> (R, Vec<Event>) {
+        recorded(&EVENTS, run)
+    }
+
+    type Record<T> = RefCell<Option<Vec<T>>>;
+
+    fn recorded<T, R>(record: &'static std::thread::LocalKey<Record<T>>, run: impl FnOnce() -> R) -> (R, Vec<T>) {
+        let before = record.replace(Some(Vec::new()));
+        let restore = Restore(record, Some(before));
         let result = run();
-        let fields = FIELDS.take().unwrap_or_default();
+        let entries = record.take().unwrap_or_default();
         drop(restore);
-        (result, fields)
+        (result, entries)
     }
 }
 
@@ -100,6 +136,9 @@ mod switches {
     pub(super) const fn off(_: &str) -> bool {
         false
     }
+
+    #[inline]
+    pub(super) fn event(_: impl FnOnce() -> super::Event) {}
 
     #[inline]
     pub(super) fn field(_: impl FnOnce() -> String, _: usize, _: usize) {}

@@ -13,16 +13,9 @@ use p3_goldilocks::{
 };
 use p3_poseidon2::GenericPoseidon2LinearLayers;
 use veritune_field::F;
+pub use veritune_field::sponge::{CAPACITY, DIGEST, RATE, WIDTH};
 use veritune_field::traits::PrimeCharacteristicRing;
 
-/// Elements of the state.
-pub const WIDTH: usize = 12;
-/// Elements that a block adds to.
-pub const RATE: usize = 8;
-/// Elements that no block touches.
-pub const CAPACITY: usize = WIDTH - RATE;
-/// Elements of a digest.
-pub const DIGEST: usize = 4;
 /// S-boxes of a permutation.
 pub const NUM_SBOXES: usize = (INITIAL.len() + FINAL.len()) * WIDTH + INTERNAL.len();
 

@@ -39,7 +39,7 @@ pub fn copy_shift(spec: &Spec, name: &str) -> Result<u32, StepError> {
 /// The release of these copies: one vector per matrix, in the order of [`matrices`]; `step` is any step's program.
 ///
 /// # Errors
-/// If the spec is invalid or a vector has another length than its matrix.
+/// If the spec is invalid, a vector has another length than its matrix, or there is one too many.
 pub fn build(spec: &Spec, step: &StepProgram, copies: &[Vec<i64>]) -> Result<Release, StepError> {
     let mut b = Builder::new(spec.range_bits);
     // The same axes in the same order, so that the state has the same layout.
@@ -73,6 +73,9 @@ pub fn build(spec: &Spec, step: &StepProgram, copies: &[Vec<i64>]) -> Result<Rel
         let name = format!("{}.low", matrix.name);
         let make = Make { name: &name, axes: &matrix.axes, range: Range::unsigned(shift), fraction_bits: 0 };
         b.copy(&make, &matrix.axes, crate::builder::Sum { terms: remainder, fraction_bits: 0 })?;
+    }
+    if values.next().is_some() {
+        return Err(crate::spec::SpecError::new("release", "there are more vectors than matrices").into());
     }
     Ok(Release { program: b.program })
 }

@@ -123,7 +123,7 @@ pub fn prove_run(
         state_roots.push(Digest::from_bytes(run.state_root(step, &oracle)));
     }
     let plan_bytes = canonical_json::to_bytes(plan).map_err(unexpected)?;
-    let notice = seed::check(seed_bytes, plan, &run.plan_digest).map_err(unexpected)?.notice;
+    let seed = seed::check(seed_bytes, plan, &run.plan_digest).map_err(unexpected)?;
     let ledger = ledger::run_ledger(context)?;
     let mut names: Vec<String> = files.iter().map(|file: &ProofFile| file.name.clone()).collect();
     names.extend(["plan.json", "seed.json"].map(str::to_owned));
@@ -138,8 +138,8 @@ pub fn prove_run(
         state_roots,
         proofs: files,
         claims: verified::claims(steps),
-        not_claimed: verified::not_claimed(notice),
-        ledger: ledger::to_certificate(&ledger),
+        not_claimed: verified::not_claimed(seed.notice),
+        ledger: ledger::to_certificate(&ledger, seed.source),
         created_by: Tool { name: "veritune".into(), version: env!("CARGO_PKG_VERSION").into() },
     };
     let subject = vec![Subject::of("adapter_model.safetensors", &file), Subject::of("adapter_config.json", &config)];

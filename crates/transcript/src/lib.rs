@@ -21,6 +21,7 @@
 
 use veritune_field::traits::{BasedVectorSpace, PrimeCharacteristicRing};
 use veritune_field::{E, E_BYTES, F, F_BYTES, P, e_to_bytes, f_from_bytes};
+use veritune_mutation::Event;
 
 const KDF_CONTEXT: &str = "veritune transcript v1 initial state";
 const TAG_ABSORB: u8 = 1;
@@ -43,6 +44,7 @@ impl Transcript {
 
     /// Binds every later challenge to `message` under `label`.
     pub fn absorb(&mut self, label: &str, message: &[u8]) {
+        veritune_mutation::event(|| Event::Message(label.to_owned(), message.to_vec()));
         if veritune_mutation::unabsorbed(label) {
             return;
         }
@@ -106,6 +108,7 @@ impl Transcript {
     }
 
     fn challenge_reader(&mut self, label: &str) -> blake3::OutputReader {
+        veritune_mutation::event(|| Event::Drawn(label.to_owned(), self.state));
         let mut hasher = blake3::Hasher::new_keyed(&self.state);
         hasher.update(&[TAG_CHALLENGE]);
         update_with_length(&mut hasher, label.as_bytes());

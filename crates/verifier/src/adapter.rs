@@ -4,7 +4,6 @@ use crate::codes::SPEC_REFUSED;
 use veritune_envelope::Refusal;
 use veritune_envelope::adapter_file::{self, AdapterConfig, Factor, Module, Tensor, TensorLayout, tensor_name};
 use veritune_envelope::canonical_json::Value;
-use veritune_relations::release;
 use veritune_relations::spec::{Spec, Target};
 use veritune_relations::step::StepProgram;
 
@@ -57,7 +56,7 @@ fn wide(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
 }
 
-/// The file's tensors: for each matrix in order of [`release::matrices`], one per layer.
+/// The file's tensors: for each matrix in order of [`matrices`](veritune_relations::release::matrices), one per layer.
 pub fn layouts(step: &StepProgram) -> Result<Vec<TensorLayout>, Refusal> {
     let mut layouts = Vec::new();
     for (target, adapter) in &step.adapters {
@@ -112,7 +111,6 @@ pub fn tensors(step: &StepProgram, copies: &[Vec<i64>]) -> Result<Vec<Tensor>, R
 pub fn copies(step: &StepProgram, tensors: &[Tensor]) -> Vec<Vec<i64>> {
     let layers = step.program.layer.map_or(1, |l| step.program.axis(l).len).max(1);
     let stack = |layers: &[Tensor]| layers.iter().flat_map(|t| t.values.iter().copied()).collect();
-    debug_assert_eq!(release::matrices(step).len().saturating_mul(layers), tensors.len());
     tensors.chunks(layers).map(stack).collect()
 }
 

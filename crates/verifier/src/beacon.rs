@@ -5,7 +5,8 @@
 //! fewer than a threshold of the league's members, and nobody can give it a second signature.
 //!
 //! Source: drand's specification; the pairing check is the crate `drand-verify`.
-//! Soundness: BLS over BLS12-381 (about 120 bits, an assumption), and the league's honest threshold.
+//! Soundness: BLS over BLS12-381 (about 120 bits, an assumption), and the league's honest threshold. Neither is in the
+//! total of the proofs; [`crate::ledger`] says why.
 
 use drand_verify::{G2PubkeyRfc, Pubkey as _};
 

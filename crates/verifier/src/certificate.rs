@@ -87,12 +87,13 @@ pub fn claims(steps: u64) -> Vec<Claim> {
 /// 4. The spec is within its ranges, the adapter's file has the length that it gives, it says what the recipe says, and builds
 ///    the program of the plan.
 /// 5. The seed follows from plan, dataset root and beacon.
-/// 6. Every step has one proof, whose states are those of the chain, the first being the public initial state.
-/// 7. Every step's proof verifies.
-/// 8. The settlement of the base verifies for exactly these proofs.
-/// 9. The adapter's configuration is the canonical one, and its file encodes the last state's rounded masters.
-/// 10. The claims, what is not claimed, and the ledger are those that follow; the ledger reaches 128 bits.
-/// 11. The claims that hold are those that the policy demands.
+/// 6. There are no more proofs than the ledger's union bound runs over.
+/// 7. Every step has one proof, whose states are those of the chain, the first being the public initial state.
+/// 8. Every step's proof verifies.
+/// 9. The settlement of the base verifies for exactly these proofs.
+/// 10. The adapter's configuration is the canonical one, and its file encodes the last state's rounded masters.
+/// 11. The claims, what is not claimed, and the ledger are those that follow; the ledger reaches 128 bits.
+/// 12. The claims that hold are those that the policy demands.
 pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> Result<Report, Refusal> {
     // 1
     let folder = subjects.certificate.as_path();
@@ -152,7 +153,7 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
         spec_refused(&"another number of steps than the plan").raise()?;
     }
     if plan.sampler_key_commitment.is_some() {
-        return Err(spec_refused(&"a private sampler, which no proof of this version follows"));
+        spec_refused(&"a private sampler, which no proof of this version follows").raise()?;
     }
     if let Some(field) = recipe::disagreement(&plan.recipe, &spec) {
         Refusal::new(PLAN_DISAGREES, format_args!("plan.recipe: {field}"), "the spec's", "another").raise()?;
@@ -165,12 +166,12 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
         |expected: String, got: u64| Refusal::new(ADAPTER_LENGTH, ADAPTER_MODEL, expected, format_args!("{got} bytes"));
     let limit = if adapter_files.is_some() { MAX_ADAPTER_BYTES } else { MAX_HIDDEN_ADAPTER_BYTES };
     if adapter_bytes > limit {
-        return Err(length(format!("at most {limit} bytes"), adapter_bytes));
+        length(format!("at most {limit} bytes"), adapter_bytes).raise()?;
     }
     if let Some(size) = adapter_files.and_then(|files| files.size(ADAPTER_MODEL))
         && size != adapter_bytes
     {
-        return Err(length(format!("{adapter_bytes} bytes"), size));
+        length(format!("{adapter_bytes} bytes"), size).raise()?;
     }
     // 5
     let seed_bytes = index.read(folder, "seed.json", MAX_JSON_BYTES)?;
@@ -189,16 +190,17 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
         Refusal::new(SPEC_REFUSED, "plan.programDigest", "the program that this version builds", "another").raise()?;
     }
 
+    // 6
     let ledger = run_ledger(&context).map_err(|e| spec_refused(&e))?;
     let too_weak = |reason: &dyn std::fmt::Display| {
         Refusal::new(LEDGER_DISAGREES, "predicate.ledger", "the recomputed ledger, at least 128 bits", reason)
     };
     let proofs = plan.num_steps.saturating_add(2);
     if proofs > ledger.max_proofs() {
-        return Err(too_weak(&format_args!("{proofs} proofs, more than {}", ledger.max_proofs())));
+        too_weak(&format_args!("{proofs} proofs, more than {}", ledger.max_proofs())).raise()?;
     }
 
-    // 6, 7
+    // 7, 8
     let mut used = vec!["claims.sigstore.json", "plan.json", "seed.json", "plan.sigstore.json", SIGNER_KEY];
     let mut settled: Vec<StepClaims> = Vec::new();
     let mut last = context.first_root();
@@ -231,7 +233,7 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
         last = after;
     }
 
-    // 8
+    // 9
     if let Some(settlement_file) = only(claimed, ProofKind::Settlement, SETTLEMENT_MISSING)? {
         used.push(&settlement_file.name);
         let bytes = read_proof(&index, folder, settlement_file, SETTLEMENT_REFUSED)?;
@@ -240,7 +242,7 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
         })?;
     }
 
-    // 9
+    // 10
     let release = match only(claimed, ProofKind::Release, RELEASE_MISSING)? {
         Some(release_file) => {
             used.push(&release_file.name);
@@ -271,19 +273,19 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
         Refusal::new(PROOF_EXTRA, &extra.path, "a file that a check reads", "another file").raise()?;
     }
 
-    // 10
+    // 11
     let expected_claims = claims(plan.num_steps);
     let mut not_claimed = not_claimed(seed.notice);
     if claimed.claims != expected_claims || claimed.not_claimed != not_claimed {
         Refusal::new(CLAIMS_DISAGREE, "predicate.claims", "the claims that the proofs show", "others").raise()?;
     }
     ledger.require(TARGET_BITS).map_err(|e| too_weak(&e))?;
-    let ledger = to_certificate(&ledger);
+    let ledger = to_certificate(&ledger, seed.source);
     if ledger != claimed.ledger {
         too_weak(&"another ledger").raise()?;
     }
 
-    // 11
+    // 12
     let mut claims = expected_claims;
     let mut files = statement.subject;
     if subjects.adapter.is_none() {

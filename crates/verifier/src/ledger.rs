@@ -2,10 +2,15 @@
 //!
 //! Each proof has its opening's and its argument's terms; the largest proof of the run bounds each, and the union bound
 //! runs over `max_proofs` proofs of a certificate. The transcript as a random oracle is the one heuristic.
+//!
+//! The beacon is no part of the total. Whatever its bytes are, the seed follows from them, and the proofs show the training
+//! that this seed names. What a forged signature gives is the choice among seeds: of the order of rows and of the first
+//! adapter. The certificate's ledger names its bits in a row of their own.
 
+use crate::seed::QUICKNET;
 use crate::statement::{Run, StatementError};
 use crate::step::Context;
-use veritune_argument::soundness_terms;
+use veritune_argument::{ArgumentError, Plan, count, soundness_terms};
 use veritune_commit::Profile;
 use veritune_envelope::statement as envelope;
 use veritune_relations::Program;
@@ -14,6 +19,9 @@ use veritune_soundness::{Assumption, Derivation, Ledger};
 
 /// Bits that every certificate must reach.
 pub const TARGET_BITS: u32 = 128;
+
+/// Bits against a forged signature of the beacon: discrete logarithms in the field that BLS12-381 pairs into.
+const BEACON_BITS: u32 = 120;
 
 /// Trees of the largest opening: witness and two states.
 const NUM_TREES: usize = 3;
@@ -28,8 +36,11 @@ pub fn run_ledger(context: &Context<'_>) -> Result<Ledger, StatementError> {
     let widest = columns.iter().map(|s| s.log_columns).max().unwrap_or(0);
     let program = &context.first.program;
     let mut ledger = proof_ledger(&context.profile, NUM_TREES, widest, program)?;
-    // Claims of a step on the base, over all steps: fewer than its scalars.
-    let claims = u64::try_from(program.equations.len()).unwrap_or(u64::MAX);
+    let layout = Layout::new(program);
+    let plan = Plan::new(program, &layout).map_err(ArgumentError::from)?;
+    let counts = count(program, &layout, &plan)?;
+    // Powers of one challenge combine the claims on the base of all steps, as many in each.
+    let claims = u64::try_from(counts.num_base_claims).unwrap_or(u64::MAX);
     let numerator = claims.saturating_mul(run.spec.training.steps);
     ledger.push("settlement challenge", Derivation::OverChallengeField { numerator }, SCHWARTZ_ZIPPEL);
     Ok(ledger)
@@ -50,8 +61,8 @@ pub fn proof_ledger(
     Ok(ledger)
 }
 
-/// The ledger as it stands in a certificate.
-pub fn to_certificate(ledger: &Ledger) -> envelope::Ledger {
+/// The ledger as it stands in the certificate of a run with a beacon of this source.
+pub fn to_certificate(ledger: &Ledger, beacon: &str) -> envelope::Ledger {
     let text = |assumption: &Assumption| match assumption {
         Assumption::Proved(theorem) => format!("proved: {theorem}"),
         Assumption::Conjectured(name) => format!("conjectured: {name}"),
@@ -73,5 +84,30 @@ pub fn to_certificate(ledger: &Ledger) -> envelope::Ledger {
         bits: TARGET_BITS,
         assumption: "heuristic: BLAKE3 as a random oracle; 128 bits against collisions".to_owned(),
     });
+    if beacon == QUICKNET {
+        rows.push(envelope::LedgerRow {
+            source: "beacon, not in the total: order of rows and first adapter alone depend on it".to_owned(),
+            bits: BEACON_BITS,
+            assumption:
+                "conjectured: BLS signatures over BLS12-381, about 120 bits; honest threshold of drand's league"
+                    .to_owned(),
+        });
+    }
     envelope::Ledger { rows, total_bits: ledger.total_bits().0 / 1000, max_proofs: ledger.max_proofs() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::DEMO;
+
+    #[test]
+    fn a_recorded_beacon_has_its_own_row_beside_the_total() {
+        let mut ledger = Ledger::new(1000);
+        ledger.push("x", Derivation::OverChallengeField { numerator: 1 }, SCHWARTZ_ZIPPEL);
+        let (demo, recorded) = (to_certificate(&ledger, DEMO), to_certificate(&ledger, QUICKNET));
+        let (row, others) = recorded.rows.split_last().unwrap();
+        assert_eq!((row.bits, others), (120, &demo.rows[..]));
+        assert_eq!(recorded.total_bits, demo.total_bits);
+    }
 }

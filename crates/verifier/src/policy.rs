@@ -193,25 +193,25 @@ impl Policy {
             ("dataset_root", self.dataset_root, evidence.dataset_root),
         ] {
             if let Some(named) = named.filter(|named| *named != found) {
-                return Err(Refusal::new(POLICY_SUBJECT, format_args!("policy.{field}"), named, found)); // 1
+                Refusal::new(POLICY_SUBJECT, format_args!("policy.{field}"), named, found).raise()?; // 1
             }
         }
         if self.claims.is_empty() {
-            return Err(Refusal::new(POLICY_CLAIM, "policy.claims", "at least one demanded claim", "none")); // 2
+            Refusal::new(POLICY_CLAIM, "policy.claims", "at least one demanded claim", "none").raise()?; // 2
         }
         for (kind, words) in &self.claims {
             let found = evidence.claims.iter().find(|claim| claim.kind == *kind).map(|claim| claim.word);
             if !found.is_some_and(|word| words.contains(&word)) {
                 let words: Vec<_> = words.iter().map(|word| word.as_str()).collect();
                 let found = found.map_or("no such claim", Word::as_str);
-                return Err(Refusal::new(POLICY_CLAIM, format_args!("claim {kind}"), words.join(" or "), found));
+                Refusal::new(POLICY_CLAIM, format_args!("claim {kind}"), words.join(" or "), found).raise()?;
             }
         }
         if self.signed_plan && !evidence.plan_is_signed {
-            return Err(Refusal::new(POLICY_EVIDENCE, "plan.sigstore.json", "a plan signed before training", "none")); // 3
+            Refusal::new(POLICY_EVIDENCE, "plan.sigstore.json", "a plan signed before training", "none").raise()?; // 3
         }
         if !self.beacon.iter().any(|name| name == evidence.beacon) {
-            return Err(Refusal::new(POLICY_EVIDENCE, "seed.json beacon", self.beacon.join(" or "), evidence.beacon)); // 4
+            Refusal::new(POLICY_EVIDENCE, "seed.json beacon", self.beacon.join(" or "), evidence.beacon).raise()?; // 4
         }
         Ok(())
     }

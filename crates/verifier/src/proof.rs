@@ -62,7 +62,7 @@ impl ProofError {
 }
 
 /// Bytes of a root.
-const ROOT_BYTES: usize = 32;
+pub(crate) const ROOT_BYTES: usize = 32;
 
 /// Binds a transcript to the witness root; prover and verifier.
 pub fn absorb_witness(transcript: &mut Transcript, root: &Root) {

@@ -88,19 +88,29 @@ impl Subjects {
     }
 }
 
-/// Entries of a run directory. Another one could be an adapter that a loader reads and nobody checks.
-const RUN_ENTRIES: &[&str] =
-    &["certificate", "claims.statement.json", "openings.json", "plan.json", "release", "secret", "seed.json", "steps"];
+/// Entries of a run directory; `.lock` is what the processes that write it lock. Another one, hidden or not, could be an
+/// adapter that a loader reads and nobody checks.
+const RUN_ENTRIES: &[&str] = &[
+    ".lock",
+    "certificate",
+    "claims.statement.json",
+    "openings.json",
+    "plan.json",
+    "release",
+    "secret",
+    "seed.json",
+    "steps",
+];
 
-/// Refuses a run directory with entries that are not a run's; hidden ones are locks and are read by no loader.
+/// Refuses a run directory with entries that are not a run's.
 fn refuse_strangers(run: &Path) -> Result<(), Refusal> {
     let unreadable = |e: std::io::Error| Refusal::new(FILE_PATH, "path", "a run directory that can be read", e);
     for entry in std::fs::read_dir(run).map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name();
         let name = name.to_string_lossy();
-        if !RUN_ENTRIES.contains(&name.as_ref()) && !name.starts_with('.') {
+        if !RUN_ENTRIES.contains(&name.as_ref()) {
             let expected = "an adapter directory, or a run directory with a run's entries only";
-            return Err(Refusal::new(DIRECTORY_EXTRA, "path", expected, name));
+            Refusal::new(DIRECTORY_EXTRA, "path", expected, name).raise()?;
         }
     }
     Ok(())

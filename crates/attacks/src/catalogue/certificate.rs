@@ -1,13 +1,19 @@
 //! Attacks on a whole certificate by whoever holds the signing key, as data.
 
-use crate::certificate::{Part, Parts, TinyCertificate, release_of, step_name};
+use crate::certificate::{Part, Parts, TinyCertificate, plan, release_of, seed_json, step_name};
 use crate::run::{self, adamw, copies, monotonous, prove_step, settle, state_tree};
+use crate::setting::{Numbers, random_dataset};
 use std::fs;
 use std::path::Path;
 use veritune_commit::Root;
 use veritune_envelope::Digest;
 use veritune_envelope::canonical_json::Value;
+use veritune_envelope::directory::{ADAPTER_CONFIG, ADAPTER_MODEL};
 use veritune_envelope::statement::{PlanV1, ProofKind, Word};
+use veritune_run::dataset::Dataset;
+use veritune_verifier::certificate;
+use veritune_verifier::ledger::{run_ledger, to_certificate};
+use veritune_verifier::seed::DEMO;
 use veritune_verifier::settlement::StepClaims;
 use veritune_verifier::step::Context;
 
@@ -26,6 +32,8 @@ pub enum World {
     Boasting,
     /// The same, whose plan names another program.
     OtherProgram,
+    /// The same, whose plan commits to a sampler of its own.
+    OtherSampler,
 }
 
 impl World {
@@ -48,6 +56,7 @@ impl World {
                 Self::planned(|plan| replace(&mut plan.recipe, "\"optimizer\"", "\"dp_epsilon\":1,\"optimizer\""))
             }
             Self::OtherProgram => Self::planned(|plan| plan.program_digest = Digest::sha256(b"another")),
+            Self::OtherSampler => Self::planned(|plan| plan.sampler_key_commitment = Some(Digest::sha256(b"key"))),
         }
     }
 }
@@ -112,7 +121,7 @@ const fn files(
     CertificateAttack { name, world: World::AdamW, change: |_, _| (), spoil, refused, inner: "", without }
 }
 
-use World::{AdamW, Boasting, Monotonous, OtherBase, OtherProgram, OtherRecipe};
+use World::{AdamW, Boasting, Monotonous, OtherBase, OtherProgram, OtherRecipe, OtherSampler};
 
 /// The attacks.
 pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
@@ -176,6 +185,20 @@ pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
             poisoned,
         ),
     ),
+    inside(
+        "VT-ROWS-003",
+        attack(
+            "the rows are another dataset's, under its own leaves and paths",
+            AdamW,
+            (1, "VT-RUN-006"),
+            &["VT-ROWS-003"],
+            |t, parts| {
+                let other = random_dataset(&t.tiny.run.spec, &mut Numbers(13));
+                assert_ne!(other.root(), t.tiny.run.dataset);
+                prove_anew(t, parts, &other, t.tiny.states[0].clone());
+            },
+        ),
+    ),
     attack("the state is reset between steps", Monotonous, (1, "VT-RUN-004"), &["VT-RUN-004"], |t, parts| {
         from_state(t, parts, &t.tiny.states[0].clone());
     }),
@@ -189,7 +212,7 @@ pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
     }),
     inside(
         "VT-PROOF-004",
-        attack("the settlement opens another base", OtherBase, (1, "VT-RUN-008"), &["VT-RUN-008"], |_, _| ()),
+        attack("the settlement opens another base", OtherBase, (1, "VT-RUN-008"), &["VT-PROOF-004"], |_, _| ()),
     ),
     inside(
         "opening-sumcheck-claim",
@@ -237,9 +260,7 @@ pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
         (1, "VT-RUN-010"),
         &["VT-RUN-010", "VT-RUN-011"],
         |t, folder| {
-            let mut bytes = t.parts.adapter.clone();
-            flip_sign(&mut bytes);
-            fs::write(folder.join("adapter_model.safetensors"), bytes).expect("written");
+            forge_adapter(t, folder);
         },
     ),
     attack("the release is of the state before the last", AdamW, (1, "VT-RUN-010"), &["VT-RUN-010"], |t, parts| {
@@ -251,6 +272,15 @@ pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
     }),
     attack("the adapter has a file more", AdamW, (1, "VT-ENV-061"), &["VT-ENV-061"], |_, parts| {
         parts.extra.push(("adapter_model.bin".into(), b"x".to_vec()));
+    }),
+    files("an adapter lies beside the folders of a run", (1, "VT-ENV-061"), &["VT-ENV-061"], |t, folder| {
+        TinyCertificate::move_to_run(folder);
+        forge_adapter(t, folder);
+    }),
+    files("a hidden folder of a run holds an adapter", (1, "VT-ENV-061"), &["VT-ENV-061"], |t, folder| {
+        TinyCertificate::move_to_run(folder);
+        fs::create_dir(folder.join(".adapter")).expect("a folder");
+        forge_adapter(t, &folder.join(".adapter"));
     }),
     files("the certificate has a file that is not listed", (1, "VT-ENV-068"), &["VT-ENV-068"], |_, folder| {
         fs::write(folder.join("veritune/notes.txt"), b"x").expect("written");
@@ -298,12 +328,20 @@ pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
         parts.plan_digest = Some(Digest::sha256(b"another"));
     }),
     attack("the program is another version's", OtherProgram, (1, "VT-RUN-002"), &["VT-RUN-002"], |_, _| ()),
+    attack("the rows are drawn by a private sampler", OtherSampler, (1, "VT-RUN-002"), &["VT-RUN-002"], |_, _| ()),
     attack("a claim has a stronger word", AdamW, (1, "VT-RUN-011"), &["VT-RUN-011"], |_, parts| {
         parts.claims[0].word = Word::ZkProof;
     }),
     attack("the ledger has more bits", AdamW, (1, "VT-RUN-012"), &["VT-RUN-012"], |_, parts| {
         parts.ledger.total_bits += 1;
     }),
+    attack(
+        "a run has more proofs than the ledger is for",
+        Monotonous,
+        (1, "VT-RUN-012"),
+        &["VT-RUN-012", "VT-RUN-005", "VT-RUN-007", "VT-RUN-009"],
+        endless,
+    ),
     attack("a state root is another", AdamW, (1, "VT-RUN-004"), &["VT-RUN-004"], |_, parts| {
         parts.state_roots[1] = Digest::sha256(b"another");
     }),
@@ -372,14 +410,19 @@ fn from_state(t: &TinyCertificate, parts: &mut Parts, state: &run::Values) {
 
 /// All steps are proved from a poisoned first state.
 fn poisoned(t: &TinyCertificate, parts: &mut Parts) {
-    let context = Context::new(&t.tiny.run).expect("a context");
     let mut state = t.tiny.states[0].clone();
     state.get_mut("state_before.v_proj.a.master").expect("a master")[0] += 1 << 20;
+    prove_anew(t, parts, &t.tiny.dataset, state);
+}
+
+/// All steps are proved with the rows of a dataset from a first state, settled and released accordingly.
+fn prove_anew(t: &TinyCertificate, parts: &mut Parts, dataset: &Dataset, mut state: run::Values) {
+    let context = Context::new(&t.tiny.run).expect("a context");
     let mut before = context.first_root();
     let mut settled = Vec::new();
-    for step in 1..=3u64 {
+    for step in 1..=t.tiny.run.spec.training.steps {
         let number = step as usize;
-        let proof = prove_step(&context, &t.tiny.inputs, &t.tiny.dataset, step, &state, [number - 1, number]);
+        let proof = prove_step(&context, &t.tiny.inputs, dataset, step, &state, [number - 1, number]);
         let bytes = [&before.0[..], &proof.after_root.0[..], &proof.bytes].concat();
         // The honest verifier refuses the first step and with it its claims, which nothing later needs then.
         let claims = context.verify_step(step, before, proof.after_root, &proof.bytes).unwrap_or_default();
@@ -389,8 +432,31 @@ fn poisoned(t: &TinyCertificate, parts: &mut Parts) {
         (state, before) = (proof.after, proof.after_root);
     }
     set_settlement(t, parts, &settled);
-    assert_ne!(copies(&context, &state), copies(&context, &t.tiny.states[3]));
-    set_release(parts, release_of(&context, &state, 3));
+    let last = t.tiny.states.len() - 1;
+    assert_ne!(copies(&context, &state), copies(&context, &t.tiny.states[last]));
+    set_release(parts, release_of(&context, &state, last));
+}
+
+/// A plan of one step more than the ledger's proofs leave room for, with everything that follows from it but proofs.
+fn endless(t: &TinyCertificate, parts: &mut Parts) {
+    let mut run = t.tiny.run.clone();
+    run.spec.training.steps = parts.ledger.max_proofs - 1;
+    parts.plan = plan(&run.spec, &run.dataset, &run.base);
+    parts.seed = seed_json(&parts.plan);
+    parts.num_steps = run.spec.training.steps;
+    parts.claims = certificate::claims(parts.num_steps);
+    parts.state_roots.resize(parts.num_steps as usize + 1, Digest::sha256(b"none"));
+    parts.proofs.clear();
+    let context = Context::new(&run).expect("a context");
+    parts.ledger = to_certificate(&run_ledger(&context).expect("a ledger"), DEMO);
+}
+
+/// Writes the adapter with another sign of one entry.
+fn forge_adapter(t: &TinyCertificate, folder: &Path) {
+    let mut adapter = t.parts.adapter.clone();
+    flip_sign(&mut adapter);
+    fs::write(folder.join(ADAPTER_MODEL), adapter).expect("written");
+    fs::write(folder.join(ADAPTER_CONFIG), &t.parts.config).expect("written");
 }
 
 /// The sign of the last entry that is not zero: still a canonical file of integers in range.

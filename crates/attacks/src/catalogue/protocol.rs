@@ -1,15 +1,14 @@
 //! Attacks on the protocol of one proof, as data: lookups, the order of messages, encodings.
 
-use crate::harness::{Deviation, prove, transcript, verify};
-use crate::{Cheat, Setting};
-use std::cell::Cell;
+use crate::Setting;
+use crate::harness::{Deviation, prove, verify};
 use std::sync::LazyLock;
-use veritune_argument::{Labels, NUM_PLACES};
+use veritune_argument::NUM_PLACES;
 use veritune_executor::Tensors;
-use veritune_field::traits::{BasedVectorSpace, Field, PrimeCharacteristicRing};
-use veritune_field::{E, F, f_from_i64};
+use veritune_field::traits::{Field, PrimeCharacteristicRing};
+use veritune_field::{E, F};
 use veritune_relations::Program;
-use veritune_relations::layout::{Layout, limb_widths};
+use veritune_relations::layout::Layout;
 
 /// A tiny step, executed honestly.
 #[derive(Debug)]
@@ -46,7 +45,7 @@ impl std::fmt::Debug for ProtocolAttack {
     }
 }
 
-const fn attack(
+pub(super) const fn attack(
     name: &'static str,
     refused: &'static str,
     without: &'static [&'static str],
@@ -55,12 +54,14 @@ const fn attack(
     ProtocolAttack { name, refused, without, run }
 }
 
-const SUM: &str = "opening-sumcheck-claim";
+pub(super) const SUM: &str = "opening-sumcheck-claim";
 /// The verifier's own table gives another target than the prover's.
 const TARGET: &str = "absorb opening target";
 
-/// The attacks.
-pub const PROTOCOL_ATTACKS: &[ProtocolAttack] = &[
+/// All attacks.
+pub const PROTOCOL_ATTACKS: &[&[ProtocolAttack]] = &[ATTACKS, super::adaptive::ATTACKS, super::replay::ATTACKS];
+
+const ATTACKS: &[ProtocolAttack] = &[
     attack("multiplicities of the range table are forged", "VT-ARG-001", &["VT-ARG-001"], || {
         forged(|layout| layout.range_multiplicities + 9)
     }),
@@ -111,18 +112,6 @@ pub const PROTOCOL_ATTACKS: &[ProtocolAttack] = &[
             },
         )
     }),
-    attack(
-        "a commitment is made when its challenges are known: multiplicities balance a value out of range",
-        "VT-ARG-001",
-        &["absorb witness root"],
-        adaptive_multiplicities,
-    ),
-    attack(
-        "a round of the equations is chosen when its challenge is known: the count of labels is halved",
-        "VT-ARG-003",
-        &["absorb equation round"],
-        adaptive_round,
-    ),
     attack("bytes follow the proof", "opening-trailing-bytes", &["opening-trailing-bytes"], || {
         let mut proved = prove(&HONEST.setting.program, &HONEST.tensors, &Deviation::default());
         proved.bytes.extend([0; 40]);
@@ -130,7 +119,7 @@ pub const PROTOCOL_ATTACKS: &[ProtocolAttack] = &[
     }),
 ];
 
-fn answer(deviation: &Deviation) -> Result<(), String> {
+pub(super) fn answer(deviation: &Deviation) -> Result<(), String> {
     let proved = prove(&HONEST.setting.program, &HONEST.tensors, deviation);
     verify(&HONEST.setting.program, &proved).map(|_| ())
 }
@@ -140,12 +129,21 @@ fn forged(slot: fn(&Layout) -> usize) -> Result<(), String> {
     answer(&Deviation { vectors: Box::new(vectors), ..Deviation::default() })
 }
 
+/// A forged multiplicity.
+pub(super) fn forge(layout: &Layout, vectors: &mut [Vec<F>; NUM_PLACES]) {
+    vectors[0][layout.range_multiplicities + 9] += F::ONE;
+}
+
+/// The values `p0, p1, q0, q1` of the root under a forged multiplicity.
+pub(super) fn forged_root() -> [E; 4] {
+    let deviation = Deviation { vectors: Box::new(forge), ..Deviation::default() };
+    let first = prove(&HONEST.setting.program, &HONEST.tensors, &deviation);
+    [0, 1, 2, 3].map(|i| first.scalar(i))
+}
+
 /// A forged multiplicity under values of the root that sum to zero all the same.
 fn balanced(zeros: bool) -> Result<(), String> {
-    let forge = |layout: &Layout, v: &mut [Vec<F>; NUM_PLACES]| v[0][layout.range_multiplicities + 9] += F::ONE;
-    let program = &HONEST.setting.program;
-    let first = prove(program, &HONEST.tensors, &Deviation { vectors: Box::new(forge), ..Deviation::default() });
-    let [_, p1, q0, q1] = [0, 1, 2, 3].map(|i| first.scalar(i));
+    let [_, p1, q0, q1] = forged_root();
     let p0 = -(p1 * q0 * q1.inverse());
     let scalar = move |index: usize, value: E, _: &dyn Fn() -> E| match index {
         0..4 if zeros => E::ZERO,
@@ -169,88 +167,4 @@ fn with_table(change: impl Fn(&mut Program), forge: impl Fn(&Program, &mut Tenso
     // To the prover's own verifier the table is the table: the forged row is found, its values break equations.
     assert_ne!(verify(&program, &proved).err().as_deref(), Some("VT-ARG-001"), "the forged row is found");
     verify(&HONEST.setting.program, &proved).map(|_| ())
-}
-
-/// A remainder below zero, and three multiplicities that make the sum of fractions zero at the challenges that the
-/// transcript would give without the witness root.
-fn adaptive_multiplicities() -> Result<(), String> {
-    let mut cheat = Cheat::new(&HONEST.setting, &HONEST.tensors);
-    let at = [0, 0, 1, 0, 2];
-    let divisor = cheat.divisor("value");
-    cheat.bump("value", &at, 1);
-    cheat.at_last_add("value.remainder", &at, -divisor);
-    let tensors = cheat.run().map_err(|e| e.to_string())?;
-    let program = &HONEST.setting.program;
-    let roots = prove(program, &tensors, &Deviation::default()).roots;
-    let mut known = transcript(&roots);
-    let (alpha, beta) = (known.challenge_e(Labels::LOOKUP_ALPHA), known.challenge_e(Labels::LOOKUP_BETA));
-    // The one limb that is in no row: the top one, which keeps the sign.
-    let id = program.find("value.remainder").expect("a tensor");
-    let offset = program.shape(id).iter().zip(at).fold(0, |p, (len, i)| p * len + i);
-    let widths = limb_widths(program.tensor(id).range.bits, program.range_bits);
-    let width = *widths.last().expect("a limb");
-    let value = tensors.get(id)[offset] >> (program.range_bits as usize * (widths.len() - 1));
-    assert!(value < 0);
-    let fraction = |x: F, w: u32| (alpha - E::from_u32(w) - beta * x).inverse();
-    let missing = fraction(f_from_i64(value), width);
-    // Rows 0, 1 and 2 of width 12: m_0 f_0 + m_1 f_1 + m_2 f_2 = missing, over the base field.
-    let rows = [0, 1, 2].map(|x| fraction(F::from_u32(x), 12));
-    let multiplicities = solve(rows, missing);
-    let forge = move |layout: &Layout, v: &mut [Vec<F>; NUM_PLACES]| {
-        for (x, &m) in multiplicities.iter().enumerate() {
-            v[0][layout.range_multiplicities + (1 << 12) + x] += m;
-        }
-    };
-    let proved = prove(program, &tensors, &Deviation { vectors: Box::new(forge), ..Deviation::default() });
-    verify(program, &proved).map(|_| ())
-}
-
-/// `m` with `m_0 columns_0 + m_1 columns_1 + m_2 columns_2 = target`, by Cramer's rule.
-fn solve(columns: [E; 3], target: E) -> [F; 3] {
-    let parts = |e: E| -> [F; 3] { e.as_basis_coefficients_slice().try_into().expect("three coefficients") };
-    let determinant = |c: [[F; 3]; 3]| {
-        c[0][0] * (c[1][1] * c[2][2] - c[2][1] * c[1][2]) - c[1][0] * (c[0][1] * c[2][2] - c[2][1] * c[0][2])
-            + c[2][0] * (c[0][1] * c[1][2] - c[1][1] * c[0][2])
-    };
-    let all = columns.map(parts);
-    let inverse = determinant(all).inverse();
-    std::array::from_fn(|i| {
-        let mut replaced = all;
-        replaced[i] = parts(target);
-        determinant(replaced) * inverse
-    })
-}
-
-/// The count of labels is halved; the sum of the equations is sent as if it were zero, and the first round is bent so
-/// that it agrees with the true one at the challenge that would follow if rounds were not absorbed.
-fn adaptive_round() -> Result<(), String> {
-    let mut cheat = Cheat::new(&HONEST.setting, &HONEST.tensors);
-    let count = cheat.honest_at("labels", &[]);
-    cheat.bump("labels", &[], count / 2 - count);
-    let tensors = cheat.run().map_err(|e| e.to_string())?;
-    let program = &HONEST.setting.program;
-    let equation = program.equations.iter().position(|e| e.name == "labels").expect("an equation");
-    assert!(program.equations[equation].axes.is_empty());
-    // What the equation is off by: the true count less the false one.
-    let violation = veritune_executor::check(program, &tensors);
-    let [violation] = &violation[..] else { return Err(format!("{violation:?}")) };
-    let off = f_from_i64(i64::try_from(violation.value).map_err(|e| e.to_string())?);
-    let sum: Cell<Option<E>> = Cell::new(None);
-    let first_round = Cell::new(true);
-    let labelled = move |label: &str, value: E, delta: Option<E>, peek: &dyn Fn() -> E| match label {
-        Labels::EQUATION_SUM => {
-            let error = delta.unwrap_or(E::ZERO).exp_u64(equation as u64 + 1) * off;
-            sum.set(Some(error));
-            value - error
-        }
-        Labels::EQUATION_ROUND if first_round.replace(false) => {
-            // d(X) = c (X - x) with d(0) + d(1) = -error and d(x) = 0; only d(0) is sent.
-            let x = peek();
-            let c = -(sum.get().unwrap_or(E::ZERO) * (E::ONE - x.double()).inverse());
-            value - c * x
-        }
-        _ => value,
-    };
-    let proved = prove(program, &tensors, &Deviation { labelled: Some(Box::new(labelled)), ..Deviation::default() });
-    verify(program, &proved).map(|_| ())
 }

@@ -14,10 +14,8 @@ use crate::poseidon2::RATE;
 use crate::program::{Index, Place, Range, TensorId, Term, View};
 use crate::sponge::Sponge;
 use veritune_field::F;
+use veritune_field::sponge::ROW_TAG;
 use veritune_field::traits::PrimeCharacteristicRing;
-
-/// First capacity element of a row's sponge; 1 and 2 are those of leaves and nodes of the commitment's trees.
-pub const ROW_TAG: u64 = 3;
 
 /// The step's rows.
 pub(super) struct Batch {

@@ -19,7 +19,6 @@ use crate::poseidon2::DIGEST;
 use crate::program::{AxisId, Index, Place, Program, ProgramError, Range, Sweep, TensorId};
 use crate::spec::{Spec, SpecError, Target};
 pub use adapter::{Adapter, Matrix};
-pub use input::ROW_TAG;
 pub use loss::LOSS_BITS;
 pub use optimizer::{Update, build_update};
 use std::collections::BTreeMap;
