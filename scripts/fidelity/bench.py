@@ -56,6 +56,7 @@ def prepare(work: Path, model: Path) -> Path:
 def do(name: str, options: dict, work: Path, model: Path, rows: Path, threads: int) -> None:
     """Trains exactly, and in float32 beside it."""
     out = work / name
+    commit = output("git", "describe", "--always", "--dirty")
     program = ROOT / "target/release/examples/fidelity"
     command = [program, f"model={model}", f"train={rows / 'train.i64'}", f"calibration={rows / 'calibration.i64'}",
                f"out={out}", f"threads={threads}", f"gradients={GRADIENTS}", f"adapters=0,1,40,100,{options['steps']}",
@@ -64,7 +65,7 @@ def do(name: str, options: dict, work: Path, model: Path, rows: Path, threads: i
         subprocess.run(command, check=True, stdout=log)
     subprocess.run(
         [sys.executable, HERE / "compare.py", "--run", out, "--rows", rows, "--model", model,
-         "--out", work / f"{name}.json", "--threads", str(threads)], check=True,
+         "--commit", commit, "--out", work / f"{name}.json", "--threads", str(threads)], check=True,
     )  # fmt: skip
 
 
@@ -74,6 +75,7 @@ def summary(comparison: dict, options: dict) -> dict:
     distances = comparison.get("training", {}).get("distances", {})
     exact = comparison["exact"]
     return {
+        "commit": comparison["commit"],
         "options": options,
         "rows_per_step": comparison["run"]["rows"],
         "steps": exact["steps"],
@@ -124,7 +126,6 @@ def main() -> None:
     done = {n: json.loads(path.read_text()) for n in RUNS if (path := work / f"{n}.json").exists()}
     result = {
         "command": "make bench-fidelity",
-        "commit": output("git", "describe", "--always", "--dirty"),
         "machine": machine(),
         "note": arguments.note,
         "rustc": output("rustc", "--version"),

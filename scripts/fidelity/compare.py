@@ -127,6 +127,13 @@ class Reference:
         return total / count
 
 
+def repeated(run: Run, rows, held_out, steps: int) -> int:
+    """Held-out rows that the run trained on: the dataset repeats some of its rows."""
+    key = lambda part, i: (*part[0][i].tolist(), *part[1][i].tolist())  # noqa: E731
+    trained = {key(rows, i) for step in range(1, steps + 1) for i in run.step(step)["rows"]}
+    return sum(key(held_out, i) in trained for i in range(len(held_out[0])))
+
+
 def relative(got: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> dict[str, float]:
     """Relative L2 distance of everything, of all A, of all B, and the worst single matrix with values."""
 
@@ -199,6 +206,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--rows", type=Path, required=True, help="directory made by prepare.py")
     parser.add_argument("--model")
+    parser.add_argument("--commit", required=True, help="commit that the exact run's program was built from")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--held-out", type=int, default=120)
     parser.add_argument("--threads", type=int, default=1)
@@ -214,6 +222,7 @@ def main() -> None:
     rows = read_rows(arguments.rows / "train.i64", length)
     held_out = [part[: arguments.held_out] for part in read_rows(arguments.rows / "held_out.i64", length)]
     result = {
+        "commit": arguments.commit,
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -237,6 +246,7 @@ def main() -> None:
             result["held_out"]["exact_after"] = reference.held_out(*held_out)
             difference = result["held_out"]["exact_after"] - result["held_out"]["float32_after"]
             result["held_out"]["difference"] = difference
+        result["held_out"]["trained"] = repeated(run, rows, held_out, steps)
         print("held out", json.dumps(result["held_out"]), flush=True)
         del reference
     if arguments.only != "training":

@@ -8,17 +8,19 @@ HEAD = """# Fidelity on SmolLM2-135M
 
 Exact integer training beside PEFT: the same initial A, order of rows and hyper-parameters. SmolLM2-135M-Instruct (GGUF,
 Q4_1, all 30 layers), rank 8, alpha 16, AdamW 1e-3 after 4 steps of warm-up, weight decay 0.01, clipping at 1.0, 64
-tokens a row, rows of `alpaca_en_demo` (llamafactory 0.9.5); calibration, training and held-out rows are disjoint. By
+tokens a row, rows of `alpaca_en_demo` (llamafactory 0.9.5). A run's seed (5 unless said) gives A and the order of rows;
+calibration has another, and rows that are in no other set. The dataset repeats itself: 5 of the 793 training rows are
+held-out rows too, and each run says how many of them it trained on. By
 
     {command}
 
-from commit `{commit}` on {cpu} ({cores} cores, {memory_gib} GiB), {rustc}. {note}
+on {cpu} ({cores} cores, {memory_gib} GiB), {rustc}. {note}
 
 **Gradient error**: relative L2 distance of the step's gradient (all matrices together) from float64's at the run's own
 adapter. **Held out**: mean loss in nats over 120 held-out rows; the difference is exact minus PEFT float32.
 **Adapter**: relative L2 distance of the exact adapter from PEFT's after so many steps, of the whole and of what
 training moved; where a gradient entry is near zero, Adam's first steps turn a difference in its sign into a whole
-learning rate.
+learning rate. **Ranges**: a value outside the range of its kind stops a run, so a run that did its steps had none.
 """
 
 
@@ -31,8 +33,9 @@ def run_section(name: str, run: dict) -> list[str]:
     lines = [
         f"## {name}",
         "",
-        f"{options}; rows a step: {run['rows_per_step']}. {run['steps']} steps done, clipping active in "
-        f"{run['steps_clipped']}; {run['seconds_per_step']} s a step on {run['threads']} threads, "
+        f"{options}; rows a step: {run['rows_per_step']}; commit `{run['commit']}`. "
+        f"{run['steps']} steps done, clipping active in {run['steps_clipped']}; "
+        f"{run['seconds_per_step']} s a step on {run['threads']} threads, "
         f"{run['peak_mib']} MiB at the peak.",
         "",
     ]
@@ -50,9 +53,9 @@ def run_section(name: str, run: dict) -> list[str]:
     held_out = run["held_out"] or {}
     if "difference" in held_out:
         lines.append(
-            f"Held out ({held_out['rows']} rows, {held_out['labels']} labels): {held_out['before']:.5f} before, "
-            f"{held_out['float32_after']:.5f} PEFT float32, {held_out['exact_after']:.5f} exact, "
-            f"**difference {held_out['difference']:+.6f} nat**."
+            f"Held out ({held_out['rows']} rows, {held_out['trained']} of them trained on, {held_out['labels']} "
+            f"labels): {held_out['before']:.5f} before, {held_out['float32_after']:.5f} PEFT float32, "
+            f"{held_out['exact_after']:.5f} exact, **difference {held_out['difference']:+.6f} nat**."
         )
     use = ", ".join(f"{kind} {share:.2f}" for kind, share in run["greatest_range_use"].items())
     return [*lines, "", f"Greatest use of ranges over the run (1 would stop it): {use}.", ""]
@@ -62,7 +65,7 @@ def ablation_section(ablation: dict) -> list[str]:
     lines = [
         "## What the rounding of each kind costs",
         "",
-        "Gradient error of the first step (q and v) with one kind rounded and all else in float32, by its",
+        "Gradient error of the first step of `qv` with one kind rounded and all else in float32, by its",
         "fraction bits (for weights: width), before and after the widths were fitted.",
         "",
         "| kind | before | after |",
