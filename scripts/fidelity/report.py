@@ -10,7 +10,8 @@ Exact integer training beside PEFT: the same initial A, order of rows and hyper-
 Q4_1, all 30 layers), rank 8, alpha 16, AdamW 1e-3 after 4 steps of warm-up, weight decay 0.01, clipping at 1.0, 64
 tokens a row, rows of `alpaca_en_demo` (llamafactory 0.9.5). A run's seed (5 unless said) gives A and the order of rows;
 calibration has another, and rows that are in no other set. The dataset repeats itself: 5 of the 793 training rows are
-held-out rows too, and each run says how many of them it trained on. By
+held-out rows too, and each run says how many of them it trained on. Rows of a step are batch times accumulation; their
+gradients are summed in the step and divided by its labels. By
 
     {command}
 
