@@ -214,6 +214,7 @@ pub const ITEMS: &[Item] = &[
         &[
             Attack("a commitment is made when its challenges are known: multiplicities balance a value out of range"),
             Attack("a round of the equations is chosen when its challenge is known: the count of labels is halved"),
+            Test("attacks/tests/absorption.rs", "every_message_reaches_the_next_challenge_by_its_absorption_alone"),
         ],
     ),
     (

@@ -42,7 +42,8 @@ Every label under which a transcript of a step, a release or a settlement is giv
 For each, `crates/attacks/tests/absorption.rs` changes the message where the verifier gets it and shows that the next
 challenge is drawn from another state, and from the same one when messages of the label are not absorbed: the absorption is
 there, it comes before the challenge, and nothing else carries the message to it. Of labels with many messages the first and
-the last one are changed. Rows and siblings of openings are no messages: roots and positions fix them.
+the last one are changed. Rows and siblings of openings are no messages: roots and positions fix them. `lookup base value`
+is missing because no program of a step or a release looks up a value of the base.
 
 That a false statement passes without the absorption is shown where an attack stands in the third column (without it alone)
 or in the fourth (without it and others). Where neither has one, only the dependence is shown; it may be that later messages
