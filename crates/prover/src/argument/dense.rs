@@ -13,7 +13,7 @@ use veritune_argument::{AxisWeight, Part, eq_table};
 use veritune_field::traits::{PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
 use veritune_field::{E, F};
 
-/// Variables of a point whose table is short enough to be one.
+/// Variables of the shortest row that a point's table is cut into.
 const SHORT_LOG: usize = 6;
 
 /// Weights of an axis, from the first index on.
@@ -41,17 +41,21 @@ fn expand(part: &Part, packed: &mut Packed) -> Expanded {
             AxisWeight::Dense { log, start, values } => {
                 axes.push(Axis { log: *log, start: *start, values: Arc::clone(values) })
             }
-            // A product over two parts of the point, so that neither table is long; the run of weights must not cut a row.
+            // A product over two parts of the point, so that neither table is long, unless the run of weights would cut
+            // rows or leave them short.
             AxisWeight::Eq { log, start, len, point } => {
                 let whole_rows = (start | len).trailing_zeros() as usize;
-                let low = point.len().div_ceil(2).max(SHORT_LOG).min(point.len()).min(whole_rows);
+                let half = point.len().div_ceil(2).max(SHORT_LOG);
+                let low = if whole_rows < SHORT_LOG { 0 } else { half.min(whole_rows).min(point.len()) };
                 let (outer, inner) = point.split_at(point.len() - low);
-                if *log > low {
+                if *log > low || low == 0 {
                     let mut values = eq_table(outer);
                     values.truncate(len >> low);
                     axes.push(Axis { log: log - low, start: start >> low, values: Arc::new(values) });
                 }
-                axes.push(Axis { log: low, start: 0, values: Arc::new(eq_table(inner)) });
+                if low > 0 {
+                    axes.push(Axis { log: low, start: 0, values: Arc::new(eq_table(inner)) });
+                }
             }
         }
     }

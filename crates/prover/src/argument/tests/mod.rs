@@ -7,7 +7,8 @@ mod solve;
 
 use super::*;
 use programs::{Case, all};
-use veritune_argument::{Joint, NUM_PLACES, count};
+use std::sync::Arc;
+use veritune_argument::{AxisWeight, Joint, NUM_PLACES, count};
 use veritune_field::E_BYTES;
 use veritune_field::traits::PrimeCharacteristicRing;
 
@@ -92,6 +93,28 @@ fn the_counter_counts_the_scalars_that_are_read_and_prove_returns_what_verify_de
             let eq = veritune_argument::eq_table(&points[place]);
             let expected: E = weights(&proof.parts, &layout, place).iter().zip(&eq).map(|(&w, &e)| w * e).sum();
             assert_eq!(at[place], expected, "{name} {place}");
+        }
+    }
+}
+
+/// A point is expanded as a product of two tables; cut rows, short rows and shifts must give the weights of the one table.
+#[test]
+fn weights_kept_as_points_are_those_of_their_tables() {
+    let point = |log: usize| -> Vec<E> { (0..log).map(|i| E::from_usize(1_000_003 * (i + 7))).collect() };
+    let windows = [(0, 256, 8, 8), (0, 192, 8, 8), (64, 128, 8, 7), (64, 192, 9, 8), (3, 250, 8, 8), (5, 3, 3, 2)];
+    for (start, len, log, variables) in windows {
+        let window = AxisWeight::Eq { log, start, len, point: Arc::new(point(variables)) };
+        let (_, values) = window.expanded();
+        let table = AxisWeight::Dense { log, start, values };
+        let other = AxisWeight::eq(&point(3));
+        for is_inner in [false, true] {
+            let expanded = [&window, &table].map(|weight| {
+                let axes = if is_inner { [&other, weight] } else { [weight, &other] };
+                let part = Part { place: 0, offset: 1 << 11, axes: axes.map(Clone::clone).to_vec(), scale: E::TWO };
+                dense_weights(&[part], 0, 1 << 13).elements()
+            });
+            assert_eq!(expanded[0], expanded[1], "{start} {len} {log} {is_inner}");
+            assert!(expanded[0].iter().filter(|w| **w != E::ZERO).count() == 8 * len);
         }
     }
 }
