@@ -33,7 +33,7 @@ pub use functional::{
     AxisWeight, BASE_PLACE, Evaluator, Functional, NUM_PLACES, Part, eq_at, eq_points, eq_table, extension,
 };
 pub use native::{Joint, NativeCheck};
-pub use plan::{BlockKind, LeafBlock, Plan, is_one_hot};
+pub use plan::{BlockKind, LeafBlock, Plan, Units, is_one_hot};
 pub use soundness::soundness_terms;
 pub use terms::{Binding, Factor, LinearTerm, ProductTerm, SumAxis};
 pub use verify::{count, num_scalars, verify, verify_native};

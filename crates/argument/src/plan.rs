@@ -3,7 +3,7 @@
 //! A function of the program alone; prover, verifier, pad counter and ledger read the same plan.
 
 use crate::check::PlanError;
-use crate::functional::{log_of, pow2};
+use crate::functional::{log_of, log_u32, pow2};
 use crate::terms::{Factor, LinearTerm, ProductTerm, sort_terms};
 use veritune_relations::layout::{Layout, limb_widths, place_index};
 use veritune_relations::{AxisId, Index, Place, Program, Range, TableId, TensorId, View};
@@ -42,6 +42,40 @@ pub struct LeafBlock {
     pub offset: usize,
 }
 
+/// Where the leaves in use lie. They are stacked, and cut into units as long as the largest block; unit `u` lies at
+/// the address whose bits are those of `u` in reverse, so that every half of every half is used alike and a prover
+/// meets nothing but zero fractions in the units that are not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Units {
+    /// Base-2 logarithm of the leaves of a unit.
+    pub log_len: usize,
+    /// Base-2 logarithm of the number of units.
+    pub log_count: usize,
+    /// Units with a leaf in use.
+    pub used: usize,
+}
+
+impl Units {
+    /// The address of the leaf at a position of the stack.
+    pub fn address(&self, position: usize) -> usize {
+        let (unit, inside) = (position.checked_shr(log_u32(self.log_len)).unwrap_or(0), pow2(self.log_len));
+        let address = reversed(unit, self.log_count).checked_shl(log_u32(self.log_len)).unwrap_or(0);
+        address | (position & inside.saturating_sub(1))
+    }
+
+    /// Of the `2^bits` groups of units whose addresses agree in their last `bits` bits, whether each has one in use.
+    pub fn groups(&self, bits: usize) -> Vec<bool> {
+        let cut = log_u32(self.log_count.saturating_sub(bits));
+        let first = |group: usize| reversed(group, bits).checked_shl(cut).unwrap_or(usize::MAX);
+        (0..pow2(bits)).map(|group| first(group) < self.used).collect()
+    }
+}
+
+/// The last `bits` bits of `index` in reverse.
+fn reversed(index: usize, bits: usize) -> usize {
+    (0..bits).fold(0, |out, bit| (out << 1) | (index.checked_shr(log_u32(bit)).unwrap_or(0) & 1))
+}
+
 /// The plan of a program.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -51,6 +85,8 @@ pub struct Plan {
     pub num_leaves: usize,
     /// Base-2 logarithm of all leaves, padding included.
     pub log_leaves: usize,
+    /// Where the leaves in use lie.
+    pub units: Units,
     /// Distinct factors of product terms and of linear terms.
     pub factors: Vec<Factor>,
     /// Terms with a sum.
@@ -86,11 +122,19 @@ impl Plan {
             block.offset = num_leaves;
             num_leaves = num_leaves.saturating_add(pow2(block.log_len));
         }
+        let log_leaves = log_of(num_leaves).max(MIN_LOG_LEAVES);
+        let log_len = blocks.first().map_or(0, |block| block.log_len);
+        let used = num_leaves.div_ceil(pow2(log_len));
+        let units = Units { log_len, log_count: log_leaves.saturating_sub(log_len), used };
+        for block in &mut blocks {
+            block.offset = units.address(block.offset);
+        }
         let sorted = sort_terms(program)?;
         Ok(Self {
             blocks,
             num_leaves,
-            log_leaves: log_of(num_leaves).max(MIN_LOG_LEAVES),
+            log_leaves,
+            units,
             factors: sorted.factors,
             num_rounds: sorted.products.iter().map(|t| t.num_variables).max().unwrap_or(0),
             degree: sorted.products.iter().map(|t| t.factors.len()).max().unwrap_or(0).saturating_add(1),

@@ -8,17 +8,38 @@
 use super::channel::Channel;
 use super::lane::{Lane, PackedE, Packing, Register, Single, SplitEq, broadcast, line, unpack};
 use rayon::prelude::*;
-use veritune_argument::Labels;
+use veritune_argument::{Labels, Units};
 use veritune_field::E;
 use veritune_field::traits::{Field, PackedValue, PrimeCharacteristicRing};
 
 /// Base-2 logarithm of the lanes that one task handles.
 const LOG_CHUNK: usize = 6;
 
-/// All leaves; numerators are in the base field.
+/// All leaves; numerators are in the base field. Outside the units in use they are 0 and 1.
 pub(super) struct Leaves {
     pub numerators: Vec<Packing>,
     pub denominators: Vec<PackedE>,
+    pub units: Units,
+}
+
+/// Which entries of a table hold anything but zero fractions.
+struct Used {
+    shift: usize,
+    groups: Vec<bool>,
+}
+
+impl Used {
+    /// Of a table of `2^log_len` entries of `2^log_width` elements; chunks of `2^LOG_CHUNK` entries are used as one.
+    fn new(units: &Units, log_len: usize, log_width: usize) -> Self {
+        let shift = units.log_len.saturating_sub(log_width);
+        if units.log_len < log_width + LOG_CHUNK || log_len <= shift {
+            return Self { shift: log_len, groups: vec![true] };
+        }
+        Self { shift, groups: units.groups(log_len - shift) }
+    }
+    fn at(&self, entry: usize) -> bool {
+        self.groups[entry >> self.shift]
+    }
 }
 
 /// A piece of all tables while a variable is bound: entry `j` of the four quarters of each table.
@@ -27,6 +48,11 @@ trait Piece<L: Lane>: Send {
     fn lines(&self, j: usize, x: &L::T) -> [[L::T; 4]; 2];
     /// Keeps what [`Piece::lines`] gave.
     fn keep(&mut self, j: usize, bound: &[[L::T; 4]; 2]);
+    /// Keeps `len` entries of zero fractions.
+    fn keep_zeros(&mut self, len: usize, lambda: &L::T) {
+        let (zero, one) = (L::T::ZERO, L::T::ONE);
+        (0..len).for_each(|j| self.keep(j, &[[zero, one, *lambda, one]; 2]));
+    }
 }
 
 /// A piece of one table: `low[h]` has the first variable at 0 and the second at `h`.
@@ -56,6 +82,8 @@ fn quarters<T>(table: &mut [T], chunk: usize) -> impl Iterator<Item = Quarters<'
 struct Bound<'a, T>([Quarters<'a, T>; 4]);
 
 impl<L: Lane> Piece<L> for Bound<'_, L::T> {
+    /// They are there: a line between equal entries.
+    fn keep_zeros(&mut self, _: usize, _: &L::T) {}
     #[inline(always)]
     fn lines(&self, j: usize, x: &L::T) -> [[L::T; 4]; 2] {
         std::array::from_fn(|h| std::array::from_fn(|t| self.0[t].line::<L>(j, h, x)))
@@ -159,10 +187,14 @@ fn total<T: Send>(tasks: Vec<T>, task: impl Fn((usize, T)) -> [E; 2] + Send + Sy
 }
 
 /// The sums over all pairs; `pair` adds the summands of one index.
-fn sums<L: Lane>(rest: &[E], pair: impl Fn(&mut [L::T; 2], &L::T, usize) + Sync + Send) -> [E; 2] {
-    let eq = SplitEq::<L>::new(rest, LOG_CHUNK);
+fn sums<L: Lane>(layer: &At<'_>, pair: impl Fn(&mut [L::T; 2], &L::T, usize) + Sync + Send) -> [E; 2] {
+    let eq = SplitEq::<L>::new(&layer.rest, LOG_CHUNK);
     let chunk = eq.inner.len();
+    let used = layer.used::<L>();
     total(vec![(); eq.outer.len()], |(o, ())| {
+        if !used.at(o * chunk) {
+            return layer.zeros(eq.outer[o]);
+        }
         let mut sums = [L::T::ZERO; 2];
         for (j, weight) in eq.inner.iter().enumerate() {
             pair(&mut sums, weight, o * chunk + j);
@@ -172,10 +204,16 @@ fn sums<L: Lane>(rest: &[E], pair: impl Fn(&mut [L::T; 2], &L::T, usize) + Sync 
 }
 
 /// Binds the first variable of all pieces to `x` and sums over the pairs of the result.
-fn bind<L: Lane, P: Piece<L>>(rest: &[E], x: E, pieces: impl FnOnce(usize) -> Vec<P>) -> [E; 2] {
+fn bind<L: Lane, P: Piece<L>>(layer: &At<'_>, x: E, pieces: impl FnOnce(usize) -> Vec<P>) -> [E; 2] {
     let x = broadcast::<L::T>(x);
-    let eq = SplitEq::<L>::new(rest, LOG_CHUNK);
-    total(pieces(eq.inner.len()), |(o, mut piece)| {
+    let eq = SplitEq::<L>::new(&layer.rest, LOG_CHUNK);
+    let chunk = eq.inner.len();
+    let (used, lambda) = (layer.used::<L>(), broadcast::<L::T>(layer.lambda));
+    total(pieces(chunk), |(o, mut piece)| {
+        if !used.at(o * chunk) {
+            piece.keep_zeros(chunk, &lambda);
+            return layer.zeros(eq.outer[o]);
+        }
         let mut sums = [L::T::ZERO; 2];
         for (j, weight) in eq.inner.iter().enumerate() {
             let bound = piece.lines(j, &x);
@@ -193,10 +231,29 @@ fn pieces<'a, T>(tables: [&'a mut [T]; 4], chunk: usize) -> impl Iterator<Item =
     pairs.map(|((a, b), (c, d))| Bound([a, b, c, d]))
 }
 
+/// A round of a layer's sumcheck: the coordinates of the variables that are summed over.
+struct At<'a> {
+    rest: Vec<E>,
+    lambda: E,
+    units: &'a Units,
+}
+
+impl At<'_> {
+    fn used<L: Lane>(&self) -> Used {
+        Used::new(self.units, self.rest.len() - L::LOG_WIDTH, L::LOG_WIDTH)
+    }
+    /// What zero fractions, whose `eq` sum to `weight`, add to a round: `lambda` times their denominators.
+    fn zeros(&self, weight: E) -> [E; 2] {
+        [self.lambda * weight, E::ZERO]
+    }
+}
+
 /// The state of a layer's sumcheck on the channel.
 struct Rounds<'a, C: Channel> {
     channel: &'a mut C,
     point: &'a [E],
+    lambda: E,
+    units: &'a Units,
     claim: E,
     challenges: Vec<E>,
 }
@@ -215,9 +272,9 @@ impl<C: Channel> Rounds<'_, C> {
         self.challenges.push(x);
         x
     }
-    /// The coordinates after the current round's.
-    fn rest(&self, skip: usize) -> Vec<E> {
-        self.point[self.challenges.len() + skip..].to_vec()
+    /// The current round.
+    fn at(&self) -> At<'_> {
+        At { rest: self.point[self.challenges.len() + 1..].to_vec(), lambda: self.lambda, units: self.units }
     }
 }
 
@@ -230,7 +287,7 @@ fn run<L: Lane, C: Channel>(mut tables: [&mut [L::T]; 4], mut next: [E; 2], roun
             let x = broadcast::<L::T>(x);
             return tables.map(|table| line(table[0], table[1], x));
         }
-        next = bind::<L, _>(&rounds.rest(1), x, |chunk| {
+        next = bind::<L, _>(&rounds.at(), x, |chunk| {
             let tables = tables.each_mut().map(|table| &mut **table);
             pieces(tables, chunk).collect()
         });
@@ -239,9 +296,9 @@ fn run<L: Lane, C: Channel>(mut tables: [&mut [L::T]; 4], mut next: [E; 2], roun
 }
 
 /// Runs the rounds of a layer of fractions, whose halves are the children, in its own memory.
-fn run_layer<L: Lane, C: Channel>(p: &mut [L::T], q: &mut [L::T], lambda: E, rounds: &mut Rounds<'_, C>) -> [L::T; 4] {
+fn run_layer<L: Lane, C: Channel>(p: &mut [L::T], q: &mut [L::T], rounds: &mut Rounds<'_, C>) -> [L::T; 4] {
     let len = q.len() / 2;
-    let lambda = broadcast::<L::T>(lambda);
+    let lambda = broadcast::<L::T>(rounds.lambda);
     let ((p0, p1), (q0, q1)) = (p.split_at_mut(len), q.split_at_mut(len));
     if len <= 2 {
         for (p, q) in p1.iter_mut().zip(&*q1) {
@@ -250,18 +307,18 @@ fn run_layer<L: Lane, C: Channel>(p: &mut [L::T], q: &mut [L::T], lambda: E, rou
         if len == 1 {
             return [p0[0], q1[0], p1[0], q0[0]];
         }
-        let next = sums::<L>(&rounds.rest(1), |sums, weight, i| {
+        let next = sums::<L>(&rounds.at(), |sums, weight, i| {
             let at = |i: usize| [p0[i], q1[i], p1[i], q0[i]];
             accumulate::<L>(sums, weight, &at(i), &at(i + len / 2));
         });
         return run::<L, C>([p0, q1, p1, q0], next, rounds);
     }
-    let next = sums::<L>(&rounds.rest(1), |sums, weight, i| {
+    let next = sums::<L>(&rounds.at(), |sums, weight, i| {
         let at = |i: usize| [p0[i], q1[i], L::mul(&q1[i], &lambda) + p1[i], q0[i]];
         accumulate::<L>(sums, weight, &at(i), &at(i + len / 2));
     });
     let x = rounds.send(next);
-    let next = bind::<L, _>(&rounds.rest(1), x, |chunk| {
+    let next = bind::<L, _>(&rounds.at(), x, |chunk| {
         let tables = [&mut *p0, &mut *q1, &mut *p1, &mut *q0];
         let fresh = |tables| Fresh { tables, lambda };
         pieces(tables, chunk).map(fresh).collect()
@@ -271,22 +328,17 @@ fn run_layer<L: Lane, C: Channel>(p: &mut [L::T], q: &mut [L::T], lambda: E, rou
 }
 
 /// Runs the rounds of the leaves; `spare` is memory for the numerators once they are bound.
-fn run_leaves<C: Channel>(
-    leaves: Leaves,
-    mut spare: Vec<PackedE>,
-    lambda: E,
-    rounds: &mut Rounds<'_, C>,
-) -> [PackedE; 4] {
-    let Leaves { numerators: p, denominators: mut q } = leaves;
+fn run_leaves<C: Channel>(leaves: Leaves, mut spare: Vec<PackedE>, rounds: &mut Rounds<'_, C>) -> [PackedE; 4] {
+    let Leaves { numerators: p, denominators: mut q, .. } = leaves;
     let len = q.len() / 2;
     if len <= 2 {
         let mut p: Vec<PackedE> = p.into_iter().map(PackedE::from).collect();
-        return run_layer::<Register, C>(&mut p, &mut q, lambda, rounds);
+        return run_layer::<Register, C>(&mut p, &mut q, rounds);
     }
-    let lambda = broadcast::<PackedE>(lambda);
+    let lambda = broadcast::<PackedE>(rounds.lambda);
     let (p0, p1) = p.split_at(len);
     let (q0, q1) = q.split_at_mut(len);
-    let next = sums::<Register>(&rounds.rest(1), |sums, weight, i| {
+    let next = sums::<Register>(&rounds.at(), |sums, weight, i| {
         let h = i + len / 2;
         let merged = Register::mul(&q1[i], &lambda) + p1[i];
         let at_zero = Register::mul_add_base(p0[i], &q1[i], &merged, &q0[i]);
@@ -299,7 +351,7 @@ fn run_leaves<C: Channel>(
     let x = rounds.send(next);
     spare.resize(len, PackedE::ZERO);
     let (p0_bound, p1_bound) = spare.split_at_mut(len / 2);
-    let next = bind::<Register, _>(&rounds.rest(1), x, |chunk| {
+    let next = bind::<Register, _>(&rounds.at(), x, |chunk| {
         let p_bound = halves(&mut *p0_bound, chunk).zip(halves(&mut *p1_bound, chunk));
         let q = quarters(&mut *q0, chunk).zip(quarters(&mut *q1, chunk));
         let pieces = p_bound.zip(q).enumerate();
@@ -325,12 +377,17 @@ enum Layer {
 
 /// The layer below denominators `q`; `numerator` gets the indices and denominators of both children.
 fn combine<L: Lane>(
+    units: &Units,
     q: &[L::T],
     numerator: impl Fn(usize, usize, &L::T, &L::T) -> L::T + Sync,
 ) -> (Vec<L::T>, Vec<L::T>) {
     let half = q.len() / 2;
     let (q0, q1) = q.split_at(half);
+    let used = Used::new(units, half.ilog2() as usize, L::LOG_WIDTH);
     let fraction = |i: usize| {
+        if !used.at(i) {
+            return (L::T::ZERO, L::T::ONE);
+        }
         let numerator = numerator(i, i + half, &q0[i], &q1[i]);
         (numerator, L::mul(&q0[i], &q1[i]))
     };
@@ -339,29 +396,29 @@ fn combine<L: Lane>(
     (p, q)
 }
 
-fn combine_layer<L: Lane>(p: &[L::T], q: &[L::T]) -> (Vec<L::T>, Vec<L::T>) {
-    combine::<L>(q, |i, j, q0, q1| L::mul_add(&p[i], q1, &p[j], q0))
+fn combine_layer<L: Lane>(units: &Units, p: &[L::T], q: &[L::T]) -> (Vec<L::T>, Vec<L::T>) {
+    combine::<L>(units, q, |i, j, q0, q1| L::mul_add(&p[i], q1, &p[j], q0))
 }
 
 /// The layers below the leaves, layer 1 last.
 fn layers(leaves: &Leaves) -> Vec<Layer> {
-    let numerators = &leaves.numerators;
-    let (p, q) = combine::<Register>(&leaves.denominators, |i, j, q0, q1| {
+    let (numerators, units) = (&leaves.numerators, &leaves.units);
+    let (p, q) = combine::<Register>(units, &leaves.denominators, |i, j, q0, q1| {
         Register::mul_add_bases(numerators[i], q1, numerators[j], q0)
     });
     let mut layers = vec![Layer::Packed(p, q)];
     loop {
         let next = match layers.last() {
             Some(Layer::Packed(p, q)) if q.len() >= 2 && q.len() * Packing::WIDTH > 8 => {
-                let (p, q) = combine_layer::<Register>(p, q);
+                let (p, q) = combine_layer::<Register>(units, p, q);
                 Layer::Packed(p, q)
             }
             Some(Layer::Packed(p, q)) => {
-                let (p, q) = combine_layer::<Single>(&unpack(p), &unpack(q));
+                let (p, q) = combine_layer::<Single>(units, &unpack(p), &unpack(q));
                 Layer::Scalar(p, q)
             }
             Some(Layer::Scalar(p, q)) if q.len() > 2 => {
-                let (p, q) = combine_layer::<Single>(p, q);
+                let (p, q) = combine_layer::<Single>(units, p, q);
                 Layer::Scalar(p, q)
             }
             _ => return layers,
@@ -385,20 +442,22 @@ pub(super) fn prove<C: Channel>(leaves: Leaves, channel: &mut C) -> Vec<E> {
     let Some(Layer::Scalar(p, q)) = layers.pop() else { unreachable!("layer 1 has two scalars") };
     let (mut p, mut q, merge) = send_values(channel, [p[0], p[1], q[0], q[1]]);
     let mut point = vec![merge];
+    let units = leaves.units;
     let mut leaves = Some(leaves);
     let mut spare = Vec::new();
     loop {
         let lambda = channel.challenge(Labels::LOOKUP_LAMBDA);
+        let claim = p + lambda * q;
         let mut rounds =
-            Rounds { channel: &mut *channel, point: &point, claim: p + lambda * q, challenges: Vec::new() };
+            Rounds { channel: &mut *channel, point: &point, lambda, units: &units, claim, challenges: Vec::new() };
         let finals = match layers.pop() {
-            Some(Layer::Scalar(mut p, mut q)) => run_layer::<Single, C>(&mut p, &mut q, lambda, &mut rounds),
+            Some(Layer::Scalar(mut p, mut q)) => run_layer::<Single, C>(&mut p, &mut q, &mut rounds),
             Some(Layer::Packed(p, q)) if q.len() < 4 => {
                 let (mut p, mut q) = (unpack(&p), unpack(&q));
-                run_layer::<Single, C>(&mut p, &mut q, lambda, &mut rounds)
+                run_layer::<Single, C>(&mut p, &mut q, &mut rounds)
             }
             Some(Layer::Packed(mut p, mut q)) => {
-                let lanes = run_layer::<Register, C>(&mut p, &mut q, lambda, &mut rounds);
+                let lanes = run_layer::<Register, C>(&mut p, &mut q, &mut rounds);
                 spare = p;
                 run_lanes(lanes, &mut rounds)
             }
@@ -407,7 +466,7 @@ pub(super) fn prove<C: Channel>(leaves: Leaves, channel: &mut C) -> Vec<E> {
                     return point;
                 };
                 let spare = std::mem::take(&mut spare);
-                let lanes = run_leaves(leaves, spare, lambda, &mut rounds);
+                let lanes = run_leaves(leaves, spare, &mut rounds);
                 run_lanes(lanes, &mut rounds)
             }
         };
@@ -429,7 +488,7 @@ fn run_lanes<C: Channel>(lanes: [PackedE; 4], rounds: &mut Rounds<'_, C>) -> [E;
     if Packing::WIDTH == 1 {
         return tables.map(|table| table[0]);
     }
-    let next = sums::<Single>(&rounds.rest(1), |sums, weight, i| {
+    let next = sums::<Single>(&rounds.at(), |sums, weight, i| {
         let at = |i: usize| std::array::from_fn(|t| tables[t][i]);
         accumulate::<Single>(sums, weight, &at(i), &at(i + Packing::WIDTH / 2));
     });

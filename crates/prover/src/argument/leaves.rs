@@ -3,13 +3,14 @@
 use super::channel::Channel;
 use super::expression;
 use super::fractions::Leaves;
-use super::lane::{Lane, PackedE, Packing, Register};
+use super::lane::{PackedE, Packing};
 use super::witness::{for_rows, limb, limbs_of};
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 use veritune_argument::leaves::{LeafPoint, tag};
 use veritune_argument::lookups::Fingerprint;
 use veritune_argument::{BlockKind, Labels, LeafBlock, Plan, public_sum};
-use veritune_field::traits::{PackedValue, PrimeCharacteristicRing};
+use veritune_field::traits::{PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
 use veritune_field::{E, F, f_from_i64};
 use veritune_relations::layout::Layout;
 use veritune_relations::{AxisId, Place, Program, TensorId};
@@ -179,16 +180,19 @@ pub(super) fn leaves(
     let mut numerators = vec![Packing::ZERO; num_lanes];
     let mut denominators = vec![PackedE::ONE; num_lanes];
     let lanes = |block: &&LeafBlock| block.log_len >= Packing::WIDTH.ilog2() as usize;
-    let (large, small): (Vec<&LeafBlock>, Vec<&LeafBlock>) = plan.blocks.iter().partition(lanes);
+    let (mut large, small): (Vec<&LeafBlock>, Vec<&LeafBlock>) = plan.blocks.iter().partition(lanes);
+    large.sort_by_key(|block| block.offset);
     let (mut p_rest, mut q_rest) = (numerators.as_mut_slice(), denominators.as_mut_slice());
     let mut tasks = Vec::new();
+    let mut position = 0;
     for &b in &large {
-        let (p, p_after) = p_rest.split_at_mut((1 << b.log_len) / Packing::WIDTH);
-        let (q, q_after) = q_rest.split_at_mut(p.len());
+        let (gap, len) = ((b.offset - position) / Packing::WIDTH, (1 << b.log_len) / Packing::WIDTH);
+        let (p, p_after) = p_rest.split_at_mut(gap).1.split_at_mut(len);
+        let (q, q_after) = q_rest.split_at_mut(gap).1.split_at_mut(len);
         (p_rest, q_rest) = (p_after, q_after);
+        position = b.offset + (1 << b.log_len);
         tasks.push((b, p, q));
     }
-    let small_lanes = (p_rest, q_rest);
     tasks.into_par_iter().for_each(|(b, p, q)| {
         if let BlockKind::Limb { tensor, limb, width } = b.kind
             && let Some(rows) = LimbRows::new(program, tensor, limb, &tensors[tensor.0])
@@ -214,9 +218,8 @@ pub(super) fn leaves(
             *q = value;
         }
     });
-    // Blocks of less than a register follow each other in the last registers.
-    let mut p_tail: Vec<F> = Vec::new();
-    let mut q_tail: Vec<E> = Vec::new();
+    // Blocks of less than a register share registers.
+    let mut shared: BTreeMap<usize, ([F; Packing::WIDTH], [E; Packing::WIDTH])> = BTreeMap::new();
     for b in small {
         let block = block(program, layout, b, alpha, tensors, witness);
         for i in 0..1usize << b.log_len {
@@ -227,17 +230,18 @@ pub(super) fn leaves(
             if let Some(tags) = &block.tags {
                 value -= tags[i];
             }
-            q_tail.push(value);
-            p_tail.push(block.numerators[i]);
+            let leaf = b.offset + i;
+            let zeros = ([F::ZERO; Packing::WIDTH], [E::ONE; Packing::WIDTH]);
+            let (p, q) = shared.entry(leaf / Packing::WIDTH).or_insert(zeros);
+            p[leaf % Packing::WIDTH] = block.numerators[i];
+            q[leaf % Packing::WIDTH] = value;
         }
     }
-    let padded = p_tail.len().next_multiple_of(Packing::WIDTH);
-    p_tail.resize(padded, F::ZERO);
-    q_tail.resize(padded, E::ONE);
-    let (p, q) = small_lanes;
-    p[..padded / Packing::WIDTH].copy_from_slice(Packing::pack_slice(&p_tail));
-    q[..padded / Packing::WIDTH].copy_from_slice(&Register::pack(&q_tail));
-    Leaves { numerators, denominators }
+    for (register, (p, q)) in shared {
+        numerators[register] = *Packing::from_slice(&p);
+        denominators[register] = PackedE::from_ext_slice(&q);
+    }
+    Leaves { numerators, denominators, units: plan.units }
 }
 
 /// Sends the values of base tensors in looked-up columns at the point of the leaves.

@@ -89,7 +89,8 @@ pub(crate) fn fraction_sum<C: Channel>(numerators: &[F], denominators: &[E], cha
     use lane::{Lane, Packing, Register};
     use veritune_field::traits::PackedValue;
     let numerators = Packing::pack_slice(numerators).to_vec();
-    fractions::prove(fractions::Leaves { numerators, denominators: Register::pack(denominators) }, channel);
+    let units = veritune_argument::Units { log_len: denominators.len().ilog2() as usize, log_count: 0, used: 1 };
+    fractions::prove(fractions::Leaves { numerators, denominators: Register::pack(denominators), units }, channel);
 }
 
 #[cfg(test)]
