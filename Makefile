@@ -7,7 +7,7 @@ export PIP_CONSTRAINT := $(CURDIR)/python/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_QUIET := 1
 
-.PHONY: static-verify setup demo test test-rust test-tamper-full test-python test-hf test-portable test-kill test-disk lint format clean bench bench-peers bench-growth bench-kernels bench-fidelity bench-real-layers
+.PHONY: static-verify setup demo test test-rust test-tamper-full test-python test-hf test-portable test-kill test-disk lint format clean bench bench-step bench-peers bench-growth bench-kernels bench-fidelity bench-real-layers
 
 # Packages come once for each change of the two files; the Rust module is rebuilt by cargo's own rules.
 $(VENV)/.ready: pyproject.toml python/constraints.txt
@@ -93,6 +93,9 @@ bench: $(BENCH)/.ready
 
 bench-peers: $(BENCH)/.ready
 	$(PEERS) --ezkl
+
+bench-step: $(BENCH)/.ready
+	$(BENCH_PYTHON) scripts/benchmarks/step.py
 
 bench-growth: $(BENCH)/.ready
 	$(BENCH_PYTHON) scripts/benchmarks/growth.py

@@ -181,7 +181,7 @@ def training_part(rows: list[Row], reference: Row) -> list[str]:
         "## P5: one training iteration\n",
         paragraph("""
         Ours: a whole step of the small model (64 tokens of the demo's text): forward pass, softmax, cross-entropy,
-        complete backward pass, clipping, AdamW, states chained; hiding trees, **not masked yet**; 16-bit base and the
+        complete backward pass, clipping, AdamW, states chained; hiding trees, **not masked yet**; 20-bit base and the
         widths of docs/spec/step.md. Divided: processor time of proving one step (user and system, all threads,
         execution and commitments included; the base's settlement, once a run, is not), median of the steps after the
         first. By: (a)

@@ -122,7 +122,7 @@ def steps(program: Path, tokens: int, layers: int, rank: int, targets: str, coun
         {
             **proved,
             "workload": f"step of the small model: {tokens} tokens, {layers} layers, r {rank}, {targets}",
-            "precision": "16-bit base, widths of docs/spec/step.md",
+            "precision": "20-bit base, widths of docs/spec/step.md",
             "security_bits": verified["security_bits"],
             "max_proofs": verified["max_proofs"],
             "hiding_commitments": verified["hiding_commitments"],
