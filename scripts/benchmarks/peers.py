@@ -122,7 +122,7 @@ def adamw_line(rows: list[Row], peers: list[Row]) -> Row:
 
 def training_rows(program: Path) -> list[Row]:
     """P5: steps of the small model with more and more trained parameters."""
-    sizes = [(64, 4, 8, "qv", 4), (64, 4, 8, "all", 3), (64, 4, 64, "qv", 3)]
+    sizes = [(64, 4, 8, "qv", 4), (64, 4, 8, "all", 3), (64, 4, 64, "qv", 3), (64, 4, 128, "all", 3)]
     rows = []
     for size in sizes:
         row = steps(program, *size)
