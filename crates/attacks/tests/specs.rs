@@ -9,6 +9,7 @@ use veritune_relations::Spec;
 use veritune_relations::digest::spec_digest;
 use veritune_relations::scales::{KINDS, Scales};
 use veritune_relations::spec::{Decimal, Optimizer, Schedule, Target};
+use veritune_relations::step::no_leaves;
 use veritune_verifier::ledger::run_ledger;
 use veritune_verifier::statement::Run;
 use veritune_verifier::step::Context;
@@ -110,6 +111,42 @@ fn spec(n: &mut Numbers) -> Spec {
     spec
 }
 
+/// All that the verifier does with a spec and a first proof that is nothing.
+fn form(spec: Spec) -> Result<(), String> {
+    spec.validate().map_err(|e| e.to_string())?;
+    let none = Root([0; 32]);
+    let run = Run { spec, plan_digest: [0; 32], seed: [3; 32], dataset: none, base: none };
+    let context = Context::new(&run).map_err(|e| e.to_string())?;
+    spec_digest(&run.spec, context.tables()).map_err(|e| e.to_string())?;
+    run_ledger(&context).map_err(|e| e.to_string())?;
+    let refused = context.verify_step(1, context.first_root(), none, &[0; 1 << 16]);
+    assert!(refused.is_err());
+    context.program(run.spec.training.steps, &no_leaves(&run.spec)).map_err(|e| e.to_string())?;
+    Ok(())
+}
+
+/// The largest programs that fit the trees.
+#[test]
+fn the_largest_specs_take_bounded_memory() {
+    for (name, lengths, targets) in [
+        ("tokens", [8, 1, 1, 1, 2, 2, 2, 1, 4096, 1, 1 << 24], vec![Target::Query]),
+        ("vocabulary", [2, 1, 1, 1, 2, 2, 262_144, 1, 64, 2, 1 << 24], vec![Target::Query]),
+        ("adapter", [16_384, 1, 1, 1, 2, 2, 2, 256, 2, 1, 1], Target::ALL.to_vec()),
+        ("layers", [64, 256, 2, 2, 32, 64, 2, 16, 4, 1, 1], Target::ALL.to_vec()),
+    ] {
+        let mut spec = tiny_spec(lengths);
+        (spec.log_rows, spec.lora.targets, spec.training.steps) = (20, targets, 998);
+        // A narrower table refuses fewer shapes.
+        (spec.range_bits, spec.scales) = (16, Scales::starting(16));
+        ALLOCATOR.reset_peak_usage();
+        let (before, started) = (ALLOCATOR.current_usage(), Instant::now());
+        let outcome = form(spec);
+        let peak = ALLOCATOR.peak_usage().saturating_sub(before);
+        eprintln!("{name}: {:.1} s, {} MiB, {outcome:?}", started.elapsed().as_secs_f64(), peak >> 20);
+        assert!(peak < 1 << 31, "{name}: {peak} bytes");
+    }
+}
+
 #[test]
 fn every_spec_is_formed_or_refused() {
     let rounds: u64 = std::env::var("ROUNDS").ok().and_then(|r| r.parse().ok()).unwrap_or(300);
@@ -123,21 +160,7 @@ fn every_spec_is_formed_or_refused() {
         let started = Instant::now();
         ALLOCATOR.reset_peak_usage();
         let before = ALLOCATOR.current_usage();
-        let outcome = catch_unwind(|| -> Result<(), String> {
-            spec.validate().map_err(|e| e.to_string())?;
-            let none = Root([0; 32]);
-            let run = Run { spec, plan_digest: [0; 32], seed: [3; 32], dataset: none, base: none };
-            let context = Context::new(&run).map_err(|e| e.to_string())?;
-            spec_digest(&run.spec, context.tables()).map_err(|e| e.to_string())?;
-            run_ledger(&context).map_err(|e| e.to_string())?;
-            let after = Root([0; 32]);
-            let bytes = vec![0; 1 << 16];
-            let _ = context.verify_step(1, context.first_root(), after, &bytes);
-            context
-                .program(run.spec.training.steps, &veritune_relations::step::no_leaves(&run.spec))
-                .map_err(|e| e.to_string())?;
-            Ok(())
-        });
+        let outcome = catch_unwind(|| form(spec));
         let (seconds, peak) = (started.elapsed().as_secs_f64(), ALLOCATOR.peak_usage().saturating_sub(before));
         if seconds > slowest || peak > largest {
             eprintln!("{seconds:.2} s, {} MiB: {text}", peak >> 20);
