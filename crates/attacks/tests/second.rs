@@ -103,3 +103,25 @@ fn no_folder_of_a_run_hides_an_adapter() {
     }
     assert!(accepted.is_empty(), "{accepted:?}");
 }
+
+/// The shipped key adds no trust, and no text either.
+#[test]
+fn the_shipped_key_is_a_key_and_nothing_else() {
+    let pem = HONEST.public_key();
+    let mut accepted = Vec::new();
+    for text in [
+        format!("audited by the ministry\n{pem}"),
+        format!("{pem}audited by the ministry\n"),
+        pem.replace('\n', "\r\n"),
+        format!("{pem}{pem}"),
+    ] {
+        let mut parts = HONEST.parts.clone();
+        parts.extra.push((format!("{CERTIFICATE}/signer.pub.pem"), text.clone().into_bytes()));
+        let folder = tempfile::tempdir().expect("a folder");
+        HONEST.publish(&parts, folder.path()).expect("published");
+        if HONEST.verify(folder.path()).exit == 0 {
+            accepted.push(text);
+        }
+    }
+    assert!(accepted.is_empty(), "{accepted:?}");
+}
