@@ -323,7 +323,12 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
 /// The key that lies in the certificate. It adds no trust: it lets a reader who accepts any signer check the signature.
 fn shipped_key(bytes: &[u8]) -> Result<PublicKey, Refusal> {
     let pem = std::str::from_utf8(bytes).unwrap_or("");
-    PublicKey::from_pem(pem).map_err(|refusal| refusal.within(SIGNER_KEY))
+    let key = PublicKey::from_pem(pem).map_err(|refusal| refusal.within(SIGNER_KEY))?;
+    // PEM's readers pass over text before the key; nobody signs this file, so it has one text.
+    if key.to_pem()? != pem {
+        Refusal::new(CLAIMS_DISAGREE, SIGNER_KEY, "the key's one PEM text", "more text").raise()?;
+    }
+    Ok(key)
 }
 
 /// What is not claimed, with the beacon's own notice.

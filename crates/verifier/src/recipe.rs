@@ -73,7 +73,9 @@ pub fn disagreement(recipe: &Value, spec: &Spec) -> Option<&'static str> {
         .and_then(|(batch, steps)| batch.checked_mul(steps));
     let per_epoch = wide(spec.dataset_rows).zip(rows).and_then(|(all, rows)| all.checked_div(rows));
     let steps = match (get("train", "max_steps"), get("train", "num_train_epochs")) {
-        (Some(_), _) => integer("train", "max_steps"),
+        // Which of both were trained would be for the reader to know.
+        (Some(_), Some(_)) => None,
+        (Some(_), None) => integer("train", "max_steps"),
         (None, Some(_)) => integer("train", "num_train_epochs").zip(per_epoch).and_then(|(n, e)| n.checked_mul(e)),
         (None, None) => per_epoch,
     };

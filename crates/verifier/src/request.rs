@@ -88,27 +88,44 @@ impl Subjects {
     }
 }
 
-/// Entries of a run directory; `.lock` is what the processes that write it lock. Another one, hidden or not, could be an
+/// Files of a run directory; `.lock` is what the processes that write it lock. Another entry, hidden or not, could be an
 /// adapter that a loader reads and nobody checks.
-const RUN_ENTRIES: &[&str] = &[
-    ".lock",
-    "certificate",
-    "claims.statement.json",
-    "openings.json",
-    "plan.json",
-    "release",
-    "secret",
-    "seed.json",
-    "steps",
-];
+const RUN_FILES: &[&str] = &[".lock", "claims.statement.json", "openings.json", "plan.json", "seed.json"];
+/// Its folders, of which certificate and release are checked as such.
+const RUN_FOLDERS: &[&str] = &["certificate", "release", STEPS, SECRET];
+const STEPS: &str = "steps";
+const SECRET: &str = "secret";
 
-/// Refuses a run directory with entries that are not a run's.
+/// Refuses a run directory with entries that are not a run's, in itself or in a folder that no other check lists.
 fn refuse_strangers(run: &Path) -> Result<(), Refusal> {
+    refuse_others(
+        run,
+        |name, is_folder| if is_folder { RUN_FOLDERS.contains(&name) } else { RUN_FILES.contains(&name) },
+    )?;
+    let of_step = |name: &str| {
+        let number = name.strip_suffix(".state").or_else(|| name.strip_suffix(".root"));
+        number.is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    refuse_others(&run.join(STEPS), |name, is_folder| !is_folder && of_step(name))?;
+    refuse_others(&run.join(SECRET), |name, is_folder| !is_folder && ["local.json", "run.key"].contains(&name))?;
+    // Beside a run's own certificate, one in its release is another's.
+    refuse_others(&run.join("release"), |name, _| name != CERTIFICATE)
+}
+
+/// Refuses a directory that is there with an entry that is no file or folder, or is not allowed by name and kind.
+fn refuse_others(directory: &Path, allowed: impl Fn(&str, bool) -> bool) -> Result<(), Refusal> {
     let unreadable = |e: std::io::Error| Refusal::new(FILE_PATH, "path", "a run directory that can be read", e);
-    for entry in std::fs::read_dir(run).map_err(unreadable)? {
-        let name = entry.map_err(unreadable)?.file_name();
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(unreadable)?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(unreadable)?;
+        // Of a symbolic link, this is the link itself.
+        let kind = entry.file_type().map_err(unreadable)?;
+        let name = entry.file_name();
         let name = name.to_string_lossy();
-        if !RUN_ENTRIES.contains(&name.as_ref()) {
+        if !(kind.is_dir() || kind.is_file()) || !allowed(&name, kind.is_dir()) {
             let expected = "an adapter directory, or a run directory with a run's entries only";
             Refusal::new(DIRECTORY_EXTRA, "path", expected, name).raise()?;
         }

@@ -20,8 +20,14 @@ pub const QUICKNET: &str = "drand-quicknet";
 
 /// Members of `seed.json`; nobody signs the file, so it says nothing else.
 const MEMBERS: &[&str] = &["schema", "rule", "plan_sha256", "dataset_root", "beacon", "seed"];
-/// Members of its beacon.
-const BEACON_MEMBERS: &[&str] = &["source", "notice", "chain_hash", "round", "randomness", "signature"];
+/// Members of its beacon, by source.
+const DEMO_MEMBERS: &[&str] = &["source", "notice", "randomness"];
+const QUICKNET_MEMBERS: &[&str] = &["source", "chain_hash", "round", "randomness", "signature"];
+/// Members of the recipe's beacon, by source.
+const PLANNED_DEMO_MEMBERS: &[&str] = &["source", "chain_hash"];
+const PLANNED_QUICKNET_MEMBERS: &[&str] = &["source", "chain_hash", "plan_time"];
+/// The one text of the demo beacon's notice.
+const DEMO_NOTICE: &str = "demo beacon: derived from the plan itself, no protection against restarts";
 
 /// The first member of an object that is not known.
 fn unknown<'a>(value: &'a Value, known: &[&str]) -> Option<&'a str> {
@@ -61,8 +67,7 @@ pub fn check(bytes: &[u8], plan: &PlanV1, plan_digest: &[u8; 32]) -> Result<Seed
     let expect = |name: &str, expected: &str| {
         if text(&value, name) == Some(expected) { Ok(()) } else { refuse(name, expected).raise() }
     };
-    let beacon_unknown = value.get("beacon").and_then(|beacon| unknown(beacon, BEACON_MEMBERS));
-    if let Some(name) = unknown(&value, MEMBERS).or(beacon_unknown) {
+    if let Some(name) = unknown(&value, MEMBERS) {
         refuse(name, "no such member").raise()?;
     }
     expect("schema", "veritune.seed/v1")?;
@@ -74,6 +79,25 @@ pub fn check(bytes: &[u8], plan: &PlanV1, plan_digest: &[u8; 32]) -> Result<Seed
     let source = text(beacon, "source");
     if source.is_none() || source != text(planned, "source") {
         return Err(refuse("beacon.source", "the beacon that the plan names"));
+    }
+    let (members, planned_members, chain) = if source == Some(DEMO) {
+        (DEMO_MEMBERS, PLANNED_DEMO_MEMBERS, "")
+    } else {
+        (QUICKNET_MEMBERS, PLANNED_QUICKNET_MEMBERS, CHAIN_HASH)
+    };
+    if let Some(name) = unknown(beacon, members) {
+        refuse(&format!("beacon.{name}"), "no such member").raise()?;
+    }
+    if let Some(name) = unknown(planned, planned_members) {
+        refuse(&format!("plan.recipe.beacon.{name}"), "no such member").raise()?;
+    }
+    for (name, given, expected) in [
+        ("beacon.notice", beacon.get("notice"), DEMO_NOTICE),
+        ("plan.recipe.beacon.chain_hash", planned.get("chain_hash"), chain),
+    ] {
+        if given.is_some_and(|given| given.as_str() != Some(expected)) {
+            refuse(name, format_args!("`{expected}` or no such member")).raise()?;
+        }
     }
     let (randomness, source, notice): ([u8; 32], _, _) = match source {
         Some(DEMO) => {
