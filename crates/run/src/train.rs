@@ -90,9 +90,12 @@ pub struct Committer<'a> {
 }
 
 impl Committer<'_> {
+    /// Randomness of a tree, the same for every attempt. It covers the plan: another plan under the same secret has
+    /// other states, and random rows that serve two vectors hide neither.
     fn derived(&self, purpose: &str, step: u64) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new_keyed(&self.secret);
         hasher.update(purpose.as_bytes());
+        hasher.update(&self.run.plan_digest);
         hasher.update(&step.to_le_bytes());
         *hasher.finalize().as_bytes()
     }
