@@ -22,23 +22,12 @@ from typing import Any
 import pytest
 from small_job import Job, argv, limited, states
 
+from conftest import SMALL_STEPS as STEPS
 from veritune import memory
 from veritune.errors import InvalidInput
 from veritune.files import exclusive
 
 ROOT = Path(__file__).resolve().parent.parent
-STEPS = 2
-
-
-@pytest.fixture(scope="session")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Job:
-    """A planned job with a trained and proved run."""
-    job = Job(tmp_path_factory.mktemp("faults"), STEPS)
-    run = job.folder / "run"
-    job.command(*job.words("train", run))
-    job.command(*job.words("prove", run))
-    job.verify(run)
-    return job
 
 
 @dataclass(frozen=True)
