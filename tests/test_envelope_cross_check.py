@@ -27,10 +27,10 @@ ECDSA = ec.ECDSA(hashes.SHA256())
 @pytest.fixture(scope="session")
 def program() -> Path:
     """The example binary, built."""
-    command = ["cargo", "build", "--quiet", "-p", "veritune-envelope", "--example", "sign"]
+    command = ["cargo", "build", "--quiet", "--release", "-p", "veritune-envelope", "--example", "sign"]
     subprocess.run(command, cwd=ROOT, check=True)
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    return target / "debug" / "examples" / "sign"
+    return target / "release" / "examples" / "sign"
 
 
 def call(program: Path, *arguments: object) -> subprocess.CompletedProcess[bytes]:
