@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -62,10 +63,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Job:
     return job
 
 
-@pytest.fixture(scope="session")
-def static_verifier() -> Path:
-    """The verifier without Python."""
-    subprocess.run(["cargo", "build", "--release", "--package", "veritune-cli-verify"], cwd=ROOT, check=True)
+def built(*selection: str) -> Path:
+    """Builds programs of the workspace; returns the folder in which they lie."""
+    subprocess.run(["cargo", "build", "--quiet", *selection], cwd=ROOT, check=True)
     metadata = subprocess.run(
         ["cargo", "metadata", "--no-deps", "--format-version", "1"],
         cwd=ROOT,
@@ -73,7 +73,25 @@ def static_verifier() -> Path:
         capture_output=True,
         text=True,
     )
-    return Path(json.loads(metadata.stdout)["target_directory"]) / "release" / "veritune-verify"
+    return Path(json.loads(metadata.stdout)["target_directory"]) / "release"
+
+
+@pytest.fixture(scope="session")
+def static_verifier() -> Path:
+    """The verifier without Python, with the dependencies' features that it has when it is built alone."""
+    return built("--release", "--package", "veritune-cli-verify") / "veritune-verify"
+
+
+@pytest.fixture(scope="session")
+def examples() -> Path:
+    """Folder of the crates' example programs.
+
+    Built for the packages that `make test-rust` tests together: for any other choice cargo takes other features of the
+    dependencies and compiles everything again.
+    """
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    (packages,) = re.findall(r"^\tcargo test (--release --workspace .*)$", makefile, re.MULTILINE)
+    return built(*packages.split(), "--bins", "--examples") / "examples"
 
 
 @pytest.fixture(scope="session")
