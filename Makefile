@@ -26,6 +26,7 @@ demo: setup
 
 test: test-rust test-python
 
+# tests/conftest.py builds the programs that Python tests run for the packages of the first line.
 # The second line runs its crates with what exists only where checks can be switched off: mutations, tamper manifest.
 test-rust:
 	cargo test --release --workspace --exclude veritune-argument --exclude veritune-prover --exclude veritune-attacks

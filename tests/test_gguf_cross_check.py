@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,12 +35,9 @@ def gguf_file() -> Path:
     return file
 
 
-@pytest.fixture(scope="module")
-def program() -> Path:
-    package = ["-p", "veritune-model", "--example", "dump_tensors"]
-    subprocess.run(["cargo", "build", "--quiet", "--release", *package], cwd=ROOT, check=True)
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    return target / "release" / "examples" / "dump_tensors"
+@pytest.fixture
+def program(examples: Path) -> Path:
+    return examples / "dump_tensors"
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from veritune.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = 6
@@ -74,5 +77,4 @@ def test_the_commands_of_the_table_exist() -> None:
     names = re.findall(r"^\| `([a-z]+(?: (?:generate|show|model|data))?)[ `]", page, re.MULTILINE)
     assert len(names) == 12
     for name in names:
-        command = [sys.executable, "-m", "veritune", *name.split(), "--help"]
-        assert subprocess.run(command, capture_output=True, check=False).returncode == 0, name
+        assert CliRunner().invoke(app, [*name.split(), "--help"]).exit_code == 0, name

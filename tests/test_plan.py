@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fake_core import FakeCore
+from veritune import _core
 from veritune.beacon import DELAY_SECONDS, GENESIS_SECONDS, PERIOD_SECONDS, QUICKNET, read_beacon, round_of, time_of
 from veritune.errors import Code, InternalError, InvalidInput
 from veritune.files import canonical_json
 from veritune.job import Job
-from veritune.plan import Plan, make_plan, parse_plan, read_plan, read_seed, write_seed
+from veritune.plan import Plan, Planned, make_plan, parse_plan, read_plan, read_seed, write_seed
 
 # drand quicknet round 1000, as the HTTP API answers it.
 ROUND = {
@@ -35,29 +37,42 @@ def round_file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def recipe(tmp_path: Path, model_dir: Path, demo_rows: Path) -> Path:
-    path = tmp_path / "recipe.yaml"
+@pytest.fixture(scope="session")
+def recipe(tmp_path_factory: pytest.TempPathFactory, model_dir: Path, demo_rows: Path) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "recipe.yaml"
     path.write_text(
         f"""\
 schema: veritune.recipe/v1
 model: {{path: {json.dumps(str(model_dir))}}}
-data: {{files: [{json.dumps(str(demo_rows))}], max_length: 64}}
+data: {{files: [{json.dumps(str(demo_rows))}], max_length: 16, long_rows: truncate, label_mask: all}}
+lora: {{r: 2}}
 train: {{learning_rate: 1e-3, per_device_train_batch_size: 4, num_train_epochs: 1}}
 """
     )
     return path
 
 
+@pytest.fixture(scope="session")
+def once(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Planned:
+    """What the core made of the recipe, with the demo beacon. Not to be changed."""
+    return make_plan(recipe, Job(tmp_path_factory.mktemp("planned") / "job"))
+
+
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
+    """A folder in which no plan is made yet."""
     return Job(tmp_path / "job")
 
 
-def test_the_plan_holds_exactly_the_fields_of_the_envelope(
-    recipe: Path, job: Job, fake_core: FakeCore, demo_rows: Path
-) -> None:
-    planned = make_plan(recipe, job)
+@pytest.fixture
+def planned(once: Planned, tmp_path: Path) -> Planned:
+    """A copy of the planned job."""
+    job = Job(Path(shutil.copytree(once.job.folder, tmp_path / "planned")))
+    return replace(once, plan=read_plan(job.plan), job=job)
+
+
+def test_the_plan_holds_exactly_the_fields_of_the_envelope(once: Planned, demo_rows: Path) -> None:
+    job = once.job
     content = job.plan.read_bytes()
     value = json.loads(content)
     assert content == canonical_json(value)
@@ -72,13 +87,13 @@ def test_the_plan_holds_exactly_the_fields_of_the_envelope(
     digest = hashlib.sha256(job.calibration.read_bytes()).hexdigest()
     assert value["recipe"]["calibration"]["sha256"] == digest
     assert set(value["base"]) == {"files", "root"}
-    assert planned.plan.sha256 == hashlib.sha256(content).digest()
+    assert once.plan.sha256 == hashlib.sha256(content).digest()
     assert str(job.folder) not in content.decode()
     assert json.loads(job.manifest.read_bytes())["licenses"] == {"MIT": num_rows}
 
 
-def test_the_seed_follows_from_plan_root_and_beacon(recipe: Path, job: Job, fake_core: FakeCore) -> None:
-    plan = make_plan(recipe, job).plan
+def test_the_seed_follows_from_plan_root_and_beacon(once: Planned) -> None:
+    plan, job = once.plan, once.job
     seed = json.loads(job.seed.read_bytes())
     assert seed["beacon"]["source"] == "demo" and "no protection" in seed["beacon"]["notice"]
     expected = hashlib.sha256(
@@ -90,9 +105,7 @@ def test_the_seed_follows_from_plan_root_and_beacon(recipe: Path, job: Job, fake
     assert seed["seed"] == expected == read_seed(job.seed, plan)["seed"]
 
 
-def test_the_recorded_round_of_the_plans_time_makes_the_seed(
-    recipe: Path, job: Job, fake_core: FakeCore, round_file: Path
-) -> None:
+def test_the_recorded_round_of_the_plans_time_makes_the_seed(recipe: Path, job: Job, round_file: Path) -> None:
     plan = make_plan(recipe, job, beacon=QUICKNET, plan_time=TIME).plan
     assert plan.beacon_round == 1000 and not job.seed.exists()
     with pytest.raises(InvalidInput, match="waits for round 1000") as caught:
@@ -104,7 +117,7 @@ def test_the_recorded_round_of_the_plans_time_makes_the_seed(
     assert seed["beacon"]["round"] == 1000
 
 
-def test_nobody_chooses_the_round(recipe: Path, job: Job, fake_core: FakeCore, round_file: Path) -> None:
+def test_nobody_chooses_the_round(recipe: Path, job: Job, once: Planned, round_file: Path) -> None:
     def refuse(plan: Plan, path: Path) -> None:
         with pytest.raises(InvalidInput) as caught:
             write_seed(job.seed, plan, path)
@@ -118,9 +131,8 @@ def test_nobody_chooses_the_round(recipe: Path, job: Job, fake_core: FakeCore, r
     randomness = hashlib.sha256(bytes.fromhex(other)).hexdigest()
     forged.write_text(json.dumps({"round": 1001, "randomness": randomness, "signature": other}))
     refuse(later, forged)
-    demo = Job(job.folder.with_name("demo"))
     with pytest.raises(InvalidInput, match="the demo beacon"):
-        write_seed(job.seed, make_plan(recipe, demo).plan, round_file)
+        write_seed(job.seed, once.plan, round_file)
 
 
 def test_the_round_is_the_first_after_the_delay() -> None:
@@ -151,8 +163,8 @@ def test_another_round_is_refused(tmp_path: Path, field: str, value: object) -> 
 
 
 @pytest.mark.parametrize("field", ["rule", "plan_sha256", "dataset_root", "seed"])
-def test_a_changed_seed_file_is_refused(recipe: Path, job: Job, fake_core: FakeCore, field: str) -> None:
-    plan = make_plan(recipe, job).plan
+def test_a_changed_seed_file_is_refused(planned: Planned, field: str) -> None:
+    plan, job = planned.plan, planned.job
     seed = json.loads(job.seed.read_bytes())
     job.seed.write_bytes(canonical_json({**seed, field: "00" * 32}))
     with pytest.raises(InvalidInput) as caught:
@@ -160,8 +172,8 @@ def test_a_changed_seed_file_is_refused(recipe: Path, job: Job, fake_core: FakeC
     assert caught.value.code == Code.SEED.id
 
 
-def test_a_demo_beacon_of_the_makers_choice_is_refused(recipe: Path, job: Job, fake_core: FakeCore) -> None:
-    plan = make_plan(recipe, job).plan
+def test_a_demo_beacon_of_the_makers_choice_is_refused(planned: Planned) -> None:
+    plan, job = planned.plan, planned.job
     seed = json.loads(job.seed.read_bytes())
     seed["beacon"] = {"source": QUICKNET, **ROUND}
     job.seed.write_bytes(canonical_json(seed))
@@ -169,8 +181,8 @@ def test_a_demo_beacon_of_the_makers_choice_is_refused(recipe: Path, job: Job, f
         read_seed(job.seed, plan)
 
 
-def test_secret_files_are_for_their_owner_only(recipe: Path, job: Job, fake_core: FakeCore) -> None:
-    make_plan(recipe, job)
+def test_secret_files_are_for_their_owner_only(once: Planned) -> None:
+    job = once.job
     assert stat.S_IMODE(job.secret.stat().st_mode) == 0o700
     names = {path.name for path in job.secret.iterdir()}
     assert names == {"salt.bin", "rows.safetensors", "local.json", ".lock"}
@@ -182,8 +194,8 @@ def test_secret_files_are_for_their_owner_only(recipe: Path, job: Job, fake_core
         assert salt.hex() not in path.read_text()
 
 
-def test_changed_token_rows_are_refused(recipe: Path, job: Job, fake_core: FakeCore) -> None:
-    make_plan(recipe, job)
+def test_changed_token_rows_are_refused(planned: Planned) -> None:
+    job = planned.job
     path = job.secret / "rows.safetensors"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
@@ -193,8 +205,8 @@ def test_changed_token_rows_are_refused(recipe: Path, job: Job, fake_core: FakeC
     assert caught.value.code == Code.FILE_CHANGED.id
 
 
-def test_a_plan_is_never_replaced(recipe: Path, job: Job, fake_core: FakeCore) -> None:
-    make_plan(recipe, job)
+def test_a_plan_is_never_replaced(recipe: Path, planned: Planned) -> None:
+    job = planned.job
     before = job.plan.read_bytes()
     with pytest.raises(InvalidInput) as caught:
         make_plan(recipe, job)
@@ -202,17 +214,16 @@ def test_a_plan_is_never_replaced(recipe: Path, job: Job, fake_core: FakeCore) -
     assert job.plan.read_bytes() == before
 
 
-def test_a_spec_with_other_counts_is_our_bug(
-    recipe: Path, job: Job, fake_core: FakeCore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    honest = fake_core.make_spec
+def test_a_spec_with_other_counts_is_our_bug(recipe: Path, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No input makes the core state other counts; the patch changes one in its answer."""
+    honest = _core.make_spec
 
     def other(*arguments: str) -> str:
         made = json.loads(honest(*arguments))
-        made["spec"]["training"] = {"steps": 1}
+        made["spec"]["training"]["steps"] = 1
         return json.dumps(made)
 
-    monkeypatch.setattr("veritune._core.make_spec", other)
+    monkeypatch.setattr(_core, "make_spec", other)
     with pytest.raises(InternalError, match="the spec has 1 steps"):
         make_plan(recipe, job)
     assert not job.plan.exists()
@@ -231,15 +242,15 @@ def test_a_spec_with_other_counts_is_our_bug(
         {"recipe": {"beacon": {"source": QUICKNET, "plan_time": 1}}},
     ],
 )
-def test_a_malformed_plan_is_refused(recipe: Path, job: Job, fake_core: FakeCore, change: dict[str, object]) -> None:
-    value = make_plan(recipe, job).plan.value
+def test_a_malformed_plan_is_refused(once: Planned, change: dict[str, object]) -> None:
+    value = once.plan.value
     with pytest.raises(InvalidInput) as caught:
         parse_plan(canonical_json({**value, **change}), name="plan.json")
     assert caught.value.code == Code.PLAN.id
 
 
-def test_a_plan_that_is_not_canonical_is_refused(recipe: Path, job: Job, fake_core: FakeCore) -> None:
-    make_plan(recipe, job)
+def test_a_plan_that_is_not_canonical_is_refused(planned: Planned) -> None:
+    job = planned.job
     job.plan.write_bytes(job.plan.read_bytes() + b"\n")
     with pytest.raises(InvalidInput, match="canonical"):
         read_plan(job.plan)

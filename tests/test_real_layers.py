@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-import os
 import struct
 import subprocess
 import sys
@@ -49,10 +48,9 @@ def rows(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("targets", ["qv", "all"])
-def test_two_real_layers_are_proved(targets: str, model: Path, rows: Path) -> None:
-    command = ["cargo", "run", "--quiet", "--release", "-p", "veritune-run", "--example", "real_layers", "--"]
+def test_two_real_layers_are_proved(targets: str, model: Path, rows: Path, examples: Path) -> None:
     arguments = [f"model={model}", f"rows={rows}", "layers=2", "tokens=16", f"targets={targets}"]
-    ran = subprocess.run(command + arguments, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False)
+    ran = subprocess.run([str(examples / "real_layers"), *arguments], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     result = json.loads(ran.stdout)
     assert result["flipped_bit_refused"] is True

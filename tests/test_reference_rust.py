@@ -35,36 +35,12 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {
 }
 
 
-@pytest.fixture(scope="session")
-def step_dump() -> Path:
-    built = subprocess.run(
-        [
-            "cargo",
-            "build",
-            "--release",
-            "--package",
-            "veritune-run",
-            "--example",
-            "step_dump",
-            "--message-format",
-            "json",
-        ],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    messages = [json.loads(line) for line in built.splitlines() if line.startswith("{")]
-    paths = [m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == "step_dump"]
-    return Path(paths[-1])
-
-
 def put(folder: Path, name: str, values: Any) -> None:
     (folder / "in" / f"{name}.i64").write_bytes(np.ascontiguousarray(values, dtype="<i8").tobytes())
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_tensor_has_the_same_bits(name: str, step_dump: Path, tmp_path: Path) -> None:
+def test_every_tensor_has_the_same_bits(name: str, examples: Path, tmp_path: Path) -> None:
     options, number = CASES[name]
     options = dict(options)
     made = case(options.pop("seed"), **options)
@@ -84,7 +60,7 @@ def test_every_tensor_has_the_same_bits(name: str, step_dump: Path, tmp_path: Pa
     headers = np.random.default_rng(number).integers(-half, half, (made.tokens.shape[0], 8), endpoint=True)
     put(tmp_path, "batch.leaf.header", headers)
 
-    ran = subprocess.run([str(step_dump), str(tmp_path)], capture_output=True, text=True, check=False)
+    ran = subprocess.run([str(examples / "step_dump"), str(tmp_path)], capture_output=True, text=True, check=False)
     try:
         mine = step(made.spec, made.base, made.state, made.tokens, made.targets, number).tensors
         mine |= leaf_tensors(headers, made.tokens, made.targets)[0]

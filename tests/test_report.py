@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from conftest import STEPS, veritune
-from veritune.report import clean, html, text
+from veritune.report import clean, html, lines, text
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -96,6 +96,8 @@ def test_hostile_names_stay_text(name: str, exit_code: int) -> None:
     shown = text(Path(name), verdict(name, exit_code))
     assert all(char.isprintable() or char == "\n" for char in shown)
     assert sum(line.startswith("VERIFIED") for line in shown.splitlines()) == (exit_code == 0)
+    # What verify says on the terminal: clean, whatever the core has escaped already.
+    assert all(line.isprintable() for line in lines(verdict(name, exit_code)))
 
 
 @pytest.mark.parametrize("exit_code", [1, 2, 3, 4])

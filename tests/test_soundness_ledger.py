@@ -22,20 +22,20 @@ def _recheck():
 recheck = _recheck()
 
 
-def _printed(*arguments: int) -> dict:
-    command = ["cargo", "run", "--release", "--quiet", "-p", "veritune-commit", "--example", "ledger", "--"]
-    output = subprocess.run([*command, *map(str, arguments)], cwd=ROOT, check=True, capture_output=True, text=True)
+def _printed(examples: Path, *arguments: int) -> dict:
+    command = [str(examples / "ledger"), *map(str, arguments)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(output.stdout)
 
 
 @pytest.fixture(scope="module")
-def standard() -> dict:
-    return _printed(18, 4, 6)
+def standard(examples: Path) -> dict:
+    return _printed(examples, 18, 4, 6)
 
 
 @pytest.mark.parametrize("arguments", [(18, 4, 6, 1), (18, 4, 6, 2), (16, 16, 10, 1), (14, 1, 0, 1), (10, 1, 3, 1)])
-def test_the_recomputation_agrees(arguments):
-    assert recheck.differences(_printed(*arguments)) == []
+def test_the_recomputation_agrees(examples, arguments):
+    assert recheck.differences(_printed(examples, *arguments)) == []
 
 
 def test_the_total_reaches_the_target(standard):
