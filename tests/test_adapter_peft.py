@@ -127,7 +127,7 @@ schema: veritune.recipe/v1
 model: {{path: {json.dumps(str(model_dir))}}}
 data: {{files: [{json.dumps(str(demo_rows))}], max_length: 32, long_rows: truncate, label_mask: all}}
 lora: {{r: 4, lora_alpha: 8, target_modules: [{", ".join(TARGETS[targets])}]}}
-train: {{learning_rate: 1e-2, lr_scheduler_type: constant, per_device_train_batch_size: 1, max_steps: {STEPS}}}
+train: {{learning_rate: 2e-3, lr_scheduler_type: constant, per_device_train_batch_size: 1, max_steps: {STEPS}}}
 """
     )
     job = Job(tmp_path / "job")
