@@ -311,3 +311,24 @@ fn check_lookup(program: &Program, index: usize) -> Result<(), PlanError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_lie_at_reversed_addresses_and_groups_say_which_are_used() {
+        let units = Units { log_len: 3, log_count: 4, used: 11 };
+        let mut used = [false; 128];
+        for position in 0..units.used * 8 {
+            let address = units.address(position);
+            assert_eq!(address % 8, position % 8);
+            assert!(!std::mem::replace(&mut used[address], true), "two leaves at {address}");
+        }
+        assert_eq!(units.address(8), 64, "the second unit begins the upper half");
+        for bits in 0..=units.log_count {
+            let any = |group: usize| used.iter().enumerate().any(|(a, &u)| u && (a >> 3) % (1 << bits) == group);
+            assert_eq!(units.groups(bits), (0..1 << bits).map(any).collect::<Vec<_>>(), "{bits}");
+        }
+    }
+}

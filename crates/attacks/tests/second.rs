@@ -1,4 +1,5 @@
 //! A second outside attack: what a certificate says, or what lies beside it, that no check reads.
+#![cfg(feature = "mutation-testing")]
 
 use std::fs;
 use std::path::Path;
@@ -16,6 +17,17 @@ fn section<'a>(plan: &'a mut PlanV1, name: &str) -> &'a mut std::collections::BT
     let Value::Object(sections) = &mut plan.recipe else { panic!("a recipe has sections") };
     let Some(Value::Object(section)) = sections.get_mut(name) else { panic!("no section {name}") };
     section
+}
+
+/// Exit and code of the verdict on what lies in a folder.
+fn verdict(folder: &Path) -> (u8, String) {
+    let report = HONEST.verify(folder);
+    (report.exit, report.code)
+}
+
+/// The exit without the check of one code: the same bytes pass, so no other check stops them.
+fn without(code: &str, folder: &Path) -> u8 {
+    veritune_mutation::without(&[code], || HONEST.verify(folder).exit)
 }
 
 /// Exit and code of the verdict on a certificate whose plan was changed before anything was proved.
@@ -76,8 +88,8 @@ fn the_unsigned_seed_says_nothing_of_its_own() {
         let value: Value = serde_json::from_str(&changed).expect("JSON");
         fs::write(folder.path().join(CERTIFICATE).join("seed.json"), value.to_canonical()).expect("written");
         HONEST.index(folder.path()).expect("an index");
-        let report = HONEST.verify(folder.path());
-        assert_ne!(report.exit, 0, "{changed}");
+        assert_eq!(verdict(folder.path()), (1, "VT-RUN-003".to_owned()), "{changed}");
+        assert_eq!(without("VT-RUN-003", folder.path()), 0, "{changed}");
     }
 }
 
@@ -90,38 +102,35 @@ fn adapter_into(folder: &Path) {
 /// A run folder's own entries must not hold what its verifier refuses beside them.
 #[test]
 fn no_folder_of_a_run_hides_an_adapter() {
-    let mut accepted = Vec::new();
     for hidden in ["release/veritune", "steps", "secret", "steps/checkpoint-1", "secret/a"] {
         let folder = tempfile::tempdir().expect("a folder");
         HONEST.publish(&HONEST.parts, folder.path()).expect("published");
         TinyCertificate::move_to_run(folder.path());
         assert_eq!(HONEST.verify(folder.path()).exit, 0);
         adapter_into(&folder.path().join(hidden));
-        if HONEST.verify(folder.path()).exit == 0 {
-            accepted.push(hidden);
-        }
+        assert_eq!(verdict(folder.path()), (1, "VT-ENV-061".to_owned()), "{hidden}");
+        assert_eq!(without("VT-ENV-061", folder.path()), 0, "{hidden}");
     }
-    assert!(accepted.is_empty(), "{accepted:?}");
 }
 
 /// The shipped key adds no trust, and no text either.
 #[test]
 fn the_shipped_key_is_a_key_and_nothing_else() {
     let pem = HONEST.public_key();
-    let mut accepted = Vec::new();
-    for text in [
-        format!("audited by the ministry\n{pem}"),
-        format!("{pem}audited by the ministry\n"),
-        pem.replace('\n', "\r\n"),
-        format!("{pem}{pem}"),
-    ] {
+    let published = |text: &str| {
         let mut parts = HONEST.parts.clone();
-        parts.extra.push((format!("{CERTIFICATE}/signer.pub.pem"), text.clone().into_bytes()));
+        parts.extra.push((format!("{CERTIFICATE}/signer.pub.pem"), text.as_bytes().to_vec()));
         let folder = tempfile::tempdir().expect("a folder");
         HONEST.publish(&parts, folder.path()).expect("published");
-        if HONEST.verify(folder.path()).exit == 0 {
-            accepted.push(text);
-        }
+        folder
+    };
+    // Readers of PEM pass over the first two.
+    for text in [format!("audited by the ministry\n{pem}"), pem.replace('\n', "\r\n")] {
+        let folder = published(&text);
+        assert_eq!(verdict(folder.path()), (1, "VT-RUN-011".to_owned()), "{text}");
+        assert_eq!(without("VT-RUN-011", folder.path()), 0, "{text}");
     }
-    assert!(accepted.is_empty(), "{accepted:?}");
+    for text in [format!("{pem}audited by the ministry\n"), format!("{pem}{pem}")] {
+        assert_eq!(verdict(published(&text).path()), (2, "VT-ENV-045".to_owned()), "{text}");
+    }
 }

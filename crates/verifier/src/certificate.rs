@@ -84,8 +84,8 @@ pub fn claims(steps: u64) -> Vec<Claim> {
 /// 1. The directory holds only files of the allow-list, and the index lists exactly the certificate's.
 /// 2. The claims are signed by a named key, and so is the plan if it is signed.
 /// 3. The claims are about the plan: same digest, spec, program, base, dataset and number of steps.
-/// 4. The spec is within its ranges, the adapter's file has the length that it gives, it says what the recipe says, and builds
-///    the program of the plan.
+/// 4. The spec is within its ranges, says what the recipe says, gives the length that the adapter's file has, and
+///    builds the program of the plan.
 /// 5. The seed follows from plan, dataset root and beacon.
 /// 6. There are no more proofs than the ledger's union bound runs over.
 /// 7. Every step has one proof, whose states are those of the chain, the first being the public initial state.

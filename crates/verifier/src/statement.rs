@@ -196,3 +196,25 @@ pub fn base_root(spec: &Spec, tree: &Root) -> Root {
 
 /// Seed of the base's tree: a constant, so that anyone recomputes the root.
 pub const BASE_TREE_SEED: [u8; 32] = *b"veritune public base tree seed 1";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_holds_its_slots_and_a_masked_one_has_all_rows() {
+        let profile = Profile::new(17).unwrap();
+        let state = |slots| shape_for(&profile, "state", slots, TreeHash::Poseidon2, false, STATE_BUDGET);
+        let small = state(43_008).unwrap();
+        assert_eq!((small.log_rows, small.log_columns), (13, 3));
+        for slots in [1, 1_000, 43_008, 60_000, 2_000_000, 100_000_000] {
+            let shape = state(slots).unwrap();
+            assert!(capacity(&profile, &shape).unwrap() >= slots, "{slots}");
+            // What all openings of its budget reveal is no more than its random rows hide.
+            assert!(shape.tail_rows(&profile) >= u64::from(profile.queries() * STATE_BUDGET), "{slots}");
+            let witness = shape_for(&profile, "witness", slots, TreeHash::Blake3, true, 1).unwrap();
+            assert_eq!(witness.log_rows, 17, "{slots}");
+        }
+        assert!(matches!(state(1 << 28), Err(StatementError::TooLarge { .. })));
+    }
+}

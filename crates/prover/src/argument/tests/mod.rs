@@ -1,5 +1,6 @@
 //! Completeness, malicious provers and tampered proofs on small programs.
 
+mod fractions;
 mod malicious;
 mod opening;
 mod programs;
