@@ -21,7 +21,10 @@ MODEL = ROOT / "models" / "small"
 
 #: Memory settings of the commands that prove (``veritune.cli.memory``): pages stay with the process and are huge where
 #: the kernel allows it. ezkl brings its own allocator and ignores them.
-TUNABLES = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184"
+TUNABLES = (
+    "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:"
+    "glibc.malloc.trim_threshold=17179869184:glibc.malloc.arena_max=1"
+)
 
 #: What every row must say; none of it may be missing.
 REQUIRED = (

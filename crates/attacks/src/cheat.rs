@@ -256,8 +256,8 @@ impl<'a> Cheat<'a> {
     /// Writes the final values of `from` to `to`, one to one, at the end.
     pub fn exchange(&mut self, to: [TensorId; 2], from: [TensorId; 2]) {
         self.last.push(Box::new(move |_, tensors| {
-            for (to, from) in to.into_iter().zip(from) {
-                let values = tensors.shared(from);
+            let values = from.map(|from| tensors.shared(from));
+            for (to, values) in to.into_iter().zip(values) {
                 tensors.set(to, values);
             }
         }));

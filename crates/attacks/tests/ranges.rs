@@ -17,7 +17,21 @@ fn is_whole(program: &Program, view: &View) -> bool {
     seen.len() == axes.len() && view.index.iter().zip(axes.iter().copied()).all(same)
 }
 
-/// The tensors of the witness that neither limbs, a table without mask, bits, nor an equation of degree two limits.
+/// Whether every other term is a multiple of one tensor that limbs range: then what the sum is limited to limits the
+/// term of `id`, whose coefficient is 1.
+fn leaves_limited(program: &Program, terms: &[Term], id: TensorId) -> bool {
+    let single = |t: &Term| t.factors.len() == 1 && is_whole(program, &t.factors[0]);
+    let ranged = |t: &Term| {
+        let of = program.tensor(t.factors[0].tensor);
+        of.place == Place::Witness && !of.range_by_other
+    };
+    let (own, others): (Vec<&Term>, Vec<&Term>) =
+        terms.iter().partition(|t| t.factors.first().is_some_and(|v| v.tensor == id));
+    matches!(own.as_slice(), [t] if t.coefficient == 1 && single(t)) && others.iter().all(|t| single(t) && ranged(t))
+}
+
+/// The tensors of the witness that neither limbs, a table without mask, bits, an equation of degree two, nor a linear
+/// one with tensors that are limited, limits.
 fn unlimited(program: &Program) -> BTreeSet<String> {
     let mut open = BTreeSet::new();
     for (i, tensor) in program.tensors.iter().enumerate() {
@@ -25,10 +39,16 @@ fn unlimited(program: &Program) -> BTreeSet<String> {
         if tensor.place != Place::Witness || !tensor.range_by_other || program.one_hot(id).is_some() {
             continue;
         }
-        let looked_up = program.lookups.iter().filter(|l| l.mask.is_none()).flat_map(|l| &l.columns).any(|column| {
-            matches!(column.as_slice(), [Term { coefficient: 1, factors }]
-                if factors.len() == 1 && factors[0].tensor == id && is_whole(program, &factors[0]))
-        });
+        let looked_up = program
+            .lookups
+            .iter()
+            .filter(|l| l.mask.is_none())
+            .flat_map(|l| &l.columns)
+            .any(|column| leaves_limited(program, column, id));
+        let split = program
+            .equations
+            .iter()
+            .any(|e| !e.modular && e.axes.len() == tensor.axes.len() && leaves_limited(program, &e.terms, id));
         let boolean = program.equations.iter().any(|e| {
             let of = |t: &Term, n: usize, c: i64| {
                 t.coefficient == c
@@ -39,7 +59,7 @@ fn unlimited(program: &Program) -> BTreeSet<String> {
                 && matches!(e.terms.as_slice(), [a, b] if of(a, 2, 1) && of(b, 1, -1))
                 && e.axes.len() == tensor.axes.len()
         });
-        if !looked_up && !boolean {
+        if !looked_up && !boolean && !split {
             open.insert(tensor.name.clone());
         }
     }

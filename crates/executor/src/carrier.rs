@@ -32,10 +32,10 @@ pub trait Carrier:
     fn to_f64(self) -> f64;
     /// Quotient, rounded half up, and remainder by a positive divisor.
     fn rescale(self, divisor: i64) -> (Self, Self);
-    /// Quotient toward minus infinity, remainder, slack; none if `denominator < 1` (on reals: if it is zero).
-    fn divide(self, denominator: Self) -> Option<(Self, Self, Self)>;
-    /// Root toward zero, remainder, slack; none if negative.
-    fn square_root(self) -> Option<(Self, Self, Self)>;
+    /// Quotient toward minus infinity and remainder; none if `denominator < 1` (on reals: if it is zero).
+    fn divide(self, denominator: Self) -> Option<(Self, Self)>;
+    /// Root toward zero and remainder; none if negative.
+    fn square_root(self) -> Option<(Self, Self)>;
     /// `self = high * base + low` with integer `high` and `0 <= low < base`.
     fn split(self, base: i64) -> (Self, Self);
     /// The value furthest outside `range`; never one for reals.
@@ -76,16 +76,12 @@ impl Carrier for i64 {
             (shifted.div_euclid(divisor), shifted.rem_euclid(divisor))
         }
     }
-    fn divide(self, denominator: Self) -> Option<(Self, Self, Self)> {
-        (denominator >= 1).then(|| {
-            let remainder = self.rem_euclid(denominator);
-            (self.div_euclid(denominator), remainder, denominator - 1 - remainder)
-        })
+    fn divide(self, denominator: Self) -> Option<(Self, Self)> {
+        (denominator >= 1).then(|| (self.div_euclid(denominator), self.rem_euclid(denominator)))
     }
-    fn square_root(self) -> Option<(Self, Self, Self)> {
+    fn square_root(self) -> Option<(Self, Self)> {
         let root = self.checked_isqrt()?;
-        let remainder = self - root * root;
-        Some((root, remainder, 2 * root - remainder))
+        Some((root, self - root * root))
     }
     fn split(self, base: i64) -> (Self, Self) {
         (self.div_euclid(base), self.rem_euclid(base))
@@ -120,11 +116,11 @@ impl Carrier for f64 {
     fn rescale(self, divisor: i64) -> (Self, Self) {
         (self / divisor as f64, 0.0)
     }
-    fn divide(self, denominator: Self) -> Option<(Self, Self, Self)> {
-        (denominator != 0.0).then(|| (self / denominator, 0.0, 0.0))
+    fn divide(self, denominator: Self) -> Option<(Self, Self)> {
+        (denominator != 0.0).then(|| (self / denominator, 0.0))
     }
-    fn square_root(self) -> Option<(Self, Self, Self)> {
-        (self >= 0.0).then(|| (self.sqrt(), 0.0, 0.0))
+    fn square_root(self) -> Option<(Self, Self)> {
+        (self >= 0.0).then(|| (self.sqrt(), 0.0))
     }
     fn split(self, base: i64) -> (Self, Self) {
         let high = (self / base as f64).floor();

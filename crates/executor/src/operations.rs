@@ -12,34 +12,13 @@ use crate::term::Evaluator;
 /// Values per task of an elementwise operation.
 const CHUNK: usize = 1 << 13;
 
-/// Results of an operation that writes three tensors.
-type Three<C> = (Vec<C>, Vec<C>, Vec<C>);
-
 /// Applies `f` to every value in parallel.
-fn map3<C: Carrier>(values: Vec<C>, f: impl Fn(usize, C) -> (C, C, C) + Sync) -> Three<C> {
+fn map2<C: Carrier>(values: Vec<C>, f: impl Fn(usize, C) -> (C, C) + Sync) -> (Vec<C>, Vec<C>) {
     let mut first = values;
     let mut second = vec![C::default(); first.len()];
-    let mut third = second.clone();
-    first
-        .par_chunks_mut(CHUNK)
-        .zip(second.par_chunks_mut(CHUNK))
-        .zip(third.par_chunks_mut(CHUNK))
-        .enumerate()
-        .for_each(|(chunk, ((a, b), c))| {
-            for (i, ((a, b), c)) in a.iter_mut().zip(b).zip(c).enumerate() {
-                (*a, *b, *c) = f(chunk * CHUNK + i, *a);
-            }
-        });
-    (first, second, third)
-}
-
-/// Applies `f` to every value in parallel.
-fn map2<C: Carrier>(values: Vec<C>, f: impl Fn(C) -> (C, C) + Sync) -> (Vec<C>, Vec<C>) {
-    let mut first = values;
-    let mut second = vec![C::default(); first.len()];
-    first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK)).for_each(|(a, b)| {
-        for (a, b) in a.iter_mut().zip(b) {
-            (*a, *b) = f(*a);
+    first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK)).enumerate().for_each(|(chunk, (a, b))| {
+        for (i, (a, b)) in a.iter_mut().zip(b).enumerate() {
+            (*a, *b) = f(chunk * CHUNK + i, *a);
         }
     });
     (first, second)
@@ -56,30 +35,32 @@ impl<C: Carrier> Executor<'_, C> {
                 if *divisor == 1 {
                     return self.write(name, scope, quotient, axes, values);
                 }
-                let (q, r) = map2(values, |x| x.rescale(*divisor));
+                let (q, r) = map2(values, |_, x| x.rescale(*divisor));
                 self.write(name, scope, quotient, axes, q)?;
                 match remainder {
                     Some(view) => self.write(name, scope, view, axes, r),
                     None => Ok(()),
                 }
             }
-            Operation::Divide { axes, numerator, denominator, quotient, remainder, slack } => {
+            Operation::Divide { axes, numerator, denominator, quotient, remainder } => {
                 let values = on(&self.tensors).expression(axes, numerator);
                 let by = on(&self.tensors).expression(axes, denominator);
                 let one = C::from_i64(1);
                 if let Some(bad) = by.par_iter().find_first(|d| one.divide(**d).is_none()) {
                     return Err(ExecuteError::Denominator { operation: name.clone(), value: bad.to_i64() });
                 }
-                let (q, r, s) = map3(values, |i, x| x.divide(by[i]).unwrap_or_default());
-                self.write3(name, scope, axes, [quotient, remainder, slack], (q, r, s))
+                let (q, r) = map2(values, |i, x| x.divide(by[i]).unwrap_or_default());
+                self.write(name, scope, quotient, axes, q)?;
+                self.write(name, scope, remainder, axes, r)
             }
-            Operation::SquareRoot { axes, square, root, remainder, slack } => {
+            Operation::SquareRoot { axes, square, root, remainder } => {
                 let values = on(&self.tensors).expression(axes, square);
                 if let Some(bad) = values.par_iter().find_first(|x| x.square_root().is_none()) {
                     return Err(ExecuteError::NegativeSquare { operation: name.clone(), value: bad.to_i64() });
                 }
-                let roots = map3(values, |_, x| x.square_root().unwrap_or_default());
-                self.write3(name, scope, axes, [root, remainder, slack], roots)
+                let (roots, rest) = map2(values, |_, x| x.square_root().unwrap_or_default());
+                self.write(name, scope, root, axes, roots)?;
+                self.write(name, scope, remainder, axes, rest)
             }
             Operation::Maximum { axes, over, values, mask, maximum, bits } => {
                 self.maximum(name, scope, axes, *over, values, mask.as_ref(), maximum, bits)
@@ -136,31 +117,21 @@ impl<C: Carrier> Executor<'_, C> {
             }
             Operation::Sign { axes, value, out, magnitude } => {
                 let values = on(&self.tensors).expression(axes, value);
-                let (sign, rest) = map2(values, C::sign);
+                let (sign, rest) = map2(values, |_, x| x.sign());
                 self.write(name, scope, out, axes, sign)?;
                 self.write(name, scope, magnitude, axes, rest)
             }
             Operation::Split { axes, value, base, high, low } => {
                 let values = on(&self.tensors).expression(axes, value);
-                let (h, l) = map2(values, |x| x.split(*base));
+                let (h, l) = map2(values, |_, x| x.split(*base));
                 self.write(name, scope, high, axes, h)?;
-                self.write(name, scope, low, axes, l)
+                match low {
+                    Some(view) => self.write(name, scope, view, axes, l),
+                    None => Ok(()),
+                }
             }
             Operation::Sponge { .. } => self.sponge(name, scope, &step.operation),
         }
-    }
-
-    fn write3(
-        &mut self,
-        name: &str,
-        scope: &Scope,
-        axes: &[AxisId],
-        views: [&View; 3],
-        values: Three<C>,
-    ) -> Result<(), ExecuteError> {
-        self.write(name, scope, views[0], axes, values.0)?;
-        self.write(name, scope, views[1], axes, values.1)?;
-        self.write(name, scope, views[2], axes, values.2)
     }
 
     #[expect(clippy::too_many_arguments)]

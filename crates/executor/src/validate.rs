@@ -8,15 +8,15 @@ use crate::ExecuteError;
 pub(crate) fn written(operation: &Operation) -> Vec<&View> {
     match operation {
         Operation::Rescale { quotient, remainder, .. } => [quotient].into_iter().chain(remainder).collect(),
-        Operation::Divide { quotient, remainder, slack, .. } => vec![quotient, remainder, slack],
-        Operation::SquareRoot { root, remainder, slack, .. } => vec![root, remainder, slack],
+        Operation::Divide { quotient, remainder, .. } => vec![quotient, remainder],
+        Operation::SquareRoot { root, remainder, .. } => vec![root, remainder],
         Operation::Maximum { maximum, bits, .. } => vec![maximum, bits],
         Operation::Look { out, .. } => out.iter().collect(),
         Operation::Normalise { power, square, ceiling, slack, .. } => vec![power, square, ceiling, slack],
         Operation::Octave { out, .. } => out.iter().collect(),
         Operation::Bits { bits, .. } => vec![bits],
         Operation::Sign { out, magnitude, .. } => vec![out, magnitude],
-        Operation::Split { high, low, .. } => vec![high, low],
+        Operation::Split { high, low, .. } => [high].into_iter().chain(low).collect(),
         Operation::Sponge { state, point, cube, seventh, .. } => vec![state, point, cube, seventh],
     }
 }

@@ -83,23 +83,23 @@ proptest! {
         let x = draft.base("x", &[t, u], bits);
         let y = draft.tensor("y", &[u], Place::Base, Range::unsigned(bits / 2)).1;
         let z = draft.tensor("z", &[t], Place::Base, Range::unsigned(bits)).1;
-        let [q, r, s] = ["q", "r", "s"].map(|n| draft.witness(n, &[u, t], Range::signed(62)));
+        let [q, r] = ["q", "r"].map(|n| draft.witness(n, &[u, t], Range::signed(62)));
         let by = vec![term(1, &[&y]), term(1, &[])];
         let axes = vec![t, u];
         draft.step("divide", Sweep::Once, Operation::Divide {
             axes: axes.clone(), numerator: vec![term(1, &[&x])], denominator: by,
-            quotient: q.clone(), remainder: r.clone(), slack: s.clone(),
+            quotient: q.clone(), remainder: r.clone(),
         });
         draft.equation("divide", &axes, vec![term(1, &[&x]), term(-1, &[&q, &y]), term(-1, &[&q]), term(-1, &[&r])]);
-        draft.equation("divide.slack", &axes, vec![term(1, &[&y]), term(-1, &[&r]), term(-1, &[&s])]);
-        let [root, rest, slack] = ["root", "rest", "slack"].map(|n| draft.witness(n, &[t], Range::unsigned(40)));
+        draft.look_up("divide.slack", &axes, vec![term(1, &[&y]), term(-1, &[&r])], bits);
+        let [root, rest] = ["root", "rest"].map(|n| draft.witness(n, &[t], Range::unsigned(40)));
         draft.step("root", Sweep::Once, Operation::SquareRoot {
-            axes: vec![t], square: vec![term(1, &[&z])], root: root.clone(), remainder: rest.clone(), slack: slack.clone(),
+            axes: vec![t], square: vec![term(1, &[&z])], root: root.clone(), remainder: rest.clone(),
         });
         draft.equation("root", &[t], vec![term(1, &[&z]), term(-1, &[&root, &root]), term(-1, &[&rest])]);
-        draft.equation("root.slack", &[t], vec![term(2, &[&root]), term(-1, &[&rest]), term(-1, &[&slack])]);
+        draft.look_up("root.slack", &[t], vec![term(2, &[&root]), term(-1, &[&rest])], 40);
         let tensors = completes(&draft.program, seed);
-        for view in [&r, &s, &rest, &slack] {
+        for view in [&r, &rest] {
             prop_assert!(tensors.get(view.tensor).iter().all(|&x| x >= 0));
         }
     }
@@ -140,6 +140,7 @@ proptest! {
             ["magnitude", "high", "power", "ceiling", "slack"].map(|n| draft.witness(n, &[t], Range::unsigned(13)));
         let square = draft.witness("square", &[t], Range::unsigned(13));
         let low = draft.witness("low", &[t], Range::unsigned(6));
+        let upper = draft.witness("upper", &[t], Range::unsigned(7));
         let bits = draft.witness("bits", &[t, bit], Range::unsigned(1));
         let value = vec![term(1, &[&x])];
         draft.step("sign", Sweep::Once, Operation::Sign { axes: vec![t], value: value.clone(), out: sign.clone(), magnitude: magnitude.clone() });
@@ -147,7 +148,9 @@ proptest! {
         draft.equation("sign", &[t], vec![
             term(2, &[&sign, &magnitude]), term(-1, &[&magnitude]), term(1, &[&sign]), term(-1, &[]), term(-1, &[&x]),
         ]);
-        draft.step("split", Sweep::Once, Operation::Split { axes: vec![t], value: vec![term(1, &[&x]), term(2048, &[])], base: 64, high: high.clone(), low: low.clone() });
+        draft.step("split", Sweep::Once, Operation::Split { axes: vec![t], value: vec![term(1, &[&x]), term(2048, &[])], base: 64, high: high.clone(), low: Some(low.clone()) });
+        draft.step("upper", Sweep::Once, Operation::Split { axes: vec![t], value: vec![term(1, &[&x]), term(2048, &[])], base: 32, high: upper.clone(), low: None });
+        draft.look_up("lower", &[t], vec![term(1, &[&x]), term(2048, &[]), term(-32, &[&upper])], 5);
         draft.equation("split", &[t], vec![term(1, &[&x]), term(2048, &[]), term(-64, &[&high]), term(-1, &[&low])]);
         draft.step("bits", Sweep::Once, Operation::Bits { axes: vec![t], value: low.clone(), bits: bits.clone() });
         let weight = draft.public("weight", &[bit], (0..6).map(|j| 1 << j).collect());
@@ -210,14 +213,14 @@ fn reals_do_not_round() {
     let embedding = draft.base("embedding", &[v], 8);
     let [third, root, ratio, silu, row] =
         ["third", "root", "ratio", "silu", "row"].map(|n| draft.witness(n, &[t], Range::signed(20)));
-    let [a, b, c, d] = ["a", "b", "c", "d"].map(|n| draft.witness(n, &[t], Range::signed(20)));
+    let [a, b] = ["a", "b"].map(|n| draft.witness(n, &[t], Range::signed(20)));
     let bits = draft.witness("bits", &[t, bit], Range::unsigned(1));
     let value = vec![term(1, &[&x])];
     draft.rescale("third", Sweep::Once, &[t], value.clone(), 6, &third);
     draft.step(
         "root",
         Sweep::Once,
-        Operation::SquareRoot { axes: vec![t], square: value.clone(), root: root.clone(), remainder: a, slack: b },
+        Operation::SquareRoot { axes: vec![t], square: value.clone(), root: root.clone(), remainder: a },
     );
     draft.step(
         "ratio",
@@ -227,8 +230,7 @@ fn reals_do_not_round() {
             numerator: vec![term(1, &[])],
             denominator: value.clone(),
             quotient: ratio.clone(),
-            remainder: c,
-            slack: d,
+            remainder: b,
         },
     );
     draft.program.tables = vec![Table { name: "silu".into(), tag: 1, columns: vec![vec![0], vec![0]] }];

@@ -6,7 +6,7 @@ use crate::spec::{Decimal, Schedule, SpecError, Training};
 /// Fraction bits of the factor that turns a moment quotient into an update.
 pub const UPDATE_FACTOR_BITS: u32 = 34;
 /// Fraction bits of learning rate times weight decay.
-pub const DECAY_FACTOR_BITS: u32 = 32;
+pub const DECAY_FACTOR_BITS: u32 = 30;
 /// Fraction bits of the rotation table.
 pub const ROTATION_BITS: u32 = 16;
 
@@ -17,7 +17,7 @@ pub struct StepConstants {
     pub update_factor: i64,
     /// `epsilon * sqrt(1 - beta2^t)` in units of the root of the second moment.
     pub epsilon: i64,
-    /// `learning_rate * weight_decay` at 32 bits.
+    /// `learning_rate * weight_decay` at 30 bits.
     pub decay_factor: i64,
 }
 

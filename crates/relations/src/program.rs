@@ -241,20 +241,13 @@ pub enum Function {
 #[allow(missing_docs)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
-    /// `quotient = floor((accumulator + divisor/2) / divisor)`, remainder kept: `0 <= remainder < divisor`.
-    /// `divisor` is even or 1; 1 copies (no remainder).
+    /// `quotient = floor((accumulator + divisor/2) / divisor)`; the remainder, `0 <= remainder < divisor`, is kept where
+    /// it is no linear expression of other tensors. `divisor` is even or 1; 1 copies.
     Rescale { axes: Vec<AxisId>, accumulator: Expression, divisor: i64, quotient: View, remainder: Option<View> },
-    /// `quotient = floor(numerator / denominator)`, `remainder = numerator - quotient*denominator`, `slack = denominator - 1 - remainder`.
-    Divide {
-        axes: Vec<AxisId>,
-        numerator: Expression,
-        denominator: Expression,
-        quotient: View,
-        remainder: View,
-        slack: View,
-    },
-    /// `root = floor(sqrt(square))`, `remainder = square - root^2`, `slack = 2*root - remainder`.
-    SquareRoot { axes: Vec<AxisId>, square: Expression, root: View, remainder: View, slack: View },
+    /// `quotient = floor(numerator / denominator)`, `remainder = numerator - quotient*denominator`.
+    Divide { axes: Vec<AxisId>, numerator: Expression, denominator: Expression, quotient: View, remainder: View },
+    /// `root = floor(sqrt(square))`, `remainder = square - root^2`.
+    SquareRoot { axes: Vec<AxisId>, square: Expression, root: View, remainder: View },
     /// Greatest over the last axis of `values` (where `mask` is 1, if given); `bits` is the least index that attains it.
     Maximum { axes: Vec<AxisId>, over: AxisId, values: View, mask: Option<View>, maximum: View, bits: View },
     /// `out[k] = table.columns[1 + k]` at the row whose column 0 equals `input`. Positions masked out get 0.
@@ -285,8 +278,8 @@ pub enum Operation {
     Bits { axes: Vec<AxisId>, value: View, bits: View },
     /// `out = [value >= 0]` and `magnitude = value` if so, else `-1 - value`.
     Sign { axes: Vec<AxisId>, value: Expression, out: View, magnitude: View },
-    /// Splits `value = high * base + low` with `0 <= low < base`.
-    Split { axes: Vec<AxisId>, value: Expression, base: i64, high: View, low: View },
+    /// Splits `value = high * base + low` with `0 <= low < base`; what is low may be left to a look-up.
+    Split { axes: Vec<AxisId>, value: Expression, base: i64, high: View, low: Option<View> },
     /// The sponge of a row: see [`crate::sponge`]. `axes` is the row axis; `header` has the rate's values of the first
     /// block, `messages` one value each of every later block, `capacity` what the capacity starts as; `state` is the
     /// input of every permutation, `point`, `cube` and `seventh` are what its S-boxes read, the third and the seventh

@@ -112,14 +112,13 @@ pub const KINDS: &[Kind] = &[
     kind("grad.a", 32, true, 20, Rule::Fixed),
     kind("grad.b", 32, true, 20, Rule::Fixed),
     // optimiser
-    kind("clip", 31, false, 30, Rule::Fixed),
-    kind("clipped", 28, true, 26, Rule::Fixed),
+    kind("clip", 26, false, 25, Rule::Fixed),
+    kind("clipped", 29, true, 27, Rule::Fixed),
     kind("first_moment", 30, true, 30, Rule::Fixed),
-    kind("second_moment", 48, false, 54, Rule::Fixed),
+    kind("second_moment", 52, false, 58, Rule::Fixed),
     kind("root_second_moment", 31, false, 34, Rule::Fixed),
     kind("update", 28, true, 30, Rule::Fixed),
-    kind("decay", 28, true, 30, Rule::Fixed),
-    kind("master", 32, true, 30, Rule::Fixed),
+    kind("master", 33, true, 30, Rule::Fixed),
     kind("a", 18, true, 16, Rule::Fixed),
     kind("b", 20, true, 18, Rule::Fixed),
 ];

@@ -261,8 +261,16 @@ pub struct FieldRange {
 
 impl Spec {
     /// The scale of a kind.
+    ///
+    /// With an `adam_beta2` of four decimals the second moment has four bits less: its sum with denominator 10^4 would wrap.
     pub fn scale(&self, kind: &str) -> Result<Scale, SpecError> {
-        self.scales.0.get(kind).copied().ok_or_else(|| SpecError::new(kind, "this kind of tensor has no scale"))
+        let scale = self.scales.0.get(kind).copied();
+        let mut scale = scale.ok_or_else(|| SpecError::new(kind, "this kind of tensor has no scale"))?;
+        if kind == "second_moment" && self.training.adam_beta2.parts()?.1 > 3 {
+            scale.bits = scale.bits.saturating_sub(4);
+            scale.fraction_bits -= 4;
+        }
+        Ok(scale)
     }
     /// Fraction bits of a base tensor.
     pub fn base_fraction_bits(&self, name: &str) -> Result<i32, SpecError> {

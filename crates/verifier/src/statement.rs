@@ -71,8 +71,12 @@ pub struct Shapes {
     pub base: TreeShape,
 }
 
+/// How many Poseidon2 permutations of a prover are worth a byte of a row that is opened: about two hundred rows are, and a
+/// kilobyte of the proof should not cost more than some ten milliseconds of hashing.
+const PERMUTATIONS_PER_BYTE: u64 = 3072;
+
 /// The shape for `slots` slots that opens in the fewest bytes, of these the one with the fewest rows; a masked tree has
-/// all rows of the profile.
+/// all rows of the profile. The leaves of a large Poseidon2 tree are wider, see [`PERMUTATIONS_PER_BYTE`].
 pub fn shape_for(
     profile: &Profile,
     vector: &'static str,
@@ -90,7 +94,17 @@ pub fn shape_for(
     });
     // A row, and a sibling for each layer above it.
     let opened = |shape: &TreeShape| {
-        shape.row_bytes().saturating_add(usize::try_from(shape.log_rows).unwrap_or(usize::MAX).saturating_mul(32))
+        let row = u64::try_from(shape.row_bytes()).unwrap_or(u64::MAX);
+        let hashing = match shape.hash {
+            TreeHash::Blake3 => 0,
+            // A leaf absorbs 8 elements of 8 bytes at a time; a node takes one permutation.
+            TreeHash::Poseidon2 => {
+                let leaves = 1_u64.checked_shl(shape.log_domain(profile)).unwrap_or(u64::MAX);
+                row.div_ceil(64).saturating_add(1).saturating_mul(leaves)
+            }
+        };
+        let siblings = u64::from(shape.log_rows).saturating_mul(32);
+        row.saturating_add(siblings).saturating_add(hashing.div_euclid(PERMUTATIONS_PER_BYTE))
     };
     fitting.min_by_key(opened).ok_or(StatementError::TooLarge { vector, slots, log_rows: most, budget })
 }

@@ -17,6 +17,7 @@ TUNABLES = ":".join(
         "glibc.malloc.hugetlb=1",  # madvise: transparent huge pages
         f"glibc.malloc.mmap_threshold={1 << 32}",  # large buffers from the heap, not by mmap
         f"glibc.malloc.trim_threshold={1 << 34}",  # and not given back
+        "glibc.malloc.arena_max=1",  # on every thread: arenas of threads have no large blocks
     )
 )
 

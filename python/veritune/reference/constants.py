@@ -10,7 +10,7 @@ from veritune.reference.errors import RefusedSpec
 from veritune.reference.fixed import BITS, ONE, PI, at_bits, cos_sin, multiply, round_to, truncated
 
 UPDATE_FACTOR_BITS = 34
-DECAY_FACTOR_BITS = 32
+DECAY_FACTOR_BITS = 30
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Constants:
     Attributes:
         update_factor: lr * sqrt(1 - beta2^t) / (1 - beta1^t), or lr for SGD, at 34 bits.
         epsilon: adam_epsilon * sqrt(1 - beta2^t) in units of the root of the second moment.
-        decay_factor: lr * weight_decay at 32 bits.
+        decay_factor: lr * weight_decay at 30 bits.
     """
 
     update_factor: int

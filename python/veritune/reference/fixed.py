@@ -122,6 +122,11 @@ def decimal(text: str) -> Fraction:
     return -value if match[1] == "-" else value
 
 
+def decimal_places(value: Fraction, greatest: int) -> int | None:
+    """Returns how many decimals a number has, or None if they are more than ``greatest``."""
+    return next((k for k in range(greatest + 1) if (value * 10**k).denominator == 1), None)
+
+
 def rounded(value: Fraction) -> int:
     """Returns the nearest integer, half up."""
     return math.floor(value + Fraction(1, 2))

@@ -1,12 +1,14 @@
 """Kinds of tensors: where they start, and what calibration makes of them (docs/spec/step.md, section 2).
 
-The step itself reads ``Spec.scales``; this table is for whoever makes a Spec.
+The step itself reads ``step_scales``; the table of kinds is for whoever makes a Spec.
 """
 
 from __future__ import annotations
 
 import math
 from typing import Any, NamedTuple
+
+from veritune.reference.fixed import decimal, decimal_places
 
 
 class Kind(NamedTuple):
@@ -62,14 +64,13 @@ KINDS: dict[str, Kind] = {
     "grad.adapter": Kind(22, True, 18, 32, 18),
     "grad.a": Kind(32, True, 20),
     "grad.b": Kind(32, True, 20),
-    "clip": Kind(31, False, 30),
-    "clipped": Kind(28, True, 26),
+    "clip": Kind(26, False, 25),
+    "clipped": Kind(29, True, 27),
     "first_moment": Kind(30, True, 30),
-    "second_moment": Kind(48, False, 54),
+    "second_moment": Kind(52, False, 58),
     "root_second_moment": Kind(31, False, 34),
     "update": Kind(28, True, 30),
-    "decay": Kind(28, True, 30),
-    "master": Kind(32, True, 30),
+    "master": Kind(33, True, 30),
     "a": Kind(18, True, 16),
     "b": Kind(20, True, 18),
 }
@@ -175,3 +176,16 @@ def maxima_by_kind(maxima: dict[str, float]) -> dict[str, float]:
         kind = kind_of(name)
         by_kind[kind] = max(by_kind.get(kind, 0.0), seen)
     return by_kind
+
+
+def step_scales(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns the scales that a step works with: those of the Spec, with a narrower second moment.
+
+    An ``adam_beta2`` of four decimals takes four bits from it, or its sum with denominator 10^4 would wrap.
+    """
+    scales: dict[str, dict[str, Any]] = dict(spec["scales"])
+    if "second_moment" in scales and decimal_places(decimal(spec["training"]["adam_beta2"]), 3) is None:
+        second = scales["second_moment"]
+        narrower = {"bits": second["bits"] - 4, "fraction_bits": second["fraction_bits"] - 4}
+        scales["second_moment"] = {**second, **narrower}
+    return scales

@@ -15,11 +15,11 @@ from veritune.reference.constants import (
 )
 from veritune.reference.errors import OutOfRange, RefusedSpec
 from veritune.reference.exact import Fixed, constant, floor_divide, integer_root
-from veritune.reference.fixed import at_bits, decimal
+from veritune.reference.fixed import at_bits, decimal, decimal_places
 from veritune.reference.trace import Integers, Trace
 
 NORM_BITS = 31
-GUARD_BITS = 14
+ROOT_BITS = 34
 
 
 class Matrix(NamedTuple):
@@ -92,16 +92,14 @@ def optimize(
     spec: dict[str, Any],
     trace: Trace,
     state: dict[str, Matrix],
+    copies: dict[str, Fixed],
     gradients: dict[str, Fixed],
     factor: Fixed,
     step_number: int,
 ) -> dict[str, Matrix]:
     """Returns the state after the step."""
-    second_bits = trace.fraction_bits("second_moment")
-    if second_bits % 2:
-        raise RefusedSpec("scales.second_moment: odd fraction bits")
     training = spec["training"]
-    constants = step_constants(training, step_number, (second_bits + GUARD_BITS) // 2)
+    constants = step_constants(training, step_number, ROOT_BITS)
     after = {}
     for name, before in state.items():
         clipped = trace.rounded(f"{name}.clipped", gradients[name] * factor, "clipped")
@@ -112,9 +110,8 @@ def optimize(
             update = trace.rounded(f"{name}.update", exact, "update")
             first, second = before.first, before.second
         master = Fixed(before.master, trace.fraction_bits("master"))
-        exact = master * constant(constants.decay_factor, DECAY_FACTOR_BITS)
-        decay = trace.rounded(f"{name}.decay", exact, "decay")
-        new = trace.rounded(f"{name}.master", master - update - decay, "master")
+        decay = copies[name] * constant(constants.decay_factor, DECAY_FACTOR_BITS)
+        new = trace.rounded(f"state_after.{name}.master", master - update - decay, "master")
         after[name] = Matrix(new.values, first, second)
     return after
 
@@ -129,16 +126,16 @@ def _adam(
 ) -> tuple[Fixed, Integers, Integers]:
     """Returns the update and both new moments of one matrix."""
     old = Fixed(before.first, trace.fraction_bits("first_moment"))
-    first = _moment(trace, f"{name}.first", old, clipped, training["adam_beta1"], "first_moment")
+    first = _moment(trace, f"state_after.{name}.first", old, clipped, training["adam_beta1"], "first_moment")
     old = Fixed(before.second, trace.fraction_bits("second_moment"))
     squared = clipped * clipped
-    second = _moment(trace, f"{name}.second", old, squared, training["adam_beta2"], "second_moment")
+    second = _moment(trace, f"state_after.{name}.second", old, squared, training["adam_beta2"], "second_moment")
 
-    root_bits = (second.fraction_bits + GUARD_BITS) // 2
-    if first.fraction_bits + UPDATE_FACTOR_BITS - root_bits != trace.fraction_bits("update"):
+    guard_bits = 2 * ROOT_BITS - second.fraction_bits
+    if first.fraction_bits + UPDATE_FACTOR_BITS - ROOT_BITS != trace.fraction_bits("update") or guard_bits < 0:
         raise RefusedSpec("scales.update: does not follow from the moments' scales")
-    under_root = (second * constant(1 << GUARD_BITS)).values
-    width = -(-(trace.bits("second_moment") + GUARD_BITS) // 2)
+    under_root = (second * constant(1 << guard_bits)).values
+    width = -(-(trace.bits("second_moment") + guard_bits) // 2)
     root = trace.keep(f"{name}.root", integer_root(under_root), width)
     numerator = (first * constant(constants.update_factor)).values
     quotient = floor_divide(numerator, root + constants.epsilon)
@@ -149,7 +146,7 @@ def _adam(
 def _moment(trace: Trace, name: str, old: Fixed, fresh: Fixed, beta: str, kind: str) -> Fixed:
     """Returns ``beta * old + (1 - beta) * fresh``, rounded once."""
     value = decimal(beta)
-    places = next((k for k in range(5) if (value * 10**k).denominator == 1), None)
+    places = decimal_places(value, 4)
     if places is None or not 0 <= value < 1:
         raise RefusedSpec(f"training.adam_beta: {beta} is not in 0..1 with at most 4 places")
     divisor = 10**places

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veritune.reference.float64 import Config, Lora, Real, Weights
-from veritune.reference.kinds import calibrated
+from veritune.reference.kinds import calibrated, step_scales
 from veritune.reference.model import BIAS_BITS, BIASES, MODULES, base_shapes, matrix_shapes
 
 Integers = NDArray[np.int64]
@@ -134,7 +134,7 @@ def integer_state(
     moments: dict[str, tuple[Real, Real]] | None = None,
 ) -> dict[str, tuple[Integers, Integers, Integers]]:
     """Returns the state whose masters are the adapters; moments are zero if not given."""
-    scales = spec["scales"]
+    scales = step_scales(spec)
     state = {}
     for name, expected in matrix_shapes(spec).items():
         module, side = name.split(".")

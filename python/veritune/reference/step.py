@@ -13,6 +13,7 @@ from veritune.reference.attention import Attention, attention, attention_backwar
 from veritune.reference.errors import RefusedSpec
 from veritune.reference.exact import Fixed
 from veritune.reference.head import NO_LABEL, embed, head
+from veritune.reference.kinds import step_scales
 from veritune.reference.mlp import Mlp, mlp, mlp_backward
 from veritune.reference.model import (
     Context,
@@ -67,7 +68,7 @@ def step(
     """
     if spec["version"] != 1 or step_number < 1:
         raise RefusedSpec("version must be 1, the step number at least 1")
-    c = Context(spec, read_base(spec, base), Trace(spec["scales"]))
+    c = Context(spec, read_base(spec, base), Trace(step_scales(spec)))
     before = read_state(spec, state)
     c.rotation = rotation_tables(spec)
     tokens, targets = read_batch(c, tokens, targets)
@@ -78,7 +79,7 @@ def step(
     gradients = forward_backward(c, tokens, targets)
     num_labels = int(np.count_nonzero(targets != NO_LABEL))
     factor = clip(spec, c.trace, gradients, num_labels)
-    after = optimize(spec, c.trace, before, gradients, factor, step_number)
+    after = optimize(spec, c.trace, before, c.copies, gradients, factor, step_number)
     tensors = c.trace.tensors()
     for name, matrix in after.items():
         for part, values in zip(PARTS, matrix, strict=True):
@@ -135,11 +136,11 @@ def read_state(
     shapes = matrix_shapes(spec)
     if set(state) != set(shapes):
         raise RefusedSpec(f"state: {sorted(set(state) ^ set(shapes))} missing or unknown")
-    read = {}
+    read, scales = {}, step_scales(spec)
     for name, expected in shapes.items():
         parts = []
         for (part, kind), values in zip(PARTS.items(), state[name], strict=True):
-            scale = spec["scales"][kind]
+            scale = scales[kind]
             full, signed = f"state_before.{name}.{part}", bool(scale["signed"])
             parts.append(checked(full, values, expected, int(scale["bits"]), signed=signed))
         read[name] = Matrix(*parts)

@@ -106,7 +106,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     attack(FORWARD, "the adapter of the query is left out", &["q_proj.inner"], |c| {
         c.expression("q_proj.inner").clear();
     }),
-    attack(FORWARD, "the adapter is read at another rounding", &["v_proj.a.copy"], |c| {
+    attack(FORWARD, "the adapter is read at another rounding", &["range.v_proj.a.copy.remainder.upper"], |c| {
         c.bump("v_proj.a.copy", &[0, 0, 0], 1);
     }),
     attack(FORWARD, "queries are rotated by the next position", &["query"], |c| {
@@ -145,7 +145,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     attack(FORWARD, "a probability is one unit larger", &["probability"], |c| {
         c.bump("probability", &[0, 0, 0, 0, 2, 1], 1);
     }),
-    attack(FORWARD, "a norm uses half the power of two", &["range.attention.norm.root_excess"], |c| {
+    attack(FORWARD, "a norm uses half the power of two", &["range.attention.norm.root_excess.upper"], |c| {
         let at = [0, 0, 0];
         for (part, shift) in [("power", 1), ("square", 2)] {
             let name = format!("attention.norm.normalise.{part}");

@@ -25,25 +25,36 @@ pub(super) const ATTACKS: &[Attack] = &[
             c.at_last_add("gate.remainder", &[0, 0, 1, 3], divisor);
         },
     ),
-    attack(ROUNDING, "a remainder of a division by ten is ten", &["range.k_proj.a.first.remainder_slack"], |c| {
-        let divisor = c.divisor("k_proj.a.first");
-        // An entry whose remainder plus the divisor still fits the limbs.
-        let remainder = c.tensor("k_proj.a.first.remainder");
-        let bits = c.setting.program.tensor(remainder).range.bits;
-        let values = c.honest.get(remainder);
-        let position = values.iter().position(|r| r + divisor < 1 << bits).expect("such an entry");
-        let shape = c.program.shape(remainder);
-        let at = [position / (shape[1] * shape[2]), position / shape[2] % shape[1], position % shape[2]];
-        c.bump("k_proj.a.first", &at, -1);
-        c.at_last_add("k_proj.a.first.remainder", &at, divisor);
-        c.at_last_add("k_proj.a.first.remainder_slack", &at, -divisor);
+    attack(ROUNDING, "a looked-up remainder is negative", &["range.q_proj.a.copy.remainder.upper"], |c| {
+        c.bump("q_proj.a.copy", &[0, 1, 2], 1);
     }),
+    attack(ROUNDING, "a remainder of a division by ten is ten or more", &["k_proj.a.first.remainder"], |c| {
+        c.bump("k_proj.a.first", &[0, 1, 2], -1);
+    }),
+    attack(
+        ROUNDING,
+        "a remainder of a division by a thousand is a thousand or more",
+        &["k_proj.a.second.remainder"],
+        |c| {
+            let divisor = c.divisor("k_proj.a.second");
+            c.bump("k_proj.a.second", &[0, 1, 2], -1);
+            c.at_last_add("k_proj.a.second.remainder", &[0, 1, 2], divisor);
+        },
+    ),
     attack(ROUNDING, "the remainder of a division reaches its denominator", &["range.inverse_sum.slack"], |c| {
-        shift_division(c, -1);
+        shift_division(c, -1)
     }),
     attack(ROUNDING, "the remainder of a division is negative", &["range.inverse_sum.remainder"], |c| {
         shift_division(c, 1);
     }),
+    attack(
+        ROUNDING,
+        "a slack is one unit of its upper limb larger, its lowest limb negative",
+        &["q_proj.a.root.slack"],
+        |c| {
+            c.at_last_add("q_proj.a.root.slack.upper", &[0, 1, 2], 1);
+        },
+    ),
     attack(ROUNDING, "a quotient is a field inverse", &["range.labels.inverse"], field_quotient),
     attack(ROUNDING, "a limb of a norm's upper part is moved to the lower", &["range.norm.low.low"], |c| {
         c.nudge("norm.low", "norm.low.high", &[], -1);
@@ -61,17 +72,17 @@ pub(super) const ATTACKS: &[Attack] = &[
     },
 ];
 
-/// Adds to a quotient of attention and repairs remainder and slack.
+/// Adds to a quotient of attention and repairs the remainder; the slack follows.
 fn shift_division(c: &mut crate::Cheat<'_>, delta: i64) {
     let at = [0, 0, 0, 0, 3];
-    let part = |name: &str| c.honest_at(&format!("inverse_sum.{name}"), &at);
-    let denominator = part("remainder") + part("slack") + 1;
+    let numerator = c.expression("inverse_sum")[0].coefficient;
+    let (quotient, remainder) = (c.honest_at("inverse_sum", &at), c.honest_at("inverse_sum.remainder", &at));
+    let denominator = (numerator - remainder) / quotient;
     c.nudge("inverse_sum", "inverse_sum", &at, delta);
-    c.at_last_add("inverse_sum.remainder", &at, -delta * denominator);
-    c.at_last_add("inverse_sum.slack", &at, delta * denominator);
+    c.nudge("inverse_sum", "inverse_sum.remainder", &at, -delta * denominator);
 }
 
-/// `labels.inverse` becomes `(2^30 - r) / labels` in the field, where active clipping cancels it; r is chosen so that
+/// `labels.inverse` becomes `(2^25 - r) / labels` in the field, where active clipping cancels it; r is chosen so that
 /// the comparison still has a magnitude of 63 bits.
 fn field_quotient(c: &mut crate::Cheat<'_>) {
     assert_eq!(c.honest_at("clip.active", &[]), 1, "clipping is active");
@@ -81,17 +92,12 @@ fn field_quotient(c: &mut crate::Cheat<'_>) {
     let signed = |x: i128| if x > p / 2 { (x - p) as i64 } else { x as i64 };
     let inverse = power(labels as u128, u128::from(P) - 2) as i128;
     let chosen = (0..labels).find_map(|rest| {
-        let quotient = (i128::from((1i64 << 30) - rest) * inverse).rem_euclid(p);
+        let quotient = (i128::from((1i64 << 25) - rest) * inverse).rem_euclid(p);
         let excess = (quotient * i128::from(norm + labels) - i128::from(limit) - 1).rem_euclid(p);
-        (quotient >= 1 << 31 && excess < 1 << 63).then_some((rest, signed(quotient), excess as i64))
+        (quotient >= 1 << 26 && excess < 1 << 63).then_some((rest, signed(quotient), excess as i64))
     });
     let (rest, quotient, excess) = chosen.expect("half of the remainders do");
-    let values = [
-        ("labels.inverse", quotient),
-        ("labels.inverse.remainder", rest),
-        ("labels.inverse.slack", labels - 1 - rest),
-        ("clip.active.magnitude", excess),
-    ];
+    let values = [("labels.inverse", quotient), ("labels.inverse.remainder", rest), ("clip.active.magnitude", excess)];
     for (tensor, value) in values {
         c.at_last(tensor, move |v| v[0] = value);
     }

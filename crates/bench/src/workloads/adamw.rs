@@ -56,14 +56,14 @@ pub(super) fn build(name: &str, elements: usize) -> Result<Workload, BenchError>
     Ok(Workload {
         name: name.to_owned(),
         statement: format!("AdamW update of {elements} elements"),
-        precision: "32-bit master and gradient, 28-bit clipped gradient, 30-bit first and 48-bit second moment"
+        precision: "32-bit master and gradient, 29-bit clipped gradient, 30-bit first and 52-bit second moment"
             .to_owned(),
         inputs: vec![
             Input::signed(master, 27),
             Input::signed(first, 20),
-            Input { tensor: second, low: 1 << 36, high: (1 << 44) - 1 },
+            Input { tensor: second, low: 1 << 40, high: (1 << 48) - 1 },
             Input::signed(update.gradient, 18),
-            Input { tensor: update.clip, low: 1 << 28, high: 1 << 30 },
+            Input { tensor: update.clip, low: 1 << 23, high: 1 << 25 },
         ],
         program: update.program,
         elements: Some(elements),

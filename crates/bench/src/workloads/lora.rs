@@ -12,6 +12,7 @@ use veritune_relations::{Place, Range, TensorId};
 
 const RANGE_BITS: u32 = 12;
 const MASTER_BITS: i32 = 30;
+const MASTER_RANGE_BITS: u32 = 33;
 const GRADIENT_BITS: i32 = 20;
 /// `lora_alpha / r`, as a power of two.
 const LOG_SCALING: i32 = 1;
@@ -35,7 +36,8 @@ fn matrix(
     bits: u32,
     fraction: i32,
 ) -> Result<Matrix, BenchError> {
-    let range = Range::signed(32);
+    // The copy and its remainder, in the step that reads a master, are the check of its range.
+    let range = Range::signed(MASTER_RANGE_BITS);
     let names = ["before", "after"].map(|when| format!("state_{when}.{name}"));
     let make = |name| Make { name, axes: &axes, range, fraction_bits: MASTER_BITS };
     let before = b.tensor(Place::StateBefore, &make(&names[0]));
@@ -50,15 +52,14 @@ fn matrix(
 fn update(b: &mut Builder, matrix: &Matrix, gradient: Sum) -> Result<(), BenchError> {
     let range = Range::signed(32);
     let named = |part: &str| format!("{}.{part}", matrix.name);
-    let (gradient_name, master_name) = (named("gradient"), named("master"));
+    let gradient_name = named("gradient");
     let axes = &matrix.axes;
     let make = Make { name: &gradient_name, axes, range, fraction_bits: GRADIENT_BITS };
     let gradient = b.rescale(&make, axes, gradient)?;
     let step = Sum::product(-RATE, &[&b.on(gradient)]).scaled_by_power(-RATE_BITS);
     let sum = Sum::product(1, &[&b.on(matrix.before)]).plus(step);
-    let make = Make { name: &master_name, axes, range, fraction_bits: MASTER_BITS };
-    let new = b.rescale(&make, axes, sum)?;
-    Ok(b.store(&named("stored"), matrix.after, new)?)
+    let after = b.on(matrix.after).view;
+    Ok(b.rescale_into(&named("master"), axes, sum, after, MASTER_BITS)?)
 }
 
 pub(super) fn build(name: &str, tokens: usize, width: usize, rank: usize) -> Result<Workload, BenchError> {

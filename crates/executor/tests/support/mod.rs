@@ -72,6 +72,17 @@ impl Draft {
         self.program.equations.push(Equation { name: name.into(), axes: axes.to_vec(), terms, modular: false });
     }
 
+    /// `0 <= terms < 2^bits`.
+    pub fn look_up(&mut self, name: &str, axes: &[AxisId], terms: Expression, bits: u32) {
+        self.program.lookups.push(Lookup {
+            name: name.into(),
+            table: TableId::Range(bits),
+            axes: axes.to_vec(),
+            columns: vec![terms],
+            mask: None,
+        });
+    }
+
     /// `out = terms`, exactly: divisor 1, with its equation.
     pub fn copy(&mut self, name: &str, sweep: Sweep, axes: &[AxisId], terms: Expression, out: &View) {
         self.equation(name, axes, terms.iter().cloned().chain([term(-1, &[out])]).collect());

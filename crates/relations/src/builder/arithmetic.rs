@@ -44,36 +44,31 @@ impl Builder {
             );
             return Ok(());
         }
-        let bits = 64 - (divisor as u64 - 1).leading_zeros();
-        let remainder_name = format!("{name}.remainder");
-        let remainder =
-            self.witness(&Make { name: &remainder_name, axes, range: Range::unsigned(bits), fraction_bits: 0 });
-        let remainder_view = self.on(remainder).view;
         terms.push(Term { coefficient: divisor / 2, factors: Vec::new() });
-        terms.push(Term { coefficient: -1, factors: vec![remainder_view.clone()] });
+        let remainder_name = format!("{name}.remainder");
+        let rescale = |remainder: Option<View>| Operation::Rescale {
+            axes: axes.to_vec(),
+            accumulator,
+            divisor,
+            quotient: out,
+            remainder,
+        };
+        if self.is_linear(axes, &terms) {
+            // What the terms leave is the remainder.
+            self.step(name, rescale(None));
+            return self.below(&remainder_name, axes, terms, divisor);
+        }
+        let bits = 64 - (divisor as u64 - 1).leading_zeros();
+        let make = Make { name: &remainder_name, axes, range: Range::unsigned(bits), fraction_bits: 0 };
+        let power_of_two = divisor.count_ones() == 1;
+        let remainder = if power_of_two { self.witness(&make) } else { self.witness_by_other(&make) };
+        let remainder = self.on(remainder).view;
+        let value = Term { coefficient: 1, factors: vec![remainder.clone()] };
+        terms.push(Term { coefficient: -1, ..value.clone() });
         self.equation(name, axes, terms)?;
-        self.step(
-            name,
-            Operation::Rescale {
-                axes: axes.to_vec(),
-                accumulator,
-                divisor,
-                quotient: out,
-                remainder: Some(remainder_view.clone()),
-            },
-        );
-        if divisor as u64 != 1u64 << bits {
-            // The remainder is below 2^bits by its limbs; below the divisor because this is not negative either.
-            let slack = vec![
-                Term { coefficient: divisor - 1, factors: Vec::new() },
-                Term { coefficient: -1, factors: vec![remainder_view] },
-            ];
-            let slack_name = format!("{name}.remainder_slack");
-            self.copy(
-                &Make { name: &slack_name, axes, range: Range::unsigned(bits), fraction_bits: 0 },
-                axes,
-                Sum { terms: slack, fraction_bits: 0 },
-            )?;
+        self.step(name, rescale(Some(remainder)));
+        if !power_of_two {
+            self.below(&remainder_name, axes, vec![value], divisor)?;
         }
         Ok(())
     }
@@ -117,8 +112,7 @@ impl Builder {
         let range = Range::unsigned(denominator_bits);
         let (remainder_name, slack_name) = (format!("{}.remainder", make.name), format!("{}.slack", make.name));
         let remainder = self.witness(&Make { name: &remainder_name, axes, range, fraction_bits: 0 });
-        let slack = self.witness(&Make { name: &slack_name, axes, range, fraction_bits: 0 });
-        let views = [quotient, remainder, slack].map(|t| self.on(t).view);
+        let views = [quotient, remainder].map(|t| self.on(t).view);
         let mut exact = numerator.clone();
         for term in &denominator {
             let mut factors = vec![views[0].clone()];
@@ -131,23 +125,16 @@ impl Builder {
         let numerator_bound = self.bound(axes, &numerator);
         let bound = numerator_bound.saturating_add((make.range.max_abs() << denominator_bits) + range.max_abs());
         self.equation_with_bound(&format!("{}.exact", make.name), axes, exact, bound)?;
-        let mut below = denominator.clone();
-        below.push(Term { coefficient: -1, factors: Vec::new() });
-        below.push(Term { coefficient: -1, factors: vec![views[1].clone()] });
-        below.push(Term { coefficient: -1, factors: vec![views[2].clone()] });
-        self.equation(&format!("{}.below", make.name), axes, below)?;
-        let [quotient_view, remainder, slack] = views;
+        let mut slack = denominator.clone();
+        slack.push(Term { coefficient: -1, factors: Vec::new() });
+        slack.push(Term { coefficient: -1, factors: vec![views[1].clone()] });
+        let [quotient_view, remainder] = views;
+        let axes_of = axes.to_vec();
         self.step(
             make.name,
-            Operation::Divide {
-                axes: axes.to_vec(),
-                numerator,
-                denominator,
-                quotient: quotient_view,
-                remainder,
-                slack,
-            },
+            Operation::Divide { axes: axes_of, numerator, denominator, quotient: quotient_view, remainder },
         );
+        self.ranged(&slack_name, axes, slack, range)?;
         Ok(quotient)
     }
 
@@ -163,21 +150,19 @@ impl Builder {
         let range = Range::unsigned(make.range.bits + 1);
         let (remainder_name, slack_name) = (format!("{}.remainder", make.name), format!("{}.slack", make.name));
         let remainder = self.witness(&Make { name: &remainder_name, axes, range, fraction_bits: 0 });
-        let slack = self.witness(&Make { name: &slack_name, axes, range, fraction_bits: 0 });
-        let views = [root, remainder, slack].map(|t| self.on(t).view);
+        let views = [root, remainder].map(|t| self.on(t).view);
         let mut exact = square.clone();
         exact.push(Term { coefficient: -1, factors: vec![views[0].clone(), views[0].clone()] });
         exact.push(Term { coefficient: -1, factors: vec![views[1].clone()] });
         let bound = square_bound + make.range.max_abs() * make.range.max_abs() + range.max_abs();
         self.equation_with_bound(&format!("{}.exact", make.name), axes, exact, bound)?;
-        let below = vec![
+        let slack = vec![
             Term { coefficient: 2, factors: vec![views[0].clone()] },
             Term { coefficient: -1, factors: vec![views[1].clone()] },
-            Term { coefficient: -1, factors: vec![views[2].clone()] },
         ];
-        self.equation(&format!("{}.below", make.name), axes, below)?;
-        let [root_view, remainder, slack] = views;
-        self.step(make.name, Operation::SquareRoot { axes: axes.to_vec(), square, root: root_view, remainder, slack });
+        let [root_view, remainder] = views;
+        self.step(make.name, Operation::SquareRoot { axes: axes.to_vec(), square, root: root_view, remainder });
+        self.ranged(&slack_name, axes, slack, range)?;
         Ok(root)
     }
 
@@ -225,7 +210,7 @@ impl Builder {
         terms.push(Term { coefficient: -base, factors: vec![high_view.clone()] });
         terms.push(Term { coefficient: -1, factors: vec![low_view.clone()] });
         self.equation(name, axes, terms)?;
-        self.step(name, Operation::Split { axes: axes.to_vec(), value, base, high: high_view, low: low_view });
+        self.step(name, Operation::Split { axes: axes.to_vec(), value, base, high: high_view, low: Some(low_view) });
         Ok((high, low))
     }
 

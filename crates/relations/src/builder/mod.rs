@@ -6,6 +6,7 @@
 
 mod arithmetic;
 mod lookups;
+mod ranges;
 
 use crate::program::*;
 
@@ -205,13 +206,19 @@ impl Builder {
             let reason = format!("a coefficient of {}, the greatest is 2^62 - 1", term.coefficient);
             return Err(ProgramError::Malformed { operation: name.to_owned(), reason });
         }
+        self.cannot_wrap(name, bound)?;
+        self.program.equations.push(Equation { name: name.to_owned(), axes: axes.to_vec(), terms, modular: false });
+        Ok(())
+    }
+
+    /// Refuses a bound that reaches the field order; keeps the largest for the ledger.
+    fn cannot_wrap(&mut self, name: &str, bound: u128) -> Built<()> {
         if bound >= FIELD_ORDER {
             return Err(ProgramError::Wraps { operation: name.to_owned(), bound });
         }
         if self.program.largest_bound.as_ref().is_none_or(|(largest, _)| bound > *largest) {
             self.program.largest_bound = Some((bound, name.to_owned()));
         }
-        self.program.equations.push(Equation { name: name.to_owned(), axes: axes.to_vec(), terms, modular: false });
         Ok(())
     }
 

@@ -117,6 +117,15 @@ impl StepBuilder<'_> {
         Ok(self.scaled(&[&self.on(inner), &self.on(adapter.b.copy)]))
     }
 
+    /// A gradient of a matrix: `sum`, rounded. Its limbs for the norm (see [`super::clip`]) are its range check.
+    fn gradient(&mut self, name: &str, axes: &[AxisId], kind: &'static str, sum: Sum) -> Built<TensorId> {
+        let make = self.kinded().make(name, axes, kind)?;
+        let gradient = self.b.witness_by_other(&make);
+        let view = self.on(gradient).view;
+        self.b.rescale_into(name, axes, sum, view, make.fraction_bits)?;
+        Ok(gradient)
+    }
+
     /// `lora scaling * product`.
     fn scaled(&self, operands: &[&Operand]) -> Sum {
         // The power of two in the scaling moves the scale and costs the bound nothing.
@@ -140,11 +149,12 @@ impl StepBuilder<'_> {
         let sum = self.scaled(&[gradient, &self.on(adapter.b.copy)]);
         let back = self.rescale(&format!("{module}.back"), &[a.layer, a.row, a.token, a.rank], "grad.adapter", sum)?;
         let sum = self.scaled(&[gradient, &self.on(inner)]);
-        let grad_b = self.rescale(&format!("grad.{module}.b"), &adapter.b.axes, "grad.b", sum)?;
+        let grad_b = self.gradient(&format!("grad.{module}.b"), &adapter.b.axes, "grad.b", sum)?;
         let back_operand = self.on(back);
         let mut factors = vec![&back_operand];
         factors.extend_from_slice(input);
-        let grad_a = self.rescale(&format!("grad.{module}.a"), &adapter.a.axes, "grad.a", Sum::product(1, &factors))?;
+        let grad_a =
+            self.gradient(&format!("grad.{module}.a"), &adapter.a.axes, "grad.a", Sum::product(1, &factors))?;
         if let Some(adapter) = self.adapters.get_mut(&target) {
             adapter.a.gradient = Some(grad_a);
             adapter.b.gradient = Some(grad_b);

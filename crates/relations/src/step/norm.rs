@@ -46,20 +46,12 @@ impl StepBuilder<'_> {
         let make = Make { name: &root_name, axes: outer, range: Range::unsigned(31), fraction_bits: 0 };
         // The ceiling of the table row bounds the normalised square.
         let root = self.b.square_root(&make, outer, normalised, 1u128 << 62)?;
-        let excess_name = format!("{name}.root_excess");
-        let excess = Sum {
-            terms: vec![
-                Term { coefficient: 1, factors: vec![self.on(root).view] },
-                Term { coefficient: -(1 << 30), factors: Vec::new() },
-            ],
-            fraction_bits: 0,
-        };
         // The greatest power is the one that makes the root at least 2^30.
-        self.b.copy(
-            &Make { name: &excess_name, axes: outer, range: Range::unsigned(30), fraction_bits: 0 },
-            outer,
-            excess,
-        )?;
+        let excess = vec![
+            Term { coefficient: 1, factors: vec![self.on(root).view] },
+            Term { coefficient: -(1 << 30), factors: Vec::new() },
+        ];
+        self.b.ranged(&format!("{name}.root_excess"), outer, excess, Range::unsigned(30))?;
 
         let reciprocal_name = format!("{name}.reciprocal");
         let make = self.make(&reciprocal_name, outer, "reciprocal_root")?;

@@ -2,19 +2,23 @@
 //!
 //! AdamW with decoupled weight decay: g = round(gradient * clip factor),
 //! `m' = round((b1 m + (1-b1) g))`, `v' = round(b2 v + (1-b2) g^2)`, exact divisions by the decimal denominators;
-//! `s = floor(sqrt(v' 2^14))`, `update = floor(m' C / (s + eps))` with the public C of the step;
-//! `w' = w - update - round(w lr decay)`. SGD: `w' = w - round(lr g) - round(w lr decay)`, moments unchanged.
+//! `s = floor(sqrt(v'))` at 34 bits, `update = floor(m' C / (s + eps))` with the public C of the step;
+//! `w' = round(w - update - lr decay w~)`, where w~ is the rounded copy that forward and backward read. SGD: the same
+//! with `update = round(lr g)`, moments unchanged.
+//!
+//! Moments are ranged where they lie, in the state after. A master is ranged by whoever reads it, the next step or the
+//! release: its copy and the remainder of the copy admit no others.
 
 use super::adapter::Matrix;
 use super::{Built, Kinded, StepBuilder};
-use crate::builder::{Builder, Sum};
+use crate::builder::{Builder, Operand, Sum};
 use crate::constants::{self, DECAY_FACTOR_BITS, StepConstants, UPDATE_FACTOR_BITS};
 use crate::program::{Place, Program, TensorId, Term};
 use crate::spec::{Decimal, Optimizer, Spec, SpecError};
 use std::collections::BTreeMap;
 
-/// Extra bits of the second moment under the root.
-const ROOT_GUARD_BITS: i32 = 14;
+/// Fraction bits under the root.
+const SQUARE_BITS: i32 = 68;
 
 /// `(numerator of beta, numerator of 1 - beta, denominator)`.
 fn beta_parts(beta: &Decimal) -> Built<(i64, i64, i64)> {
@@ -42,11 +46,7 @@ impl StepBuilder<'_> {
 
 /// Fraction bits of the second moment's root, and the public constants of the step.
 fn constants_of(spec: &Spec, step: u64) -> Built<(i32, StepConstants)> {
-    let under_root = spec.scale("second_moment")?.fraction_bits + ROOT_GUARD_BITS;
-    if under_root % 2 != 0 {
-        return Err(SpecError::new("second_moment", "has an odd number of fraction bits").into());
-    }
-    let root_bits = under_root / 2;
+    let root_bits = SQUARE_BITS / 2;
     Ok((root_bits, constants::step_constants(&spec.training, step, root_bits as u32)?))
 }
 
@@ -92,6 +92,7 @@ impl Kinded<'_> {
         let Some(gradient) = matrix.gradient else { return Ok(()) };
         let (name, axes) = (&matrix.name, &matrix.axes);
         let [master, first, second] = matrix.before;
+        let copy = self.on(matrix.copy);
         let sum = Sum::product(1, &[&self.on(gradient), &self.on(clip)]);
         let clipped = self.rescale(&format!("{name}.clipped"), axes, "clipped", sum)?;
         let update = match self.spec.training.optimizer {
@@ -105,14 +106,10 @@ impl Kinded<'_> {
                 self.rescale(&format!("{name}.update"), axes, "update", rate)?
             }
         };
-        let decay =
-            Sum::product(constants.decay_factor, &[&self.on(master)]).scaled_by_power(-(DECAY_FACTOR_BITS as i32));
-        let decay = self.rescale(&format!("{name}.decay"), axes, "decay", decay)?;
-        let sum = Sum::product(1, &[&self.on(master)])
-            .plus(Sum::product(-1, &[&self.on(update)]))
-            .plus(Sum::product(-1, &[&self.on(decay)]));
-        let new = self.rescale(&format!("{name}.master"), axes, "master", sum)?;
-        self.b.store(&format!("{name}.master.stored"), matrix.after[0], new)?;
+        let decay = Sum::product(-constants.decay_factor, &[&copy]).scaled_by_power(-(DECAY_FACTOR_BITS as i32));
+        let sum = Sum::product(1, &[&self.on(master)]).plus(Sum::product(-1, &[&self.on(update)])).plus(decay);
+        let after = self.on(matrix.after[0]);
+        self.b.rescale_into(&format!("{name}.master"), axes, sum, after.view, after.fraction_bits)?;
         Ok(())
     }
 
@@ -133,15 +130,17 @@ impl Kinded<'_> {
         let fresh = Sum::product(take, &[&g, &g]);
         let second = self.moment(&format!("{name}.second"), matrix, 2, keep, fresh, denominator)?;
 
-        let second_bits = self.spec.scale("second_moment")?.bits;
-        let square = vec![Term { coefficient: 1 << ROOT_GUARD_BITS, factors: vec![self.on(second).view] }];
+        let scale = self.spec.scale("second_moment")?;
+        let guard_bits = u32::try_from(SQUARE_BITS - scale.fraction_bits)
+            .map_err(|_| SpecError::new("second_moment", "is finer than what its root is taken of"))?;
+        let square_bits = scale.bits + guard_bits;
+        let square = vec![Term { coefficient: 1 << guard_bits, factors: vec![second.view] }];
         let root_name = format!("{name}.root");
         let mut make = self.make(&root_name, axes, "root_second_moment")?;
-        make.range.bits = (second_bits + ROOT_GUARD_BITS as u32).div_ceil(2);
+        make.range.bits = square_bits.div_ceil(2);
         make.fraction_bits = root_bits;
-        let square_bound = 1u128 << (second_bits + ROOT_GUARD_BITS as u32);
         let root_range_bits = make.range.bits;
-        let root = self.b.square_root(&make, axes, square, square_bound)?;
+        let root = self.b.square_root(&make, axes, square, 1u128 << square_bits)?;
 
         // update = m' 2^-30 * C 2^-34 / ((s + eps) 2^-34), in units of 2^-30.
         let update_name = format!("{name}.update");
@@ -150,7 +149,7 @@ impl Kinded<'_> {
         if first_bits + UPDATE_FACTOR_BITS as i32 - root_bits != make.fraction_bits {
             return Err(SpecError::new("update", "scale does not follow from the moments' scales").into());
         }
-        let numerator = vec![Term { coefficient: constants.update_factor, factors: vec![self.on(first).view] }];
+        let numerator = vec![Term { coefficient: constants.update_factor, factors: vec![first.view] }];
         let denominator = vec![
             Term { coefficient: 1, factors: vec![self.on(root).view] },
             Term { coefficient: constants.epsilon, factors: Vec::new() },
@@ -158,7 +157,7 @@ impl Kinded<'_> {
         Ok(self.b.divide(&make, axes, numerator, denominator, root_range_bits + 1)?)
     }
 
-    /// `round((keep * moment + fresh) / denominator)`, stored in the state after.
+    /// `round((keep * moment + fresh) / denominator)`, in the state after.
     fn moment(
         &mut self,
         name: &str,
@@ -167,19 +166,19 @@ impl Kinded<'_> {
         keep: i64,
         fresh: Sum,
         denominator: i64,
-    ) -> Built<TensorId> {
+    ) -> Built<Operand> {
         let kind = super::adapter::STATE[part].1;
         let before = self.on(matrix.before[part]);
-        let make = self.make(name, &matrix.axes, kind)?;
-        let new = self.b.tensor(Place::Witness, &make);
+        let after = self.on(matrix.after[part]);
         let kept = Sum::product(keep, &[&before]);
         let sum = kept.plus(fresh);
         if sum.fraction_bits != before.fraction_bits {
             return Err(SpecError::new(kind, "is coarser than the gradient that it takes in").into());
         }
-        let view = self.on(new).view;
-        self.b.divide_by_constant(name, &matrix.axes, sum.terms, denominator, view)?;
-        self.b.store(&format!("{name}.stored"), matrix.after[part], new)?;
-        Ok(new)
+        self.b.divide_by_constant(name, &matrix.axes, sum.terms, denominator, after.view.clone())?;
+        let value = vec![Term { coefficient: 1, factors: vec![after.view.clone()] }];
+        let range = self.b.program.tensor(matrix.after[part]).range;
+        self.b.ranged(name, &matrix.axes, value, range)?;
+        Ok(after)
     }
 }

@@ -164,18 +164,16 @@ impl<'a> Solver<'a> {
                 }
             }
             Operation::Sponge { .. } | Operation::Octave { .. } => panic!("no program of these tests has one"),
-            Operation::Divide { numerator, denominator, quotient, remainder, slack, .. } => {
+            Operation::Divide { numerator, denominator, quotient, remainder, .. } => {
                 let (n, d) = (self.value(numerator, env), self.value(denominator, env));
                 self.write(quotient, env, n.div_euclid(d));
                 self.write(remainder, env, n.rem_euclid(d));
-                self.write(slack, env, d - 1 - n.rem_euclid(d));
             }
-            Operation::SquareRoot { square, root, remainder, slack, .. } => {
+            Operation::SquareRoot { square, root, remainder, .. } => {
                 let square = self.value(square, env);
                 let r = (0..).take_while(|r| r * r <= square).last().unwrap();
                 self.write(root, env, r);
                 self.write(remainder, env, square - r * r);
-                self.write(slack, env, 2 * r - (square - r * r));
             }
             Operation::Maximum { over, values, mask, maximum, bits, .. } => {
                 let mut best: Option<(i128, usize)> = None;
@@ -224,7 +222,9 @@ impl<'a> Solver<'a> {
             Operation::Split { value, base, high, low, .. } => {
                 let value = self.value(value, env);
                 self.write(high, env, value.div_euclid(i128::from(*base)));
-                self.write(low, env, value.rem_euclid(i128::from(*base)));
+                if let Some(low) = low {
+                    self.write(low, env, value.rem_euclid(i128::from(*base)));
+                }
             }
         }
     }
