@@ -5,7 +5,7 @@ use crate::context::{BaseClaim, Context, Labels};
 use crate::functional::{AxisWeight, Functional, Part, eq_at, eq_table, extension, log_u32, pow2};
 use crate::lookups::Fingerprint;
 use crate::plan::{BlockKind, LeafBlock, Plan};
-use crate::weights::{public_sum, tensor_functional};
+use crate::weights::{in_layout_order, public_sum, tensor_functional};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use veritune_field::traits::PrimeCharacteristicRing;
@@ -156,7 +156,7 @@ pub(crate) fn functionals<C: Context>(
                 q.constant += prefix * (alpha - E::from_u32(width));
                 let slot = layout.slots.get(tensor.0).and_then(Option::as_ref);
                 if let Some(slot) = slot.and_then(|s| s.blocks.get(limb)) {
-                    let axes = weights
+                    let axes: Vec<AxisWeight> = weights
                         .axes
                         .iter()
                         .map(|(a, _, values)| AxisWeight::Dense {
@@ -165,6 +165,7 @@ pub(crate) fn functionals<C: Context>(
                             values: Arc::clone(values),
                         })
                         .collect();
+                    let axes = in_layout_order(program, tensor, &axes);
                     q.parts.push(Part { place: 0, offset: slot.offset, axes, scale: -(prefix * beta) });
                 }
             }

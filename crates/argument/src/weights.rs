@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{E, F, f_from_i64};
-use veritune_relations::layout::{Layout, place_index};
+use veritune_relations::layout::{Layout, order, place_index};
 use veritune_relations::{AxisId, Place, Program, TensorId};
 
 /// A value that the verifier knows or that the prover sent.
@@ -129,6 +129,11 @@ pub fn weight_sum(weight: &AxisWeight) -> E {
     }
 }
 
+/// The weights of a tensor's axes, outermost first as its blocks lie.
+pub(crate) fn in_layout_order(program: &Program, tensor: TensorId, axes: &[AxisWeight]) -> Vec<AxisWeight> {
+    order(program, tensor).into_iter().filter_map(|position| axes.get(position).cloned()).collect()
+}
+
 /// The weighted sum of a stored tensor as a functional of its place.
 pub fn tensor_functional(
     program: &Program,
@@ -148,9 +153,10 @@ pub fn tensor_functional(
         functional.constant = all * scale * f_from_i64(slot.minimum);
     }
     let base = F::TWO.exp_u64(u64::from(program.range_bits));
+    let axes = in_layout_order(program, tensor, axes);
     let mut scale = scale;
     for block in &slot.blocks {
-        functional.parts.push(Part { place, offset: block.offset, axes: axes.to_vec(), scale });
+        functional.parts.push(Part { place, offset: block.offset, axes: axes.clone(), scale });
         scale *= base;
     }
     functional

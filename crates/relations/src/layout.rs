@@ -1,8 +1,8 @@
 //! Where every tensor lies in its committed vector.
 //!
 //! A tensor takes `len(outermost axis) * 2^(sum of log_len of the other axes)` slots per limb, aligned to the
-//! second factor; inner axes are padded to powers of two so that an index is a concatenation of bits. Blocks
-//! are stacked by falling alignment, then by order of declaration, so that a layout depends on the shapes alone.
+//! second factor; inner axes are padded to powers of two so that an index is a concatenation of bits. Outermost
+//! is the axis that padding would waste most on, see [`order`]. Blocks are stacked by falling alignment, then by order of declaration, so that a layout depends on the shapes alone.
 //! Slots that no tensor uses carry no weight in any claim: their content cannot matter.
 
 use crate::program::{Place, Program, TensorId};
@@ -50,12 +50,32 @@ pub const fn place_index(place: Place) -> Option<usize> {
     }
 }
 
-/// Row strides of a tensor inside its block, outermost axis first: slot = offset + sum of index * stride.
+/// Positions of a tensor's axes as they lie in its blocks, outermost first: the axis that padding would lengthen by the
+/// greatest factor (the first of several) comes before the others, which keep their order. The innermost one stays
+/// where it is, so that its rows are runs of slots.
+pub fn order(program: &Program, tensor: TensorId) -> Vec<usize> {
+    let axes = &program.tensor(tensor).axes;
+    let mut order: Vec<usize> = (0..axes.len()).collect();
+    let size = |position: usize| {
+        let axis = program.axis(axes[position]);
+        (1usize << axis.log_len(), axis.len)
+    };
+    let longer = |a: usize, b: usize| size(a).0 * size(b).1 > size(b).0 * size(a).1;
+    let outer = 0..axes.len().saturating_sub(1);
+    if let Some(outermost) = outer.reduce(|best, position| if longer(position, best) { position } else { best }) {
+        order[..=outermost].rotate_right(1);
+    }
+    order
+}
+
+/// Row strides of a tensor inside its block, by position of the axis: slot = offset + sum of index * stride.
 pub fn strides(program: &Program, tensor: TensorId) -> Vec<usize> {
     let axes = &program.tensor(tensor).axes;
     let mut strides = vec![1; axes.len()];
-    for i in (0..axes.len().saturating_sub(1)).rev() {
-        strides[i] = strides[i + 1] << program.axis(axes[i + 1]).log_len();
+    let mut stride = 1;
+    for position in order(program, tensor).into_iter().rev() {
+        strides[position] = stride;
+        stride <<= program.axis(axes[position]).log_len();
     }
     strides
 }
@@ -81,12 +101,13 @@ pub fn positions(program: &Program, tensor: TensorId) -> impl Iterator<Item = us
 
 /// Slots between two indices of the outermost axis: the alignment of the tensor's blocks.
 pub fn alignment(program: &Program, tensor: TensorId) -> usize {
-    strides(program, tensor).first().copied().unwrap_or(1)
+    strides(program, tensor).into_iter().max().unwrap_or(1)
 }
 
 /// Slots of one block of the tensor.
 pub fn block_len(program: &Program, tensor: TensorId) -> usize {
-    let outer = program.tensor(tensor).axes.first().map_or(1, |&a| program.axis(a).len);
+    let axes = &program.tensor(tensor).axes;
+    let outer = order(program, tensor).first().map_or(1, |&outermost| program.axis(axes[outermost]).len);
     outer * alignment(program, tensor)
 }
 

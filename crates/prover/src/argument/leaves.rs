@@ -4,7 +4,7 @@ use super::channel::Channel;
 use super::expression;
 use super::fractions::Leaves;
 use super::lane::{PackedE, Packing};
-use super::witness::{for_rows, limb, limbs_of};
+use super::witness::{limb, limbs_of};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use veritune_argument::leaves::{LeafPoint, tag};
@@ -67,7 +67,7 @@ fn block(
         BlockKind::Limb { tensor, limb: index, width } => {
             let axes = &program.tensor(tensor).axes;
             let values = &tensors[tensor.0];
-            let starts = for_rows(program, tensor, values.len());
+            let starts = row_starts(program, axes);
             let count = limbs_of(program, tensor).map_or(1, |w| w.len());
             let minimum = program.tensor(tensor).range.min();
             let value = |i: usize| f_from_i64(limb(values[i], minimum, index, count, program.range_bits));
