@@ -3,7 +3,7 @@
 //! A slot's weight is a product over axes, so every row of the innermost axis is one multiple of one table. Rows are
 //! added in registers, chunk by chunk.
 
-use super::lane::{Lane, PackedE, Packing, Register, broadcast};
+use super::lane::{PackedE, Packing, broadcast, mul, pack};
 use crate::commit::BlockVector;
 use crate::commit::block_vector::{BLOCK, LANES, store};
 use rayon::prelude::*;
@@ -78,7 +78,7 @@ fn expand(part: &Part, packed: &mut Packed) -> Expanded {
 fn pack_padded(values: &[E]) -> Vec<PackedE> {
     let mut padded = values.to_vec();
     padded.resize(values.len().next_multiple_of(Packing::WIDTH), E::ZERO);
-    Register::pack(&padded)
+    pack(&padded)
 }
 
 /// The weights of a chunk of slots: in registers, and those of rows that do not begin at a whole one.
@@ -145,11 +145,11 @@ impl Expanded {
         if let Some(lanes) = &self.lanes
             && first.is_multiple_of(Packing::WIDTH)
         {
-            let scale = broadcast::<PackedE>(scale);
+            let scale = broadcast(scale);
             let count = count.div_ceil(Packing::WIDTH);
             let values = &lanes[first / Packing::WIDTH..][..count];
             for (out, value) in chunk.lanes[at / Packing::WIDTH..].iter_mut().zip(values) {
-                *out += Register::mul(&scale, value);
+                *out += mul(&scale, value);
             }
             return;
         }

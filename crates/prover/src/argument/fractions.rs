@@ -1,267 +1,48 @@
 //! The sum of all lookup fractions by GKR: the prover of [`veritune_argument::lookups`].
 //!
 //! Layer `l` holds `2^l` fractions `p / q`; fraction `x` is the sum of `x` and `x + 2^l` of the layer above. A
-//! layer's sumcheck runs on four tables `p0, q1, p1 + lambda q1, q0`, so that the summand is two products; every
-//! pass binds one variable and sums for the next one. Tables are bound where the layer lies, so that proving a
-//! layer allocates nothing; only numerators of leaves, which are in the base field, move to the layer below.
+//! layer's sumcheck runs on tables `a, b, c, d` with the summand `a b + c d`: they are `p0, q1, p1 + lambda q1, q0`, or,
+//! for the leaves, `lambda q0 + p0, lambda q1 + p1, p0, -p1` and the summand is `lambda` times as much. Every pass binds
+//! one variable and sums for the next one. The first sum of a layer is a value of the layer below, which was sent.
+
+mod integers;
+mod leaf;
+mod run;
+mod scalar;
+mod tables;
+
+pub(super) use integers::{VALUE_BITS, Values};
+pub(super) use leaf::{Chunk, Leaves};
+pub(super) use run::{RUN, Run};
 
 use super::channel::Channel;
-use super::lane::{Lane, PackedE, Packing, Register, Single, SplitEq, broadcast, line, unpack};
+use super::lane::line;
 use rayon::prelude::*;
-use veritune_argument::{Labels, Units};
+use run::{At, Shape, Weights};
+use scalar::Scalars;
+use tables::{Missing, Tables, reserve, total, write_pairs};
+use veritune_argument::Labels;
 use veritune_field::E;
-use veritune_field::traits::{Field, PackedValue, PrimeCharacteristicRing};
+use veritune_field::traits::{Field, PrimeCharacteristicRing};
 
-/// Base-2 logarithm of the lanes that one task handles.
-const LOG_CHUNK: usize = 6;
-
-/// All leaves; numerators are in the base field. Outside the units in use they are 0 and 1.
-pub(super) struct Leaves {
-    pub numerators: Vec<Packing>,
-    pub denominators: Vec<PackedE>,
-    pub units: Units,
-}
-
-/// Which entries of a table hold anything but zero fractions.
-struct Used {
-    shift: usize,
-    groups: Vec<bool>,
-}
-
-impl Used {
-    /// Of a table of `2^log_len` entries of `2^log_width` elements; chunks of `2^LOG_CHUNK` entries are used as one.
-    fn new(units: &Units, log_len: usize, log_width: usize) -> Self {
-        let shift = units.log_len.saturating_sub(log_width);
-        if units.log_len < log_width + LOG_CHUNK || log_len <= shift {
-            return Self { shift: log_len, groups: vec![true] };
-        }
-        Self { shift, groups: units.groups(log_len - shift) }
-    }
-    fn at(&self, entry: usize) -> bool {
-        self.groups[entry >> self.shift]
-    }
-}
-
-/// A piece of all tables while a variable is bound: entry `j` of the four quarters of each table.
-trait Piece<L: Lane>: Send {
-    /// The tables with their first variable bound to `x`, at 0 and at 1 of the next one.
-    fn lines(&self, j: usize, x: &L::T) -> [[L::T; 4]; 2];
-    /// Keeps what [`Piece::lines`] gave.
-    fn keep(&mut self, j: usize, bound: &[[L::T; 4]; 2]);
-    /// Keeps `len` entries of zero fractions.
-    fn keep_zeros(&mut self, len: usize, lambda: &L::T) {
-        let (zero, one) = (L::T::ZERO, L::T::ONE);
-        (0..len).for_each(|j| self.keep(j, &[[zero, one, *lambda, one]; 2]));
-    }
-}
-
-/// A piece of one table: `low[h]` has the first variable at 0 and the second at `h`.
-struct Quarters<'a, T> {
-    low: [&'a mut [T]; 2],
-    high: [&'a [T]; 2],
-}
-
-impl<T: Copy> Quarters<'_, T> {
-    #[inline(always)]
-    fn line<L: Lane<T = T>>(&self, j: usize, half: usize, x: &T) -> T {
-        L::line(&self.low[half][j], &self.high[half][j], x)
-    }
-}
-
-/// The pieces of a table.
-fn quarters<T>(table: &mut [T], chunk: usize) -> impl Iterator<Item = Quarters<'_, T>> {
-    let quarter = table.len() / 4;
-    let (low, high) = table.split_at_mut(2 * quarter);
-    let (low, high) = (low.split_at_mut(quarter), high.split_at(quarter));
-    let low = low.0.chunks_mut(chunk).zip(low.1.chunks_mut(chunk));
-    let high = high.0.chunks(chunk).zip(high.1.chunks(chunk));
-    low.zip(high).map(|(low, high)| Quarters { low: low.into(), high: high.into() })
-}
-
-/// Tables `p0, q1, p1 + lambda q1, q0`.
-struct Bound<'a, T>([Quarters<'a, T>; 4]);
-
-impl<L: Lane> Piece<L> for Bound<'_, L::T> {
-    /// They are there: a line between equal entries.
-    fn keep_zeros(&mut self, _: usize, _: &L::T) {}
-    #[inline(always)]
-    fn lines(&self, j: usize, x: &L::T) -> [[L::T; 4]; 2] {
-        std::array::from_fn(|h| std::array::from_fn(|t| self.0[t].line::<L>(j, h, x)))
-    }
-    #[inline(always)]
-    fn keep(&mut self, j: usize, bound: &[[L::T; 4]; 2]) {
-        for (h, tables) in bound.iter().enumerate() {
-            for (quarters, &value) in self.0.iter_mut().zip(tables) {
-                quarters.low[h][j] = value;
-            }
-        }
-    }
-}
-
-/// A layer as it is made, `p0, q1, p1, q0`; its first variable is bound before `lambda` comes in.
-struct Fresh<'a, T> {
-    tables: Bound<'a, T>,
-    lambda: T,
-}
-
-impl<L: Lane> Piece<L> for Fresh<'_, L::T> {
-    #[inline(always)]
-    fn lines(&self, j: usize, x: &L::T) -> [[L::T; 4]; 2] {
-        let lines = <Bound<'_, L::T> as Piece<L>>::lines(&self.tables, j, x);
-        lines.map(|[p0, q1, p1, q0]| [p0, q1, L::mul(&q1, &self.lambda) + p1, q0])
-    }
-    #[inline(always)]
-    fn keep(&mut self, j: usize, bound: &[[L::T; 4]; 2]) {
-        <Bound<'_, L::T> as Piece<L>>::keep(&mut self.tables, j, bound);
-    }
-}
-
-/// The leaves: numerators `p0, p1` in the base field, whose bound tables have a place of their own.
-struct Leaf<'a> {
-    /// By table, then first variable, then second.
-    p: [[[&'a [Packing]; 2]; 2]; 2],
-    p_bound: [[&'a mut [PackedE]; 2]; 2],
-    q0: Quarters<'a, PackedE>,
-    q1: Quarters<'a, PackedE>,
-    lambda: PackedE,
-}
-
-impl Piece<Register> for Leaf<'_> {
-    #[inline(always)]
-    fn lines(&self, j: usize, x: &PackedE) -> [[PackedE; 4]; 2] {
-        std::array::from_fn(|h| {
-            let p = |t: usize| {
-                let (low, high) = (self.p[t][0][h][j], self.p[t][1][h][j]);
-                *x * (high - low) + low
-            };
-            let q1 = self.q1.line::<Register>(j, h, x);
-            let merged = Register::mul(&q1, &self.lambda) + p(1);
-            [p(0), q1, merged, self.q0.line::<Register>(j, h, x)]
-        })
-    }
-    #[inline(always)]
-    fn keep(&mut self, j: usize, bound: &[[PackedE; 4]; 2]) {
-        for (h, &[p0, q1, p1, q0]) in bound.iter().enumerate() {
-            self.p_bound[0][h][j] = p0;
-            self.p_bound[1][h][j] = p1;
-            self.q0.low[h][j] = q0;
-            self.q1.low[h][j] = q1;
-        }
-    }
-}
-
-/// Piece `o` of a table in the base field, by first and second variable.
-fn base_quarters(table: &[Packing], o: usize, chunk: usize) -> [[&[Packing]; 2]; 2] {
-    let at = |quarter: usize| &table[quarter * (table.len() / 4) + o * chunk..][..chunk];
-    [[at(0), at(1)], [at(2), at(3)]]
-}
-
-/// The pieces of a table whose first variable is bound.
-fn halves<T>(table: &mut [T], chunk: usize) -> impl Iterator<Item = [&mut [T]; 2]> {
-    let (low, high) = table.split_at_mut(table.len() / 2);
-    let halves = low.chunks_mut(chunk).zip(high.chunks_mut(chunk));
-    halves.map(|(low, high)| [low, high])
-}
-
-/// Adds the summand at 0 and its leading coefficient.
-#[inline(always)]
-fn accumulate<L: Lane>(sums: &mut [L::T; 2], weight: &L::T, low: &[L::T; 4], high: &[L::T; 4]) {
-    sums[0] += L::mul(weight, &L::mul_add(&low[0], &low[1], &low[2], &low[3]));
-    let d = [high[0] - low[0], high[1] - low[1], high[2] - low[2], high[3] - low[3]];
-    sums[1] += L::mul(weight, &L::mul_add(&d[0], &d[1], &d[2], &d[3]));
-}
-
-fn add(a: [E; 2], b: [E; 2]) -> [E; 2] {
-    [a[0] + b[0], a[1] + b[1]]
-}
-
-/// The sum of what every task gives, on all threads if there are enough tasks.
-fn total<T: Send>(tasks: Vec<T>, task: impl Fn((usize, T)) -> [E; 2] + Send + Sync) -> [E; 2] {
-    if tasks.len() < 8 {
-        let sums = tasks.into_iter().enumerate().map(task);
-        sums.fold([E::ZERO; 2], add)
-    } else {
-        let tasks = tasks.into_par_iter().enumerate().with_min_len(4);
-        tasks.map(task).reduce(|| [E::ZERO; 2], add)
-    }
-}
-
-/// The sums over all pairs; `pair` adds the summands of one index.
-fn sums<L: Lane>(layer: &At<'_>, pair: impl Fn(&mut [L::T; 2], &L::T, usize) + Sync + Send) -> [E; 2] {
-    let eq = SplitEq::<L>::new(&layer.rest, LOG_CHUNK);
-    let chunk = eq.inner.len();
-    let used = layer.used::<L>();
-    total(vec![(); eq.outer.len()], |(o, ())| {
-        if !used.at(o * chunk) {
-            return layer.zeros(eq.outer[o]);
-        }
-        let mut sums = [L::T::ZERO; 2];
-        for (j, weight) in eq.inner.iter().enumerate() {
-            pair(&mut sums, weight, o * chunk + j);
-        }
-        sums.map(|s| L::sum(s) * eq.outer[o])
-    })
-}
-
-/// Binds the first variable of all pieces to `x` and sums over the pairs of the result.
-fn bind<L: Lane, P: Piece<L>>(layer: &At<'_>, x: E, pieces: impl FnOnce(usize) -> Vec<P>) -> [E; 2] {
-    let x = broadcast::<L::T>(x);
-    let eq = SplitEq::<L>::new(&layer.rest, LOG_CHUNK);
-    let chunk = eq.inner.len();
-    let (used, lambda) = (layer.used::<L>(), broadcast::<L::T>(layer.lambda));
-    total(pieces(chunk), |(o, mut piece)| {
-        if !used.at(o * chunk) {
-            piece.keep_zeros(chunk, &lambda);
-            return layer.zeros(eq.outer[o]);
-        }
-        let mut sums = [L::T::ZERO; 2];
-        for (j, weight) in eq.inner.iter().enumerate() {
-            let bound = piece.lines(j, &x);
-            piece.keep(j, &bound);
-            accumulate::<L>(&mut sums, weight, &bound[0], &bound[1]);
-        }
-        sums.map(|s| L::sum(s) * eq.outer[o])
-    })
-}
-
-/// The pieces of four tables.
-fn pieces<'a, T>(tables: [&'a mut [T]; 4], chunk: usize) -> impl Iterator<Item = Bound<'a, T>> {
-    let [a, b, c, d] = tables.map(|table| quarters(table, chunk));
-    let pairs = a.zip(b).zip(c.zip(d));
-    pairs.map(|((a, b), (c, d))| Bound([a, b, c, d]))
-}
-
-/// A round of a layer's sumcheck: the coordinates of the variables that are summed over.
-struct At<'a> {
-    rest: Vec<E>,
-    lambda: E,
-    units: &'a Units,
-}
-
-impl At<'_> {
-    fn used<L: Lane>(&self) -> Used {
-        Used::new(self.units, self.rest.len() - L::LOG_WIDTH, L::LOG_WIDTH)
-    }
-    /// What zero fractions, whose `eq` sum to `weight`, add to a round: `lambda` times their denominators.
-    fn zeros(&self, weight: E) -> [E; 2] {
-        [self.lambda * weight, E::ZERO]
-    }
-}
+/// Variables of runs that a layer has at least: those of the children and of two rounds.
+const MIN_VARIABLES: usize = 3;
 
 /// The state of a layer's sumcheck on the channel.
 struct Rounds<'a, C: Channel> {
     channel: &'a mut C,
     point: &'a [E],
     lambda: E,
-    units: &'a Units,
+    /// What the sums of tables are to be multiplied by.
+    scale: E,
     claim: E,
     challenges: Vec<E>,
 }
 
 impl<C: Channel> Rounds<'_, C> {
-    /// Sends one round and returns its challenge.
+    /// Sends one round, given its value at 0 and its leading coefficient, and returns its challenge.
     fn send(&mut self, sums: [E; 2]) -> E {
-        let [at_zero, leading] = sums;
+        let [at_zero, leading] = sums.map(|sum| sum * self.scale);
         let coordinate = self.point[self.challenges.len()];
         let inverse = coordinate.try_inverse().expect("a challenge is not zero, except with probability 2^-191");
         let difference = (self.claim - at_zero) * inverse;
@@ -272,226 +53,180 @@ impl<C: Channel> Rounds<'_, C> {
         self.challenges.push(x);
         x
     }
-    /// The current round.
-    fn at(&self) -> At<'_> {
-        At { rest: self.point[self.challenges.len() + 1..].to_vec(), lambda: self.lambda, units: self.units }
+
+    /// The coordinates of the variables after that of the current round.
+    fn rest(&self) -> &[E] {
+        &self.point[self.challenges.len() + 1..]
     }
 }
 
-/// Runs rounds on tables until one lane is left in each; returns it. `next` are the sums of the next round.
-fn run<L: Lane, C: Channel>(mut tables: [&mut [L::T]; 4], mut next: [E; 2], rounds: &mut Rounds<'_, C>) -> [L::T; 4] {
-    loop {
-        let x = rounds.send(next);
-        let len = tables[0].len();
-        if len == 2 {
-            let x = broadcast::<L::T>(x);
-            return tables.map(|table| line(table[0], table[1], x));
-        }
-        next = bind::<L, _>(&rounds.at(), x, |chunk| {
-            let tables = tables.each_mut().map(|table| &mut **table);
-            pieces(tables, chunk).collect()
+/// A layer of fractions above the least ones: runs of `p` and of `q` in turn.
+struct Fractions {
+    shape: Shape,
+    runs: Vec<Run>,
+}
+
+/// What a layer holds where nothing is kept.
+struct Nothing([Run; 2]);
+
+impl Nothing {
+    fn new() -> Self {
+        Self([Run::ZERO, Run::constant(E::ONE)])
+    }
+}
+
+impl Fractions {
+    /// The layer whose fraction at an entry is what `make` writes.
+    fn make(shape: Shape, make: impl Fn(At, &mut [Run; 2]) + Sync) -> Self {
+        let mut runs = vec![Run::ZERO; 2 * shape.len()];
+        runs.as_chunks_mut::<2>().0.par_iter_mut().with_min_len(16).enumerate().for_each(|(place, out)| {
+            make(shape.at(place), out);
         });
-        tables = tables.map(|table| &mut table[..len / 2]);
+        Self { shape, runs }
     }
-}
 
-/// Runs the rounds of a layer of fractions, whose halves are the children, in its own memory.
-fn run_layer<L: Lane, C: Channel>(p: &mut [L::T], q: &mut [L::T], rounds: &mut Rounds<'_, C>) -> [L::T; 4] {
-    let len = q.len() / 2;
-    let lambda = broadcast::<L::T>(rounds.lambda);
-    let ((p0, p1), (q0, q1)) = (p.split_at_mut(len), q.split_at_mut(len));
-    if len <= 2 {
-        for (p, q) in p1.iter_mut().zip(&*q1) {
-            *p += L::mul(q, &lambda);
-        }
-        if len == 1 {
-            return [p0[0], q1[0], p1[0], q0[0]];
-        }
-        let next = sums::<L>(&rounds.at(), |sums, weight, i| {
-            let at = |i: usize| [p0[i], q1[i], p1[i], q0[i]];
-            accumulate::<L>(sums, weight, &at(i), &at(i + len / 2));
+    fn get<'a>(&'a self, at: At, nothing: &'a Nothing) -> [&'a Run; 2] {
+        let fractions = self.runs.as_chunks::<2>().0;
+        self.shape.place(at).map_or(&nothing.0, |place| &fractions[place]).each_ref()
+    }
+
+    /// The layer below.
+    fn combine(&self) -> Self {
+        let nothing = Nothing::new();
+        Self::make(self.shape.halved(), |at, out| {
+            let [low, high] = self.shape.children(at).map(|child| self.get(child, &nothing));
+            run::add_fractions(out, low, high);
+        })
+    }
+
+    /// All fractions in their natural order.
+    fn scalars(&self) -> Scalars {
+        let nothing = Nothing::new();
+        scalars(&self.shape, |at| self.get(at, &nothing).map(|run| run.elements().collect()))
+    }
+
+    /// Runs the rounds; returns tables `p0, q1, p1 + lambda q1, q0` at the point.
+    fn prove<C: Channel>(&self, at_zero: E, spare: &mut [Vec<Run>; 2], rounds: &mut Rounds<'_, C>) -> [E; 4] {
+        let nothing = Nothing::new();
+        let lambda = run::broadcast(rounds.lambda);
+        let children = self.shape.halved();
+        let both = |at: At| self.shape.children(at).map(|child| self.get(child, &nothing));
+        let weights = Weights::new(&children, rounds.rest());
+        let [leading, _] = total(vec![(); children.num_pairs()], |(pair, ())| {
+            let (index, [low, high]) = children.pair(pair);
+            let leading = run::leading(&weights.inner, both(low), both(high), &lambda);
+            [leading * weights.outer[index], E::ZERO]
         });
-        return run::<L, C>([p0, q1, p1, q0], next, rounds);
+        let x = rounds.send([at_zero, leading]);
+        let shape = children.halved();
+        let mut bound = Tables { shape, runs: std::mem::take(&mut spare[0]), constants: Vec::new() };
+        reserve(&mut bound.runs, 4 * shape.len());
+        let missing = Missing::new([E::ZERO, E::ONE, rounds.lambda, E::ONE], false);
+        let factor = run::broadcast(x);
+        let next = write_pairs(&mut bound, &Weights::new(&shape, rounds.rest()), &missing, |at, out| {
+            let [[[p0, q0], [p1, q1]], [[p0_high, q0_high], [p1_high, q1_high]]] = children.children(at).map(both);
+            out[0].set_line(p0, p0_high, &factor);
+            out[1].set_line(q1, q1_high, &factor);
+            out[3].set_line(p1, p1_high, &factor);
+            let [_, q1, merged, p1] = &mut *out;
+            merged.set_combination(p1, q1, &lambda);
+            out[3].set_line(q0, q0_high, &factor);
+            None
+        });
+        bound.finish(next, &missing, &mut spare[1], rounds)
     }
-    let next = sums::<L>(&rounds.at(), |sums, weight, i| {
-        let at = |i: usize| [p0[i], q1[i], L::mul(&q1[i], &lambda) + p1[i], q0[i]];
-        accumulate::<L>(sums, weight, &at(i), &at(i + len / 2));
-    });
-    let x = rounds.send(next);
-    let next = bind::<L, _>(&rounds.at(), x, |chunk| {
-        let tables = [&mut *p0, &mut *q1, &mut *p1, &mut *q0];
-        let fresh = |tables| Fresh { tables, lambda };
-        pieces(tables, chunk).map(fresh).collect()
-    });
-    let tables = [p0, q1, p1, q0].map(|table| &mut table[..len / 2]);
-    run::<L, C>(tables, next, rounds)
 }
 
-/// Runs the rounds of the leaves; `spare` is memory for the numerators once they are bound.
-fn run_leaves<C: Channel>(leaves: Leaves, mut spare: Vec<PackedE>, rounds: &mut Rounds<'_, C>) -> [PackedE; 4] {
-    let Leaves { numerators: p, denominators: mut q, .. } = leaves;
-    let len = q.len() / 2;
-    if len <= 2 {
-        let mut p: Vec<PackedE> = p.into_iter().map(PackedE::from).collect();
-        return run_layer::<Register, C>(&mut p, &mut q, rounds);
+/// Fractions in their natural order, from the `p` and the `q` of entries.
+fn scalars(shape: &Shape, get: impl Fn(At) -> [Vec<E>; 2]) -> Scalars {
+    let len = RUN << shape.num_variables();
+    let (mut p, mut q) = (vec![E::ZERO; len], vec![E::ONE; len]);
+    for place in 0..shape.len() {
+        let at = shape.at(place);
+        let [from_p, from_q] = get(at);
+        let address = shape.address(at);
+        p[address..address + RUN].copy_from_slice(&from_p);
+        q[address..address + RUN].copy_from_slice(&from_q);
     }
-    let lambda = broadcast::<PackedE>(rounds.lambda);
-    let (p0, p1) = p.split_at(len);
-    let (q0, q1) = q.split_at_mut(len);
-    let next = sums::<Register>(&rounds.at(), |sums, weight, i| {
-        let h = i + len / 2;
-        let merged = Register::mul(&q1[i], &lambda) + p1[i];
-        let at_zero = Register::mul_add_base(p0[i], &q1[i], &merged, &q0[i]);
-        sums[0] += Register::mul(weight, &at_zero);
-        let (dp, dq) = (p0[h] - p0[i], q1[h] - q1[i]);
-        let merged = Register::mul(&dq, &lambda) + (p1[h] - p1[i]);
-        let leading = Register::mul_add_base(dp, &dq, &merged, &(q0[h] - q0[i]));
-        sums[1] += Register::mul(weight, &leading);
-    });
-    let x = rounds.send(next);
-    spare.resize(len, PackedE::ZERO);
-    let (p0_bound, p1_bound) = spare.split_at_mut(len / 2);
-    let next = bind::<Register, _>(&rounds.at(), x, |chunk| {
-        let p_bound = halves(&mut *p0_bound, chunk).zip(halves(&mut *p1_bound, chunk));
-        let q = quarters(&mut *q0, chunk).zip(quarters(&mut *q1, chunk));
-        let pieces = p_bound.zip(q).enumerate();
-        let leaf = |(o, ((p0_bound, p1_bound), (q0, q1)))| Leaf {
-            p: [base_quarters(p0, o, chunk), base_quarters(p1, o, chunk)],
-            p_bound: [p0_bound, p1_bound],
-            q0,
-            q1,
-            lambda,
-        };
-        pieces.map(leaf).collect()
-    });
-    let (q0, q1) = (&mut q0[..len / 2], &mut q1[..len / 2]);
-    drop(p);
-    run::<Register, C>([p0_bound, q1, p1_bound, q0], next, rounds)
+    Scalars { p, q }
 }
 
-/// One layer above the leaves.
+/// One layer.
 enum Layer {
-    Packed(Vec<PackedE>, Vec<PackedE>),
-    Scalar(Vec<E>, Vec<E>),
+    Leaves(Leaves),
+    Runs(Fractions),
+    Scalars(Scalars),
 }
 
-/// The layer below denominators `q`; `numerator` gets the indices and denominators of both children.
-fn combine<L: Lane>(
-    units: &Units,
-    q: &[L::T],
-    numerator: impl Fn(usize, usize, &L::T, &L::T) -> L::T + Sync,
-) -> (Vec<L::T>, Vec<L::T>) {
-    let half = q.len() / 2;
-    let (q0, q1) = q.split_at(half);
-    let used = Used::new(units, half.ilog2() as usize, L::LOG_WIDTH);
-    let fraction = |i: usize| {
-        if !used.at(i) {
-            return (L::T::ZERO, L::T::ONE);
-        }
-        let numerator = numerator(i, i + half, &q0[i], &q1[i]);
-        (numerator, L::mul(&q0[i], &q1[i]))
-    };
-    let (mut p, mut q) = (Vec::new(), Vec::new());
-    (0..half).into_par_iter().with_min_len(1 << 10).map(fraction).unzip_into_vecs(&mut p, &mut q);
-    (p, q)
-}
-
-fn combine_layer<L: Lane>(units: &Units, p: &[L::T], q: &[L::T]) -> (Vec<L::T>, Vec<L::T>) {
-    combine::<L>(units, q, |i, j, q0, q1| L::mul_add(&p[i], q1, &p[j], q0))
-}
-
-/// The layers below the leaves, layer 1 last.
-fn layers(leaves: &Leaves) -> Vec<Layer> {
-    let (numerators, units) = (&leaves.numerators, &leaves.units);
-    let (p, q) = combine::<Register>(units, &leaves.denominators, |i, j, q0, q1| {
-        Register::mul_add_bases(numerators[i], q1, numerators[j], q0)
-    });
-    let mut layers = vec![Layer::Packed(p, q)];
-    loop {
-        let next = match layers.last() {
-            Some(Layer::Packed(p, q)) if q.len() >= 2 && q.len() * Packing::WIDTH > 8 => {
-                let (p, q) = combine_layer::<Register>(units, p, q);
-                Layer::Packed(p, q)
-            }
-            Some(Layer::Packed(p, q)) => {
-                let (p, q) = combine_layer::<Single>(units, &unpack(p), &unpack(q));
-                Layer::Scalar(p, q)
-            }
-            Some(Layer::Scalar(p, q)) if q.len() > 2 => {
-                let (p, q) = combine_layer::<Single>(units, p, q);
-                Layer::Scalar(p, q)
-            }
-            _ => return layers,
-        };
-        layers.push(next);
+/// The leaves and all layers below, layer 1 last.
+fn layers(leaves: Leaves) -> Vec<Layer> {
+    let long = |shape: &Shape| shape.num_variables() >= MIN_VARIABLES;
+    if !long(&leaves.shape) {
+        return scalar_layers(vec![], leaves.scalars());
     }
-}
-
-/// Sends the four values and returns the merged claims with the merging challenge.
-fn send_values<C: Channel>(channel: &mut C, [p0, p1, q0, q1]: [E; 4]) -> (E, E, E) {
-    for value in [p0, p1, q0, q1] {
-        channel.send(Labels::LOOKUP_VALUES, value);
+    let mut fractions = leaves.combine();
+    let mut layers = vec![Layer::Leaves(leaves)];
+    while long(&fractions.shape) {
+        let next = fractions.combine();
+        layers.push(Layer::Runs(std::mem::replace(&mut fractions, next)));
     }
-    let x = channel.challenge(Labels::LOOKUP_VALUES);
-    (line(p0, p1, x), line(q0, q1, x), x)
+    scalar_layers(layers, fractions.scalars())
 }
 
-/// Proves that the fractions sum to zero; returns the point of the leaves. There are at least sixteen lanes of leaves.
+/// With a layer of scalars and all layers below.
+fn scalar_layers(mut layers: Vec<Layer>, mut scalars: Scalars) -> Vec<Layer> {
+    while scalars.q.len() > 2 {
+        let next = scalars.combine();
+        layers.push(Layer::Scalars(std::mem::replace(&mut scalars, next)));
+    }
+    layers.push(Layer::Scalars(scalars));
+    layers
+}
+
+/// Proves that the fractions sum to zero; returns the point of the leaves.
 pub(super) fn prove<C: Channel>(leaves: Leaves, channel: &mut C) -> Vec<E> {
-    let mut layers = layers(&leaves);
-    let Some(Layer::Scalar(p, q)) = layers.pop() else { unreachable!("layer 1 has two scalars") };
-    let (mut p, mut q, merge) = send_values(channel, [p[0], p[1], q[0], q[1]]);
-    let mut point = vec![merge];
-    let units = leaves.units;
-    let mut leaves = Some(leaves);
-    let mut spare = Vec::new();
-    loop {
-        let lambda = channel.challenge(Labels::LOOKUP_LAMBDA);
-        let claim = p + lambda * q;
-        let mut rounds =
-            Rounds { channel: &mut *channel, point: &point, lambda, units: &units, claim, challenges: Vec::new() };
-        let finals = match layers.pop() {
-            Some(Layer::Scalar(mut p, mut q)) => run_layer::<Single, C>(&mut p, &mut q, &mut rounds),
-            Some(Layer::Packed(p, q)) if q.len() < 4 => {
-                let (mut p, mut q) = (unpack(&p), unpack(&q));
-                run_layer::<Single, C>(&mut p, &mut q, &mut rounds)
-            }
-            Some(Layer::Packed(mut p, mut q)) => {
-                let lanes = run_layer::<Register, C>(&mut p, &mut q, &mut rounds);
-                spare = p;
-                run_lanes(lanes, &mut rounds)
-            }
-            None => {
-                let Some(leaves) = leaves.take() else {
-                    return point;
-                };
-                let spare = std::mem::take(&mut spare);
-                let lanes = run_leaves(leaves, spare, &mut rounds);
-                run_lanes(lanes, &mut rounds)
-            }
-        };
-        let [p0, q1, p1_lambda, q0] = finals;
-        let mut challenges = rounds.challenges;
-        let merge;
-        (p, q, merge) = send_values(channel, [p0, p1_lambda - lambda * q1, q0, q1]);
-        point = vec![merge];
-        point.append(&mut challenges);
-        if leaves.is_none() {
-            return point;
-        }
-    }
+    prove_layers(layers(leaves), channel)
 }
 
-/// The rounds on the elements of the last lane.
-fn run_lanes<C: Channel>(lanes: [PackedE; 4], rounds: &mut Rounds<'_, C>) -> [E; 4] {
-    let mut tables = lanes.map(|lane| unpack(&[lane]));
-    if Packing::WIDTH == 1 {
-        return tables.map(|table| table[0]);
+/// The same on single elements: what the other way must send.
+#[cfg(test)]
+pub(super) fn prove_scalars<C: Channel>(p: Vec<E>, q: Vec<E>, channel: &mut C) -> Vec<E> {
+    prove_layers(scalar_layers(vec![], Scalars { p, q }), channel)
+}
+
+fn prove_layers<C: Channel>(mut layers: Vec<Layer>, channel: &mut C) -> Vec<E> {
+    let Some(Layer::Scalars(Scalars { p, q })) = layers.pop() else { unreachable!("layer 1 has two scalars") };
+    let mut values = [p[0], p[1], q[0], q[1]];
+    let mut point = Vec::new();
+    // Memory of a layer's tables: that of the two layers before.
+    let mut spare = [Vec::new(), Vec::new()];
+    loop {
+        for value in values {
+            channel.send(Labels::LOOKUP_VALUES, value);
+        }
+        let merge = channel.challenge(Labels::LOOKUP_VALUES);
+        point.insert(0, merge);
+        let Some(layer) = layers.pop() else {
+            return point;
+        };
+        let lambda = channel.challenge(Labels::LOOKUP_LAMBDA);
+        let [p0, p1, q0, q1] = values;
+        let claim = line(p0, p1, merge) + lambda * line(q0, q1, merge);
+        let (scale, challenges) = (E::ONE, Vec::with_capacity(point.len()));
+        let mut rounds = Rounds { channel: &mut *channel, point: &point, lambda, scale, claim, challenges };
+        // The first variable is the one that told the children of the layer below from each other.
+        let at_zero = p0 + lambda * q0;
+        let unmerged = |[p0, q1, merged, q0]: [E; 4]| [p0, merged - lambda * q1, q0, q1];
+        values = match layer {
+            Layer::Scalars(scalars) => unmerged(scalars.prove(at_zero, &mut rounds)),
+            Layer::Runs(fractions) => {
+                let tables = fractions.prove(at_zero, &mut spare, &mut rounds);
+                let [first, second] = &mut spare;
+                *second = std::mem::replace(first, fractions.runs);
+                unmerged(tables)
+            }
+            Layer::Leaves(leaves) => leaves.prove(at_zero, &mut spare, &mut rounds),
+        };
+        point = rounds.challenges;
     }
-    let next = sums::<Single>(&rounds.at(), |sums, weight, i| {
-        let at = |i: usize| std::array::from_fn(|t| tables[t][i]);
-        accumulate::<Single>(sums, weight, &at(i), &at(i + Packing::WIDTH / 2));
-    });
-    let tables = tables.each_mut().map(Vec::as_mut_slice);
-    run::<Single, C>(tables, next, rounds)
 }

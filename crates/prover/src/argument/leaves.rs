@@ -1,169 +1,256 @@
-//! The leaves of the lookups.
+//! The leaves of the lookups, made run by run where the fractions read them.
+
+pub(super) mod rows;
 
 use super::channel::Channel;
-use super::expression;
-use super::fractions::Leaves;
-use super::lane::{PackedE, Packing};
+use super::fractions::{Chunk, Leaves, RUN, Run, VALUE_BITS, Values};
 use super::witness::{limb, limbs_of};
-use rayon::prelude::*;
+use rows::{Axes, Linear};
 use std::collections::BTreeMap;
 use veritune_argument::leaves::{LeafPoint, tag};
 use veritune_argument::lookups::Fingerprint;
 use veritune_argument::{BlockKind, Labels, LeafBlock, Plan, public_sum};
-use veritune_field::traits::{PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
+use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{E, F, f_from_i64};
 use veritune_relations::layout::Layout;
-use veritune_relations::{AxisId, Place, Program, TensorId};
+use veritune_relations::{Place, Program, Table};
 
-/// Columns of a block at padded indices, its numerators, and `alpha - tag`.
-struct Block {
-    constant: E,
-    columns: Vec<Vec<F>>,
-    /// A second tag-like column for the range table: subtracted without a power of beta.
-    tags: Option<Vec<F>>,
-    numerators: Vec<F>,
+/// What makes the leaves of a block, padded indices included.
+enum Source<'a> {
+    Limb {
+        axes: Axes,
+        values: &'a [i64],
+        limb: Limb,
+    },
+    Lookup {
+        axes: Axes,
+        columns: Vec<Linear<'a>>,
+        mask: Option<Linear<'a>>,
+    },
+    /// Counts of all rows.
+    RangeTable(&'a [F]),
+    /// Counts of the rows of the table.
+    Table(&'a Table, &'a [F]),
 }
 
-/// The first padded index of every row of the innermost axis, in row-major order of active indices.
-fn row_starts(program: &Program, axes: &[AxisId]) -> Vec<usize> {
-    let rows: usize = axes.iter().rev().skip(1).map(|&a| program.axis(a).len).product();
-    let mut starts = vec![0; rows];
-    for (row, start) in starts.iter_mut().enumerate() {
-        let (mut rest, mut shift) = (row, 0);
-        for (i, &axis) in axes.iter().enumerate().rev() {
-            let axis = program.axis(axis);
-            if i + 1 < axes.len() {
-                *start += (rest % axis.len) << shift;
-                rest /= axis.len;
-            }
-            shift += axis.log_len();
-        }
-    }
-    starts
+/// Which limb of a tensor's values.
+struct Limb {
+    minimum: i64,
+    index: usize,
+    count: usize,
+    range_bits: u32,
 }
 
-/// Writes `f(i)` for every active index to its padded slot.
-fn scatter(program: &Program, axes: &[AxisId], starts: &[usize], len: usize, f: impl Fn(usize) -> F) -> Vec<F> {
-    let inner = axes.last().map_or(1, |&a| program.axis(a).len);
-    let mut out = vec![F::ZERO; len];
-    for (row, &start) in starts.iter().enumerate() {
-        for (i, slot) in out[start..start + inner].iter_mut().enumerate() {
-            *slot = f(row * inner + i);
-        }
-    }
-    out
-}
-
-fn block(
-    program: &Program,
-    layout: &Layout,
-    block: &LeafBlock,
-    alpha: E,
-    tensors: &[Vec<i64>],
-    witness: &[F],
-) -> Block {
-    let len = 1usize << block.log_len;
-    match block.kind {
-        BlockKind::Limb { tensor, limb: index, width } => {
-            let axes = &program.tensor(tensor).axes;
-            let values = &tensors[tensor.0];
-            let starts = row_starts(program, axes);
-            let count = limbs_of(program, tensor).map_or(1, |w| w.len());
-            let minimum = program.tensor(tensor).range.min();
-            let value = |i: usize| f_from_i64(limb(values[i], minimum, index, count, program.range_bits));
-            Block {
-                constant: alpha - E::from_u32(width),
-                columns: vec![scatter(program, axes, &starts, len, value)],
-                tags: None,
-                numerators: scatter(program, axes, &starts, len, |_| F::ONE),
-            }
-        }
-        BlockKind::Lookup(index) => {
-            let lookup = &program.lookups[index];
-            let starts = row_starts(program, &lookup.axes);
-            let mask = expression::mask(program, &lookup.axes, lookup.mask.as_ref());
-            let numerator = |i: usize| F::from_bool(mask.as_ref().is_none_or(|m| m[i] != 0));
-            Block {
-                constant: alpha - E::from_u64(tag(program, lookup.table)),
-                columns: lookup.columns.iter().map(|c| padded_column(program, tensors, &lookup.axes, c, len)).collect(),
-                tags: None,
-                numerators: scatter(program, &lookup.axes, &starts, len, numerator),
-            }
-        }
-        BlockKind::RangeTable => {
-            let row = |i: usize| {
-                if i < 2 { (0, 0) } else { (i.ilog2() as usize, i - (1 << i.ilog2())) }
-            };
-            let counts = &witness[layout.range_multiplicities..][..len];
-            Block {
-                constant: alpha,
-                columns: vec![(0..len).map(|i| F::from_usize(row(i).1)).collect()],
-                tags: Some((0..len).map(|i| F::from_usize(row(i).0)).collect()),
-                numerators: (0..len).map(|i| if i < 2 { F::ZERO } else { -counts[i] }).collect(),
-            }
-        }
-        BlockKind::Table(index) => {
-            let table = &program.tables[index];
-            let rows = table.columns[0].len();
-            let counts = &witness[layout.table_multiplicities[index]..][..rows];
-            let pad = |mut column: Vec<F>| {
-                column.resize(len, F::ZERO);
-                column
-            };
-            Block {
-                constant: alpha - E::from_u64(table.tag),
-                columns: table.columns.iter().map(|c| pad(c.iter().map(|&v| f_from_i64(v)).collect())).collect(),
-                tags: None,
-                numerators: pad(counts.iter().map(|&c| -c).collect()),
-            }
-        }
-    }
-}
-
-/// A column at all padded indices. A term that does not have an axis is constant along it, inactive indices
-/// included, and a constant holds everywhere: this is what the verifier's functional says.
-fn padded_column(
-    program: &Program,
-    tensors: &[Vec<i64>],
-    axes: &[AxisId],
-    column: &veritune_relations::Expression,
+/// A block: `constant` is alpha minus the tag.
+struct Block<'a> {
+    offset: usize,
     len: usize,
-) -> Vec<F> {
-    let mut out = vec![F::ZERO; len];
-    for term in column {
-        let Some(view) = term.factors.first() else {
-            out.iter_mut().for_each(|x| *x += f_from_i64(term.coefficient));
-            continue;
-        };
-        let has = |axis: AxisId| {
-            use veritune_relations::Index::{Axis, Shifted};
-            view.index.iter().any(|&i| matches!(i, Axis(a) | Shifted(a, _) if a == axis))
-        };
-        let own: Vec<AxisId> = axes.iter().copied().filter(|&a| has(a)).collect();
-        let values = expression::evaluate(program, tensors, &own, &vec![term.clone()]);
-        // The index of the term's own axes, by bit groups of the padded index.
-        let mut groups = Vec::new();
-        let (mut shift, mut stride) = (0, 1);
-        for &axis in axes.iter().rev() {
-            let a = program.axis(axis);
-            if has(axis) {
-                groups.push((shift, (1usize << a.log_len()) - 1, stride, a.len));
-                stride *= a.len;
-            }
-            shift += a.log_len();
+    constant: E,
+    source: Source<'a>,
+}
+
+/// A run of a block: numerators, columns, and a column without a power of beta.
+struct General {
+    numerators: [F; RUN],
+    columns: Vec<[F; RUN]>,
+    tags: [F; RUN],
+}
+
+impl General {
+    fn new(columns: usize) -> Self {
+        Self { numerators: [F::ZERO; RUN], columns: vec![[F::ZERO; RUN]; columns], tags: [F::ZERO; RUN] }
+    }
+
+    /// Entry `i` as a fraction.
+    fn fraction(&self, i: usize, constant: E, beta: E) -> (E, E) {
+        let mut denominator = constant - self.tags[i];
+        for (power, column) in beta.powers().skip(1).zip(&self.columns) {
+            denominator -= power * column[i];
         }
-        for (i, slot) in out.iter_mut().enumerate() {
-            let mut at = Some(0);
-            for &(shift, mask, stride, len) in &groups {
-                let index = (i >> shift) & mask;
-                at = at.filter(|_| index < len).map(|at| at + index * stride);
+        (E::from(self.numerators[i]), denominator)
+    }
+}
+
+/// Entries of padded rows that a run covers: padded row, first entry of it, and where they lie in the run.
+fn pieces(axes: &Axes, start: usize, len: usize) -> impl Iterator<Item = (usize, usize, std::ops::Range<usize>)> {
+    let (_, log) = axes.inner();
+    let piece = len.min(1 << log);
+    (0..len / piece).map(move |i| {
+        let first = start + i * piece;
+        (first >> log, first & ((1 << log) - 1), i * piece..(i + 1) * piece)
+    })
+}
+
+/// Small integers and numerators that are all equal, if they are.
+fn small(integers: &[i64; RUN], numerators: &[bool; RUN], values: &mut Values) -> Option<bool> {
+    let all = integers.iter().fold(0, |all, &x| all | x.cast_unsigned());
+    let ones = numerators.iter().filter(|&&n| n).count();
+    if all >> VALUE_BITS != 0 || !(ones == 0 || ones == RUN) {
+        return None;
+    }
+    for (value, &integer) in values.iter_mut().zip(integers) {
+        *value = integer as u32;
+    }
+    Some(ones == RUN)
+}
+
+impl<'a> Block<'a> {
+    fn new(
+        program: &'a Program,
+        layout: &Layout,
+        block: &LeafBlock,
+        alpha: E,
+        tensors: &'a [Vec<i64>],
+        witness: &'a [F],
+    ) -> Self {
+        let (offset, len) = (block.offset, 1 << block.log_len);
+        let (tag, source) = match block.kind {
+            BlockKind::Limb { tensor, limb: index, width } => {
+                let t = program.tensor(tensor);
+                let count = limbs_of(program, tensor).map_or(1, |w| w.len());
+                let limb = Limb { minimum: t.range.min(), index, count, range_bits: program.range_bits };
+                let axes = Axes::new(program, &t.axes);
+                (E::from_u32(width), Source::Limb { axes, values: &tensors[tensor.0], limb })
             }
-            if let Some(at) = at {
-                *slot += f_from_i64(values[at]);
+            BlockKind::Lookup(index) => {
+                let lookup = &program.lookups[index];
+                let columns = lookup.columns.iter().map(|c| Linear::new(program, tensors, &lookup.axes, c)).collect();
+                let mask = lookup.mask.as_ref().map(|view| Linear::view(program, tensors, &lookup.axes, view));
+                let source = Source::Lookup { axes: Axes::new(program, &lookup.axes), columns, mask };
+                (E::from_u64(tag(program, lookup.table)), source)
+            }
+            BlockKind::RangeTable => (E::ZERO, Source::RangeTable(&witness[layout.range_multiplicities..][..len])),
+            BlockKind::Table(index) => {
+                let table = &program.tables[index];
+                let counts = &witness[layout.table_multiplicities[index]..][..table.columns[0].len()];
+                (E::from_u64(table.tag), Source::Table(table, counts))
+            }
+        };
+        Self { offset, len, constant: alpha - tag, source }
+    }
+
+    /// The run from index `start` of the block on, if it is one of small integers and equal numerators.
+    fn affine(&self, start: usize, values: &mut Values) -> Option<bool> {
+        let (mut integers, mut numerators) = ([0; RUN], [false; RUN]);
+        match &self.source {
+            Source::Limb { axes, values: all, limb: of } => {
+                let (inner, _) = axes.inner();
+                for (row, from, place) in pieces(axes, start, RUN) {
+                    let count = place.len().min(inner.saturating_sub(from));
+                    let Some(row) = axes.active_row(row).filter(|_| count > 0) else {
+                        continue;
+                    };
+                    let row = &all[row * inner + from..][..count];
+                    for (out, &value) in integers[place.clone()].iter_mut().zip(row) {
+                        *out = limb(value, of.minimum, of.index, of.count, of.range_bits);
+                    }
+                    numerators[place][..count].fill(true);
+                }
+            }
+            Source::Lookup { axes, columns, mask } => {
+                let [column] = &columns[..] else {
+                    return None;
+                };
+                for (row, from, place) in pieces(axes, start, RUN) {
+                    if !column.write(row, from, &mut integers[place.clone()]) {
+                        return None;
+                    }
+                    write_numerators(axes, mask.as_ref(), row, from, &mut numerators[place]);
+                }
+            }
+            Source::RangeTable(_) | Source::Table(..) => return None,
+        }
+        small(&integers, &numerators, values)
+    }
+
+    /// `len` entries from index `start` of the block on.
+    fn general(&self, start: usize, len: usize) -> General {
+        match &self.source {
+            Source::Limb { axes, values: all, limb: of } => {
+                let mut run = General::new(1);
+                let (inner, _) = axes.inner();
+                for (row, from, place) in pieces(axes, start, len) {
+                    let count = place.len().min(inner.saturating_sub(from));
+                    let Some(row) = axes.active_row(row).filter(|_| count > 0) else {
+                        continue;
+                    };
+                    let row = &all[row * inner + from..][..count];
+                    for (out, &value) in run.columns[0][place.clone()].iter_mut().zip(row) {
+                        *out = f_from_i64(limb(value, of.minimum, of.index, of.count, of.range_bits));
+                    }
+                    run.numerators[place][..count].fill(F::ONE);
+                }
+                run
+            }
+            Source::Lookup { axes, columns, mask } => {
+                let mut run = General::new(columns.len());
+                for (row, from, place) in pieces(axes, start, len) {
+                    for (column, out) in columns.iter().zip(&mut run.columns) {
+                        column.write_field(row, from, &mut out[place.clone()]);
+                    }
+                    let mut numerators = [false; RUN];
+                    write_numerators(axes, mask.as_ref(), row, from, &mut numerators[place.clone()]);
+                    for i in place {
+                        run.numerators[i] = F::from_bool(numerators[i]);
+                    }
+                }
+                run
+            }
+            Source::RangeTable(counts) => {
+                let mut run = General::new(1);
+                // Row 2^w + x is (w, x); rows 0 and 1 are no rows.
+                for (i, row) in (start..start + len).enumerate().filter(|&(_, row)| row > 1) {
+                    run.tags[i] = F::from_u32(row.ilog2());
+                    run.columns[0][i] = F::from_usize(row - (1 << row.ilog2()));
+                    run.numerators[i] = -counts[row];
+                }
+                run
+            }
+            Source::Table(table, counts) => {
+                let mut run = General::new(table.columns.len());
+                for (i, row) in (start..(start + len).min(counts.len())).enumerate() {
+                    for (out, column) in run.columns.iter_mut().zip(&table.columns) {
+                        out[i] = f_from_i64(column[row]);
+                    }
+                    run.numerators[i] = -counts[row];
+                }
+                run
             }
         }
     }
-    out
+
+    /// The run from index `start` of the block on.
+    fn run(&self, start: usize, beta: E, values: &mut Values) -> Chunk {
+        if let Some(is_one) = self.affine(start, values) {
+            return Chunk::Affine { constant: self.constant, is_one };
+        }
+        let run = self.general(start, RUN);
+        let fractions = [0, 1].map(|part: usize| {
+            Run::from_fn(|i| {
+                let (p, q) = run.fraction(i, self.constant, beta);
+                [p, q][part]
+            })
+        });
+        Chunk::General(Box::new(fractions))
+    }
+}
+
+/// Whether entries `from ..` of a padded row are looked up.
+fn write_numerators(axes: &Axes, mask: Option<&Linear<'_>>, row: usize, from: usize, out: &mut [bool]) {
+    let count = out.len().min(axes.inner().0.saturating_sub(from));
+    if axes.active_row(row).is_none() {
+        return;
+    }
+    let out = &mut out[..count];
+    let Some(mask) = mask else {
+        out.fill(true);
+        return;
+    };
+    let mut values = [0; RUN];
+    mask.write(row, from, &mut values[..count]);
+    for (out, value) in out.iter_mut().zip(values) {
+        *out = value != 0;
+    }
 }
 
 /// All leaves of the program.
@@ -176,72 +263,30 @@ pub(super) fn leaves(
     witness: &[F],
 ) -> Leaves {
     let Fingerprint { alpha, beta } = fingerprint;
-    let num_lanes = (1usize << plan.log_leaves) / Packing::WIDTH;
-    let mut numerators = vec![Packing::ZERO; num_lanes];
-    let mut denominators = vec![PackedE::ONE; num_lanes];
-    let lanes = |block: &&LeafBlock| block.log_len >= Packing::WIDTH.ilog2() as usize;
-    let (mut large, small): (Vec<&LeafBlock>, Vec<&LeafBlock>) = plan.blocks.iter().partition(lanes);
-    large.sort_by_key(|block| block.offset);
-    let (mut p_rest, mut q_rest) = (numerators.as_mut_slice(), denominators.as_mut_slice());
-    let mut tasks = Vec::new();
-    let mut position = 0;
-    for &b in &large {
-        let (gap, len) = ((b.offset - position) / Packing::WIDTH, (1 << b.log_len) / Packing::WIDTH);
-        let (p, p_after) = p_rest.split_at_mut(gap).1.split_at_mut(len);
-        let (q, q_after) = q_rest.split_at_mut(gap).1.split_at_mut(len);
-        (p_rest, q_rest) = (p_after, q_after);
-        position = b.offset + (1 << b.log_len);
-        tasks.push((b, p, q));
-    }
-    tasks.into_par_iter().for_each(|(b, p, q)| {
-        if let BlockKind::Limb { tensor, limb, width } = b.kind
-            && let Some(rows) = LimbRows::new(program, tensor, limb, &tensors[tensor.0])
-        {
-            rows.write(alpha - E::from_u32(width), beta, p, q);
-            return;
-        }
-        let block = block(program, layout, b, alpha, tensors, witness);
-        p.copy_from_slice(Packing::pack_slice(&block.numerators));
-        let powers: Vec<E> = beta.powers().skip(1).take(block.columns.len()).collect();
-        let columns: Vec<&[Packing]> = block.columns.iter().map(|c| Packing::pack_slice(c)).collect();
-        let tags = block.tags.as_ref().map(|t| Packing::pack_slice(t));
-        let constant = PackedE::ZERO + block.constant;
-        let powers: Vec<PackedE> = powers.iter().map(|&b| PackedE::ZERO + b).collect();
-        for (i, q) in q.iter_mut().enumerate() {
-            let mut value = constant;
-            for (&power, column) in powers.iter().zip(&columns) {
-                value -= power * column[i];
-            }
-            if let Some(tags) = tags {
-                value -= tags[i];
-            }
-            *q = value;
-        }
-    });
-    // Blocks of less than a register share registers.
-    let mut shared: BTreeMap<usize, ([F; Packing::WIDTH], [E; Packing::WIDTH])> = BTreeMap::new();
-    for b in small {
-        let block = block(program, layout, b, alpha, tensors, witness);
-        for i in 0..1usize << b.log_len {
-            let mut value = block.constant;
-            for (power, column) in beta.powers().skip(1).zip(&block.columns) {
-                value -= power * column[i];
-            }
-            if let Some(tags) = &block.tags {
-                value -= tags[i];
-            }
-            let leaf = b.offset + i;
-            let zeros = ([F::ZERO; Packing::WIDTH], [E::ONE; Packing::WIDTH]);
-            let (p, q) = shared.entry(leaf / Packing::WIDTH).or_insert(zeros);
-            p[leaf % Packing::WIDTH] = block.numerators[i];
-            q[leaf % Packing::WIDTH] = value;
+    let make = |b: &LeafBlock| Block::new(program, layout, b, alpha, tensors, witness);
+    let (mut long, short): (Vec<Block<'_>>, Vec<Block<'_>>) = plan.blocks.iter().map(make).partition(|b| b.len >= RUN);
+    long.sort_by_key(|block| block.offset);
+    // Blocks of less than a run share runs.
+    let mut shared: BTreeMap<usize, ([E; RUN], [E; RUN])> = BTreeMap::new();
+    for block in &short {
+        let run = block.general(0, block.len);
+        let zeros = ([E::ZERO; RUN], [E::ONE; RUN]);
+        let (p, q) = shared.entry(block.offset / RUN).or_insert(zeros);
+        for i in 0..block.len {
+            let at = block.offset % RUN + i;
+            (p[at], q[at]) = run.fraction(i, block.constant, beta);
         }
     }
-    for (register, (p, q)) in shared {
-        numerators[register] = *Packing::from_slice(&p);
-        denominators[register] = PackedE::from_ext_slice(&q);
-    }
-    Leaves { numerators, denominators, units: plan.units }
+    Leaves::new(&plan.units, beta, |address, values| {
+        let after = long.partition_point(|block| block.offset <= address);
+        if let Some(block) = long[..after].last().filter(|block| address < block.offset + block.len) {
+            return block.run(address - block.offset, beta, values);
+        }
+        if let Some((p, q)) = shared.get(&(address / RUN)) {
+            return Chunk::General(Box::new([Run::from_fn(|i| p[i]), Run::from_fn(|i| q[i])]));
+        }
+        Chunk::Affine { constant: E::ONE, is_one: false }
+    })
 }
 
 /// Sends the values of base tensors in looked-up columns at the point of the leaves.
@@ -267,72 +312,5 @@ pub(super) fn send_base_values<C: Channel>(
                 channel.send_public(Labels::LOOKUP_BASE, value);
             }
         }
-    }
-}
-
-/// The rows of one limb of a tensor, written to registers without a copy in between.
-struct LimbRows<'a> {
-    values: &'a [i64],
-    /// Active length and padded base-2 logarithm, per axis.
-    axes: Vec<(usize, usize)>,
-    minimum: i64,
-    limb: usize,
-    num_limbs: usize,
-    range_bits: u32,
-}
-
-impl<'a> LimbRows<'a> {
-    /// None if a row is shorter than a register.
-    fn new(program: &Program, tensor: TensorId, limb: usize, values: &'a [i64]) -> Option<Self> {
-        let t = program.tensor(tensor);
-        let axis = |&a: &AxisId| (program.axis(a).len, program.axis(a).log_len());
-        let axes: Vec<(usize, usize)> = t.axes.iter().map(axis).collect();
-        let (_, inner_log) = *axes.last()?;
-        (1 << inner_log >= Packing::WIDTH).then(|| Self {
-            values,
-            axes,
-            minimum: t.range.min(),
-            limb,
-            num_limbs: limbs_of(program, tensor).map_or(1, |w| w.len()),
-            range_bits: program.range_bits,
-        })
-    }
-
-    /// The values of a padded row; none if it is inactive.
-    fn row(&self, mut padded: usize) -> Option<&'a [i64]> {
-        let (&(inner, _), outer) = self.axes.split_last()?;
-        let (mut row, mut stride) = (0, 1);
-        for &(len, log) in outer.iter().rev() {
-            let index = padded & ((1 << log) - 1);
-            if index >= len {
-                return None;
-            }
-            row += index * stride;
-            stride *= len;
-            padded >>= log;
-        }
-        self.values.get(row * inner..(row + 1) * inner)
-    }
-
-    fn write(&self, constant: E, beta: E, p: &mut [Packing], q: &mut [PackedE]) {
-        let inner_log = self.axes.last().map_or(0, |a| a.1);
-        let lanes = (1 << inner_log) / Packing::WIDTH;
-        let (constant, beta) = (PackedE::ZERO + constant, PackedE::ZERO + beta);
-        let rows = p.par_chunks_mut(lanes).zip(q.par_chunks_mut(lanes));
-        rows.with_min_len(1 + 512 / lanes).enumerate().for_each(|(padded, (p, q))| {
-            let row = self.row(padded).unwrap_or(&[]);
-            for (i, (p, q)) in p.iter_mut().zip(q).enumerate() {
-                let values = row.get(i * Packing::WIDTH..).unwrap_or(&[]);
-                *p = Packing::from_fn(|k| F::from_bool(k < values.len()));
-                let limbs = Packing::from_fn(|k| match values.get(k) {
-                    Some(&value) => {
-                        let (limb, count) = (self.limb, self.num_limbs);
-                        f_from_i64(super::witness::limb(value, self.minimum, limb, count, self.range_bits))
-                    }
-                    None => F::ZERO,
-                });
-                *q = constant - beta * limbs;
-            }
-        });
     }
 }

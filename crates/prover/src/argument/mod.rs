@@ -83,14 +83,16 @@ pub fn prove(
     Ok(ArgumentProof { scalars, parts: joint.parts, target: joint.target, base_claims })
 }
 
-/// GKR of a sum of fractions by itself; at least sixteen registers of leaves, a power of two.
+/// GKR of a sum of fractions by itself; at least one run of leaves, a power of two.
 #[cfg(feature = "kernels")]
 pub(crate) fn fraction_sum<C: Channel>(numerators: &[F], denominators: &[E], channel: &mut C) {
-    use lane::{Lane, Packing, Register};
-    use veritune_field::traits::PackedValue;
-    let numerators = Packing::pack_slice(numerators).to_vec();
+    use fractions::{Chunk, Leaves, Run};
     let units = veritune_argument::Units { log_len: denominators.len().ilog2() as usize, log_count: 0, used: 1 };
-    fractions::prove(fractions::Leaves { numerators, denominators: Register::pack(denominators), units }, channel);
+    let leaves = Leaves::new(&units, E::default(), |address, _| {
+        let p = Run::from_fn(|i| numerators[address + i].into());
+        Chunk::General(Box::new([p, Run::from_fn(|i| denominators[address + i])]))
+    });
+    fractions::prove(leaves, channel);
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! Witness vector and multiplicities of a program's tensors.
 
-use super::expression;
+use super::leaves::rows::{Axes, Linear};
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::ops::Range;
 use veritune_argument::{NUM_PLACES, is_one_hot};
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{F, f_from_i64};
 use veritune_relations::layout::{Layout, limb_widths, place_index, strides};
-use veritune_relations::{Place, Program, Table, TableId, TensorId};
+use veritune_relations::{Lookup, Place, Program, Table, TableId, TensorId};
 
 /// How often each table row is looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,53 +75,95 @@ fn range_row(value: i64, width: u32) -> Option<usize> {
 /// Counts how often every table row is looked up. Values outside their table are not counted: the proof of such
 /// a witness is refused.
 pub fn multiplicities(program: &Program, tensors: &[Vec<i64>]) -> Multiplicities {
-    let num_range_rows = 2usize << program.range_bits;
-    let mut range = vec![0u32; num_range_rows];
+    let indices: Vec<RowIndex> = program.tables.iter().map(RowIndex::new).collect();
     let limbed: Vec<(TensorId, Vec<u32>)> =
         (0..program.tensors.len()).map(TensorId).filter_map(|t| limbs_of(program, t).map(|w| (t, w))).collect();
-    let count_tensor = |mut counts: Vec<u32>, (tensor, widths): &(TensorId, Vec<u32>)| {
-        let minimum = program.tensor(*tensor).range.min();
-        for (index, &width) in widths.iter().enumerate() {
-            for &value in &tensors[tensor.0] {
-                let limb = limb(value, minimum, index, widths.len(), program.range_bits);
-                if let Some(row) = range_row(limb, width) {
-                    counts[row] += 1;
-                }
-            }
+    // One histogram per thread, of its share of every tensor and of every lookup's rows.
+    let shares = rayon::current_num_threads();
+    let share = |len: usize, i: usize| len * i / shares..len * (i + 1) / shares;
+    let count = |i: usize| {
+        let mut counts = Multiplicities::none(program);
+        for (tensor, widths) in &limbed {
+            let values = &tensors[tensor.0];
+            count_limbs(program, *tensor, widths, &values[share(values.len(), i)], &mut counts.range);
+        }
+        for lookup in &program.lookups {
+            count_lookup(program, tensors, lookup, &indices, |len| share(len, i), &mut counts);
         }
         counts
     };
-    let merge = |mut a: Vec<u32>, b: Vec<u32>| {
-        a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
-        a
-    };
-    // One histogram per thread at most: tensors are split into as many groups.
-    let group = limbed.len().div_ceil(rayon::current_num_threads()).max(1);
-    let histograms: Vec<Vec<u32>> =
-        limbed.par_chunks(group).map(|tensors| tensors.iter().fold(vec![0; num_range_rows], count_tensor)).collect();
-    range = histograms.into_iter().fold(range, merge);
-    let mut tables: Vec<Vec<u32>> = program.tables.iter().map(|t| vec![0; t.columns[0].len()]).collect();
-    let indices: Vec<RowIndex> = program.tables.iter().map(RowIndex::new).collect();
-    for lookup in &program.lookups {
-        let columns: Vec<Vec<i64>> =
-            lookup.columns.iter().map(|c| expression::evaluate(program, tensors, &lookup.axes, c)).collect();
-        let mask = expression::mask(program, &lookup.axes, lookup.mask.as_ref());
-        for at in (0..columns[0].len()).filter(|&at| mask.as_ref().is_none_or(|m| m[at] != 0)) {
+    (0..shares)
+        .into_par_iter()
+        .map(count)
+        .reduce_with(Multiplicities::plus)
+        .unwrap_or_else(|| Multiplicities::none(program))
+}
+
+impl Multiplicities {
+    fn none(program: &Program) -> Self {
+        let tables = program.tables.iter().map(|t| vec![0; t.columns[0].len()]).collect();
+        Self { range: vec![0; 2 << program.range_bits], tables }
+    }
+
+    fn plus(mut self, other: Self) -> Self {
+        let add = |to: &mut Vec<u32>, from: Vec<u32>| to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+        add(&mut self.range, other.range);
+        self.tables.iter_mut().zip(other.tables).for_each(|(to, from)| add(to, from));
+        self
+    }
+}
+
+fn count_limbs(program: &Program, tensor: TensorId, widths: &[u32], values: &[i64], counts: &mut [u32]) {
+    let minimum = program.tensor(tensor).range.min();
+    for (index, &width) in widths.iter().enumerate() {
+        for &value in values {
+            let limb = limb(value, minimum, index, widths.len(), program.range_bits);
+            if let Some(row) = range_row(limb, width) {
+                counts[row] += 1;
+            }
+        }
+    }
+}
+
+/// Counts a lookup on the rows of its innermost axis that `share` takes of their number.
+fn count_lookup(
+    program: &Program,
+    tensors: &[Vec<i64>],
+    lookup: &Lookup,
+    indices: &[RowIndex],
+    share: impl Fn(usize) -> Range<usize>,
+    counts: &mut Multiplicities,
+) {
+    let axes = Axes::new(program, &lookup.axes);
+    let linear = |column| Linear::new(program, tensors, &lookup.axes, column);
+    let linears: Vec<Linear<'_>> = lookup.columns.iter().map(linear).collect();
+    let mask = lookup.mask.as_ref().map(|view| Linear::view(program, tensors, &lookup.axes, view));
+    let (inner, _) = axes.inner();
+    let mut columns = vec![vec![0; inner]; linears.len()];
+    let mut active = vec![1; inner];
+    for row in share(axes.num_rows()) {
+        let row = axes.padded_row(row);
+        for (linear, column) in linears.iter().zip(&mut columns) {
+            linear.write_exact(row, column);
+        }
+        if let Some(mask) = &mask {
+            mask.write_exact(row, &mut active);
+        }
+        for at in (0..inner).filter(|&at| active[at] != 0) {
             match lookup.table {
                 TableId::Range(width) => {
                     if let Some(row) = range_row(columns[0][at], width) {
-                        range[row] += 1;
+                        counts.range[row] += 1;
                     }
                 }
                 TableId::Table(t) => {
                     if let Some(row) = indices[t].find(&program.tables[t], &columns, at) {
-                        tables[t][row] += 1;
+                        counts.tables[t][row] += 1;
                     }
                 }
             }
         }
     }
-    Multiplicities { range, tables }
 }
 
 /// Calls `write(first padded slot of the row, row of values)` for every row of the innermost axis, in order.

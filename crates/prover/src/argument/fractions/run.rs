@@ -1,0 +1,308 @@
+//! Runs of consecutive elements in registers, and where a table keeps them.
+//!
+//! A run is the least piece of a table that is read or written, and all loops are over the registers of a few runs:
+//! coefficients lie in rows of their own, aligned to cache lines, so that a register is one load. A product is three
+//! dot products over the base field, each reduced once.
+
+use super::super::lane::Packing;
+use veritune_argument::{Units, eq_table};
+use veritune_field::traits::{BasedVectorSpace, PackedValue, PrimeCharacteristicRing};
+use veritune_field::{E, F};
+
+/// Base-2 logarithm of the elements of a run.
+pub(super) const LOG_RUN: usize = 6;
+/// Elements of a run.
+pub(in super::super) const RUN: usize = 1 << LOG_RUN;
+const REGISTERS: usize = RUN / Packing::WIDTH;
+
+/// A register of elements, by coefficient.
+pub(super) type Triple = [Packing; 3];
+
+/// Consecutive elements, by coefficient.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub(in super::super) struct Run([[Packing; REGISTERS]; 3]);
+
+/// Tables `a, b, c, d` of a sumcheck whose summand is `a b + c d`.
+pub(super) type Slot = [Run; 4];
+
+#[inline(always)]
+fn add(a: &Triple, b: &Triple) -> Triple {
+    [a[0] + b[0], a[1] + b[1], a[2] + b[2]]
+}
+
+#[inline(always)]
+fn sub(a: &Triple, b: &Triple) -> Triple {
+    [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
+}
+
+// x^3 = x + 1, as in the field's own product.
+#[inline(always)]
+fn mul(a: &Triple, b: &Triple) -> Triple {
+    let (b02, b12) = (b[0] + b[2], b[1] + b[2]);
+    [
+        Packing::dot_product::<3>(a, &[b[0], b[2], b[1]]),
+        Packing::dot_product::<3>(a, &[b[1], b02, b12]),
+        Packing::dot_product::<3>(a, &[b[2], b[1], b02]),
+    ]
+}
+
+/// `a b + c d`, reduced once.
+#[inline(always)]
+fn mul_add(a: &Triple, b: &Triple, c: &Triple, d: &Triple) -> Triple {
+    let (b02, b12, d02, d12) = (b[0] + b[2], b[1] + b[2], d[0] + d[2], d[1] + d[2]);
+    let left = [a[0], a[1], a[2], c[0], c[1], c[2]];
+    [
+        Packing::dot_product::<6>(&left, &[b[0], b[2], b[1], d[0], d[2], d[1]]),
+        Packing::dot_product::<6>(&left, &[b[1], b02, b12, d[1], d02, d12]),
+        Packing::dot_product::<6>(&left, &[b[2], b[1], b02, d[2], d[1], d02]),
+    ]
+}
+
+/// The same element in every lane.
+pub(super) fn broadcast(x: E) -> Triple {
+    let x: &[F] = x.as_basis_coefficients_slice();
+    [Packing::from(x[0]), Packing::from(x[1]), Packing::from(x[2])]
+}
+
+/// The sum of the lanes.
+fn total(x: &Triple) -> E {
+    E::from_basis_coefficients_fn(|c| x[c].as_slice().iter().copied().sum::<F>())
+}
+
+impl Run {
+    pub(in super::super) const ZERO: Self = Self([[Packing::ZERO; REGISTERS]; 3]);
+
+    /// The same element everywhere.
+    pub(in super::super) fn constant(x: E) -> Self {
+        let x = broadcast(x);
+        Self([[x[0]; REGISTERS], [x[1]; REGISTERS], [x[2]; REGISTERS]])
+    }
+
+    /// The run of elements `f(0), f(1), ..`.
+    pub(in super::super) fn from_fn(f: impl Fn(usize) -> E) -> Self {
+        let mut coefficients = [[F::ZERO; RUN]; 3];
+        for i in 0..RUN {
+            let x = f(i);
+            for (row, &x) in coefficients.iter_mut().zip(x.as_basis_coefficients_slice()) {
+                row[i] = x;
+            }
+        }
+        let mut run = Self::ZERO;
+        (0..3).for_each(|c| run.set_coefficient(c, &coefficients[c]));
+        run
+    }
+
+    /// The elements.
+    pub(super) fn elements(&self) -> impl Iterator<Item = E> + '_ {
+        let rows = [0, 1, 2].map(|c: usize| Packing::unpack_slice(&self.0[c]));
+        (0..RUN).map(move |i| E::from_basis_coefficients_fn(|c| rows[c][i]))
+    }
+
+    /// One coefficient of all elements.
+    pub(super) fn coefficient(&self, c: usize) -> &[F] {
+        Packing::unpack_slice(&self.0[c])
+    }
+    /// Sets one coefficient of all elements.
+    #[inline(always)]
+    pub(super) fn set_coefficient(&mut self, c: usize, values: &[F; RUN]) {
+        self.0[c].copy_from_slice(Packing::pack_slice(values));
+    }
+
+    #[inline(always)]
+    fn get(&self, j: usize) -> Triple {
+        [self.0[0][j], self.0[1][j], self.0[2][j]]
+    }
+    #[inline(always)]
+    fn set(&mut self, j: usize, x: &Triple) {
+        (self.0[0][j], self.0[1][j], self.0[2][j]) = (x[0], x[1], x[2]);
+    }
+
+    /// Becomes `low + x (high - low)`.
+    #[inline(never)]
+    pub(super) fn set_line(&mut self, low: &Self, high: &Self, x: &Triple) {
+        for j in 0..REGISTERS {
+            let low = low.get(j);
+            self.set(j, &add(&low, &mul(&sub(&high.get(j), &low), x)));
+        }
+    }
+
+    /// Becomes `a + x b`.
+    #[inline(never)]
+    pub(super) fn set_combination(&mut self, a: &Self, b: &Self, x: &Triple) {
+        for j in 0..REGISTERS {
+            self.set(j, &add(&a.get(j), &mul(&b.get(j), x)));
+        }
+    }
+
+    /// Every element negated.
+    pub(super) fn negate(&mut self) {
+        self.0.iter_mut().flatten().for_each(|x| *x = -*x);
+    }
+}
+
+/// The sum of two fractions, all `(p, q)`.
+#[inline(never)]
+pub(super) fn add_fractions(out: &mut [Run; 2], low: [&Run; 2], high: [&Run; 2]) {
+    for j in 0..REGISTERS {
+        let (p0, q0, p1, q1) = (low[0].get(j), low[1].get(j), high[0].get(j), high[1].get(j));
+        out[0].set(j, &mul_add(&p0, &q1, &p1, &q0));
+        out[1].set(j, &mul(&q0, &q1));
+    }
+}
+
+/// Weighted sums of `a b + c d` at 0 of the variable that tells `low` from `high`, and of its leading coefficient.
+#[inline(never)]
+pub(super) fn pair_sums(weights: &Run, low: &Slot, high: &Slot) -> [E; 2] {
+    let mut sums = [[Packing::ZERO; 3]; 2];
+    for j in 0..REGISTERS {
+        let weight = weights.get(j);
+        let [a, b, c, d] = [low[0].get(j), low[1].get(j), low[2].get(j), low[3].get(j)];
+        sums[0] = add(&sums[0], &mul(&mul_add(&a, &b, &c, &d), &weight));
+        let (a, b) = (sub(&high[0].get(j), &a), sub(&high[1].get(j), &b));
+        let (c, d) = (sub(&high[2].get(j), &c), sub(&high[3].get(j), &d));
+        sums[1] = add(&sums[1], &mul(&mul_add(&a, &b, &c, &d), &weight));
+    }
+    [total(&sums[0]), total(&sums[1])]
+}
+
+/// The same of `a b`.
+#[inline(never)]
+pub(super) fn pair_sums_of_product(weights: &Run, low: &Slot, high: &Slot) -> [E; 2] {
+    let mut sums = [[Packing::ZERO; 3]; 2];
+    for j in 0..REGISTERS {
+        let weight = weights.get(j);
+        let (a, b) = (low[0].get(j), low[1].get(j));
+        sums[0] = add(&sums[0], &mul(&mul(&a, &b), &weight));
+        let (a, b) = (sub(&high[0].get(j), &a), sub(&high[1].get(j), &b));
+        sums[1] = add(&sums[1], &mul(&mul(&a, &b), &weight));
+    }
+    [total(&sums[0]), total(&sums[1])]
+}
+
+/// The weighted leading coefficient of `p0 q1 + (p1 + lambda q1) q0`; fractions are given child 0 first.
+#[inline(never)]
+pub(super) fn leading(weights: &Run, low: [[&Run; 2]; 2], high: [[&Run; 2]; 2], lambda: &Triple) -> E {
+    let mut sum = [Packing::ZERO; 3];
+    for j in 0..REGISTERS {
+        let difference = |child: usize, part: usize| sub(&high[child][part].get(j), &low[child][part].get(j));
+        let (p0, q0, p1, q1) = (difference(0, 0), difference(0, 1), difference(1, 0), difference(1, 1));
+        let merged = add(&p1, &mul(&q1, lambda));
+        sum = add(&sum, &mul(&mul_add(&p0, &q1, &merged, &q0), &weights.get(j)));
+    }
+    total(&sum)
+}
+
+/// Where the runs of a table lie. The first `log` variables tell the entries of a row from each other, least
+/// significant bit first; the others tell rows, most significant bit first. Entries of a row after the `used` first
+/// are not kept: they hold zero fractions. Pairs of entries are kept together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub rows: usize,
+    pub log: usize,
+    pub used: usize,
+}
+
+/// A row and an entry of it.
+pub(super) type At = (usize, usize);
+
+impl Shape {
+    /// Of all leaves: entries are units in the order of their stack.
+    pub(super) fn new(units: &Units) -> Self {
+        if units.log_len < LOG_RUN {
+            let log_rows = (units.log_len + units.log_count).saturating_sub(LOG_RUN);
+            return Self { rows: 1 << log_rows, log: 0, used: 1 };
+        }
+        Self { rows: 1 << (units.log_len - LOG_RUN), log: units.log_count, used: units.used }.even()
+    }
+
+    fn even(self) -> Self {
+        Self { used: if self.log > 0 { self.used.next_multiple_of(2) } else { self.used }, ..self }
+    }
+
+    /// Runs, those that are not kept included, as a base-2 logarithm: the number of variables.
+    pub(super) fn num_variables(&self) -> usize {
+        self.rows.ilog2() as usize + self.log
+    }
+
+    /// Runs that are kept.
+    pub(super) fn len(&self) -> usize {
+        self.rows * self.used
+    }
+
+    /// Once the first variable is bound.
+    pub(super) fn halved(&self) -> Self {
+        if self.log == 0 {
+            return Self { rows: self.rows / 2, ..*self };
+        }
+        Self { log: self.log - 1, used: self.used.div_ceil(2), ..*self }.even()
+    }
+
+    /// The entry at a place.
+    pub(super) fn at(&self, place: usize) -> At {
+        (place / self.used, place % self.used)
+    }
+
+    /// The place of an entry, if it is kept.
+    pub(super) fn place(&self, (row, entry): At) -> Option<usize> {
+        (entry < self.used).then_some(row * self.used + entry)
+    }
+
+    /// The two entries of this shape that become one when the first variable is bound.
+    pub(super) fn children(&self, (row, entry): At) -> [At; 2] {
+        match self.log {
+            0 => [(row, 0), (row + self.rows / 2, 0)],
+            _ => [(row, 2 * entry), (row, 2 * entry + 1)],
+        }
+    }
+
+    /// The address of the first leaf of an entry, if this is the shape of all leaves.
+    pub(super) fn address(&self, (row, entry): At) -> usize {
+        let reversed = (0..self.log).fold(0, |out, bit| (out << 1) | ((entry >> bit) & 1));
+        (reversed * self.rows + row) << LOG_RUN
+    }
+
+    /// Pairs of entries that become one; there is at least one variable.
+    pub(super) fn num_pairs(&self) -> usize {
+        self.len() / 2
+    }
+
+    /// The index of a pair in [`Weights::outer`], and its entries.
+    pub(super) fn pair(&self, pair: usize) -> (usize, [At; 2]) {
+        if self.log == 0 {
+            return (pair, self.children((pair, 0)));
+        }
+        let (row, entry) = (pair / (self.used / 2), pair % (self.used / 2));
+        ((row << (self.log - 1)) | entry, self.children((row, entry)))
+    }
+
+    /// The entries of pairs, in their order; `width` items each.
+    pub(super) fn split_pairs<'a, T>(&self, items: &'a mut [T]) -> Vec<[&'a mut T; 2]> {
+        if self.log == 0 {
+            let (low, high) = items.split_at_mut(self.rows / 2);
+            return low.iter_mut().zip(high).map(|(low, high)| [low, high]).collect();
+        }
+        items.as_chunks_mut::<2>().0.iter_mut().map(|[low, high]| [low, high]).collect()
+    }
+}
+
+/// All `eq` of the variables that are summed over: of pairs of entries of a shape, and inside a run.
+pub(super) struct Weights {
+    pub outer: Vec<E>,
+    pub inner: Run,
+    /// The weight of the pairs that are not kept.
+    pub missing: E,
+}
+
+impl Weights {
+    /// `rest` are the coordinates of the variables after that of the pairs of `shape`.
+    pub(super) fn new(shape: &Shape, rest: &[E]) -> Self {
+        let (outer, inner) = rest.split_at(rest.len() - LOG_RUN);
+        let (entries, rows) = outer.split_at(shape.log.saturating_sub(1));
+        let outer: Vec<E> = rows.iter().chain(entries.iter().rev()).copied().collect();
+        let outer = eq_table(&outer);
+        let inner = eq_table(inner);
+        let kept: E = (0..shape.num_pairs()).map(|pair| outer[shape.pair(pair).0]).sum();
+        Self { outer, inner: Run::from_fn(|i| inner[i]), missing: E::ONE - kept }
+    }
+}
