@@ -6,7 +6,7 @@
 
 use super::super::lane::Packing;
 use veritune_argument::{Units, eq_table};
-use veritune_field::traits::{BasedVectorSpace, PackedValue, PrimeCharacteristicRing};
+use veritune_field::traits::{BasedVectorSpace, PackedValue, PrimeCharacteristicRing, PrimeField64};
 use veritune_field::{E, F};
 
 /// Base-2 logarithm of the elements of a run.
@@ -23,8 +23,8 @@ pub(super) type Triple = [Packing; 3];
 #[repr(align(64))]
 pub(in super::super) struct Run([[Packing; REGISTERS]; 3]);
 
-/// Tables `a, b, c, d` of a sumcheck whose summand is `a b + c d`.
-pub(super) type Slot = [Run; 4];
+/// Two runs that are kept together.
+pub(in super::super) type Two = [Run; 2];
 
 #[inline(always)]
 fn add(a: &Triple, b: &Triple) -> Triple {
@@ -141,19 +141,35 @@ impl Run {
     }
 }
 
+/// Reads a word of every cache line, in the order of memory: it then comes as one stream, ahead of the loops, which
+/// read several runs at a time and would wait for each.
+#[inline(always)]
+pub(super) fn touch<'a>(runs: impl IntoIterator<Item = &'a Run>) {
+    const STEP: usize = if Packing::WIDTH < 8 { 8 / Packing::WIDTH } else { 1 };
+    let mut sum = 0;
+    for run in runs {
+        for line in run.0.as_flattened().iter().step_by(STEP) {
+            sum ^= line.as_slice()[0].as_canonical_u64();
+        }
+    }
+    std::hint::black_box(sum);
+}
+
 /// The sum of two fractions, all `(p, q)`.
 #[inline(never)]
-pub(super) fn add_fractions(out: &mut [Run; 2], low: [&Run; 2], high: [&Run; 2]) {
+pub(super) fn add_fractions(low: &Two, high: &Two) -> Two {
+    let mut out = [Run::ZERO; 2];
     for j in 0..REGISTERS {
         let (p0, q0, p1, q1) = (low[0].get(j), low[1].get(j), high[0].get(j), high[1].get(j));
         out[0].set(j, &mul_add(&p0, &q1, &p1, &q0));
         out[1].set(j, &mul(&q0, &q1));
     }
+    out
 }
 
 /// Weighted sums of `a b + c d` at 0 of the variable that tells `low` from `high`, and of its leading coefficient.
 #[inline(never)]
-pub(super) fn pair_sums(weights: &Run, low: &Slot, high: &Slot) -> [E; 2] {
+pub(super) fn pair_sums(weights: &Run, low: [&Run; 4], high: [&Run; 4]) -> [E; 2] {
     let mut sums = [[Packing::ZERO; 3]; 2];
     for j in 0..REGISTERS {
         let weight = weights.get(j);
@@ -168,7 +184,7 @@ pub(super) fn pair_sums(weights: &Run, low: &Slot, high: &Slot) -> [E; 2] {
 
 /// The same of `a b`.
 #[inline(never)]
-pub(super) fn pair_sums_of_product(weights: &Run, low: &Slot, high: &Slot) -> [E; 2] {
+pub(super) fn pair_sums_of_product(weights: &Run, low: &Two, high: &Two) -> [E; 2] {
     let mut sums = [[Packing::ZERO; 3]; 2];
     for j in 0..REGISTERS {
         let weight = weights.get(j);
@@ -182,7 +198,7 @@ pub(super) fn pair_sums_of_product(weights: &Run, low: &Slot, high: &Slot) -> [E
 
 /// The weighted leading coefficient of `p0 q1 + (p1 + lambda q1) q0`; fractions are given child 0 first.
 #[inline(never)]
-pub(super) fn leading(weights: &Run, low: [[&Run; 2]; 2], high: [[&Run; 2]; 2], lambda: &Triple) -> E {
+pub(super) fn leading(weights: &Run, low: [&Two; 2], high: [&Two; 2], lambda: &Triple) -> E {
     let mut sum = [Packing::ZERO; 3];
     for j in 0..REGISTERS {
         let difference = |child: usize, part: usize| sub(&high[child][part].get(j), &low[child][part].get(j));
@@ -276,13 +292,15 @@ impl Shape {
         ((row << (self.log - 1)) | entry, self.children((row, entry)))
     }
 
-    /// The entries of pairs, in their order; `width` items each.
-    pub(super) fn split_pairs<'a, T>(&self, items: &'a mut [T]) -> Vec<[&'a mut T; 2]> {
+    /// Of what there is one of for every entry, in their order, those of pairs.
+    pub(super) fn split_pairs<T>(&self, items: impl Iterator<Item = T>) -> Vec<[T; 2]> {
+        let mut items: Vec<T> = items.take(self.len()).collect();
         if self.log == 0 {
-            let (low, high) = items.split_at_mut(self.rows / 2);
-            return low.iter_mut().zip(high).map(|(low, high)| [low, high]).collect();
+            let high = items.split_off(self.rows / 2);
+            return items.into_iter().zip(high).map(Into::into).collect();
         }
-        items.as_chunks_mut::<2>().0.iter_mut().map(|[low, high]| [low, high]).collect()
+        let mut items = items.into_iter();
+        std::iter::from_fn(|| Some([items.next()?, items.next()?])).collect()
     }
 }
 
