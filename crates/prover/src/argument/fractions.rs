@@ -84,7 +84,7 @@ trait Layered: Sync {
         let rooms = || Box::new([[Run::ZERO; 2]; 2]);
         let mut fractions = Vec::new();
         (0..shape.len()).into_par_iter().with_min_len(16).map_init(rooms, make).collect_into_vec(&mut fractions);
-        Fractions { shape, fractions, nothing: [Run::ZERO, Run::constant(E::ONE)] }
+        Fractions { shape, fractions, nothing: Box::new([Run::ZERO, Run::constant(E::ONE)]) }
     }
 
     /// Runs the rounds; returns tables `p0, q1, p1 + lambda q1, q0` at the point.
@@ -124,7 +124,7 @@ trait Layered: Sync {
 struct Fractions {
     shape: Shape,
     fractions: Vec<Two>,
-    nothing: Two,
+    nothing: Box<Two>,
 }
 
 impl Layered for Fractions {

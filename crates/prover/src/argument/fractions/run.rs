@@ -211,7 +211,7 @@ pub(super) fn leading(weights: &Run, low: [&Two; 2], high: [&Two; 2], lambda: &T
 
 /// Where the runs of a table lie. The first `log` variables tell the entries of a row from each other, least
 /// significant bit first; the others tell rows, most significant bit first. Entries of a row after the `used` first
-/// are not kept: they hold zero fractions. Pairs of entries are kept together.
+/// are not kept: they hold zero fractions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
     pub rows: usize,
@@ -229,11 +229,7 @@ impl Shape {
             let log_rows = (units.log_len + units.log_count).saturating_sub(LOG_RUN);
             return Self { rows: 1 << log_rows, log: 0, used: 1 };
         }
-        Self { rows: 1 << (units.log_len - LOG_RUN), log: units.log_count, used: units.used }.even()
-    }
-
-    fn even(self) -> Self {
-        Self { used: if self.log > 0 { self.used.next_multiple_of(2) } else { self.used }, ..self }
+        Self { rows: 1 << (units.log_len - LOG_RUN), log: units.log_count, used: units.used }
     }
 
     /// Runs, those that are not kept included, as a base-2 logarithm: the number of variables.
@@ -251,7 +247,7 @@ impl Shape {
         if self.log == 0 {
             return Self { rows: self.rows / 2, ..*self };
         }
-        Self { log: self.log - 1, used: self.used.div_ceil(2), ..*self }.even()
+        Self { log: self.log - 1, used: self.used.div_ceil(2), ..*self }
     }
 
     /// The entry at a place.
@@ -280,27 +276,28 @@ impl Shape {
 
     /// Pairs of entries that become one; there is at least one variable.
     pub(super) fn num_pairs(&self) -> usize {
-        self.len() / 2
+        self.halved().len()
     }
 
-    /// The index of a pair in [`Weights::outer`], and its entries.
+    /// The index of a pair in [`Weights::outer`], and its entries, of which the second may not be kept.
     pub(super) fn pair(&self, pair: usize) -> (usize, [At; 2]) {
-        if self.log == 0 {
-            return (pair, self.children((pair, 0)));
-        }
-        let (row, entry) = (pair / (self.used / 2), pair % (self.used / 2));
-        ((row << (self.log - 1)) | entry, self.children((row, entry)))
+        let half = self.halved();
+        let (row, entry) = half.at(pair);
+        ((row << half.log) | entry, self.children((row, entry)))
     }
 
     /// Of what there is one of for every entry, in their order, those of pairs.
-    pub(super) fn split_pairs<T>(&self, items: impl Iterator<Item = T>) -> Vec<[T; 2]> {
-        let mut items: Vec<T> = items.take(self.len()).collect();
+    pub(super) fn split_pairs<T>(&self, items: impl Iterator<Item = T>) -> Vec<(T, Option<T>)> {
+        let mut items = items.take(self.len());
         if self.log == 0 {
-            let high = items.split_off(self.rows / 2);
-            return items.into_iter().zip(high).map(Into::into).collect();
+            let low: Vec<T> = items.by_ref().take(self.rows / 2).collect();
+            return low.into_iter().zip(items.map(Some)).collect();
         }
-        let mut items = items.into_iter();
-        std::iter::from_fn(|| Some([items.next()?, items.next()?])).collect()
+        let pairs = (0..self.num_pairs()).map_while(|pair| {
+            let (_, [_, high]) = self.pair(pair);
+            Some((items.next()?, if self.place(high).is_some() { items.next() } else { None }))
+        });
+        pairs.collect()
     }
 }
 

@@ -63,7 +63,12 @@ impl Missing {
         Self { first: [a, b], second: [c, d], values, is_constant }
     }
 
-    /// What the entries add to the sums of a round.
+    fn entry(&self) -> Entry<'_> {
+        let [_, _, c, d] = self.values;
+        Entry { first: &self.first, second: if self.is_constant { Err([c, d]) } else { Ok(&self.second) } }
+    }
+
+    /// What the entries add to the sums of a round, those apart that are paired with one that is kept.
     fn sums(&self, weights: &Weights) -> [E; 2] {
         let [a, b, c, d] = self.values;
         [(a * b + c * d) * weights.missing, E::ZERO]
@@ -113,6 +118,23 @@ fn filled<'a>(second: Result<&'a Two, [E; 2]>, room: &'a mut Option<Two>) -> &'a
     }
 }
 
+/// Memory of an entry that is made.
+type Place<'a> = (&'a mut Two, Result<&'a mut Two, &'a mut [E; 2]>);
+
+/// Writes an entry and returns it.
+fn write_entry<'a>((first, second): Place<'a>, write: impl FnOnce(Out<'_>)) -> Entry<'a> {
+    match second {
+        Err(constants) => {
+            write(Out::Constant(first, constants));
+            Entry { first, second: Err(*constants) }
+        }
+        Ok(second) => {
+            write(Out::Kept(first, second));
+            Entry { first, second: Ok(second) }
+        }
+    }
+}
+
 impl Tables {
     pub(super) fn new(shape: Shape) -> Self {
         Self { shape, first: Vec::new(), second: Vec::new(), rest: Vec::new() }
@@ -156,32 +178,19 @@ impl Tables {
         });
         let sums = total(shape.split_pairs(entries), |rooms, (pair, entries)| {
             let (index, at) = shape.pair(pair);
-            let mut at = at.into_iter();
-            let written = entries.map(|(first, second)| {
-                let at = at.next().unwrap_or_default();
-                match second {
-                    Err(constants) => {
-                        write(at, Out::Constant(first, constants), rooms);
-                        Entry { first, second: Err(*constants) }
-                    }
-                    Ok(second) => {
-                        write(at, Out::Kept(first, second), rooms);
-                        Entry { first, second: Ok(second) }
-                    }
-                }
-            });
-            pair_sums(&weights.inner, written).map(|sum| sum * weights.outer[index])
+            let low = write_entry(entries.0, |out| write(at[0], out, rooms));
+            let high = match entries.1 {
+                Some(entry) => write_entry(entry, |out| write(at[1], out, rooms)),
+                None => missing.entry(),
+            };
+            pair_sums(&weights.inner, [low, high]).map(|sum| sum * weights.outer[index])
         });
         add(sums, missing.sums(&weights))
     }
 
     fn get<'a>(&'a self, at: At, missing: &'a Missing) -> Entry<'a> {
         let Some(place) = self.shape.place(at) else {
-            let [_, _, c, d] = missing.values;
-            return Entry {
-                first: &missing.first,
-                second: if missing.is_constant { Err([c, d]) } else { Ok(&missing.second) },
-            };
+            return missing.entry();
         };
         let second = match self.rest[place] {
             Rest::Constant(constants) => Err(constants),
