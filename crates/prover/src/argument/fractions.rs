@@ -17,10 +17,11 @@ pub(super) use run::{RUN, Run};
 
 use super::channel::Channel;
 use super::lane::line;
+use leaf::Sums;
 use rayon::prelude::*;
-use run::{At, Shape, Weights};
+use run::{At, Shape, Two, Weights};
 use scalar::Scalars;
-use tables::{Missing, Tables, reserve, total, write_pairs};
+use tables::{Missing, Out, Rooms, Spare, Tables, total};
 use veritune_argument::Labels;
 use veritune_field::E;
 use veritune_field::traits::{Field, PrimeCharacteristicRing};
@@ -60,80 +61,91 @@ impl<C: Channel> Rounds<'_, C> {
     }
 }
 
-/// A layer of fractions above the least ones: runs of `p` and of `q` in turn.
-struct Fractions {
-    shape: Shape,
-    runs: Vec<Run>,
+/// A layer of fractions `(p, q)` below the leaves.
+trait Layered: Sync {
+    fn shape(&self) -> Shape;
+    /// A fraction, which may be made in `room`.
+    fn get<'a>(&'a self, at: At, room: &'a mut Two) -> &'a Two;
+
+    /// The children of an entry of `shape().halved()`.
+    fn children<'a>(&'a self, at: At, rooms: &'a mut [Two]) -> [&'a Two; 2] {
+        let [low, high] = self.shape().children(at);
+        let (low_room, high_room) = rooms.split_at_mut(1);
+        [self.get(low, &mut low_room[0]), self.get(high, &mut high_room[0])]
+    }
+
+    /// The layer below.
+    fn combine(&self) -> Fractions {
+        let shape = self.shape().halved();
+        let make = |rooms: &mut Box<[Two; 2]>, place: usize| {
+            let [low, high] = self.children(shape.at(place), &mut rooms[..]);
+            run::add_fractions(low, high)
+        };
+        let rooms = || Box::new([[Run::ZERO; 2]; 2]);
+        let mut fractions = Vec::new();
+        (0..shape.len()).into_par_iter().with_min_len(16).map_init(rooms, make).collect_into_vec(&mut fractions);
+        Fractions { shape, fractions, nothing: Box::new([Run::ZERO, Run::constant(E::ONE)]) }
+    }
+
+    /// Runs the rounds; returns tables `p0, q1, p1 + lambda q1, q0` at the point.
+    fn prove<C: Channel>(&self, at_zero: E, spare: &mut Spare, rounds: &mut Rounds<'_, C>) -> [E; 4] {
+        let lambda = run::broadcast(rounds.lambda);
+        let children = self.shape().halved();
+        let weights = Weights::new(&children, rounds.rest());
+        let [leading, _] = total(vec![(); children.num_pairs()], |rooms, (pair, ())| {
+            let (index, [low, high]) = children.pair(pair);
+            let (low_rooms, high_rooms) = rooms.split_at_mut(2);
+            let (low, high) = (self.children(low, low_rooms), self.children(high, high_rooms));
+            [run::leading(&weights.inner, low, high, &lambda) * weights.outer[index], E::ZERO]
+        });
+        let x = rounds.send([at_zero, leading]);
+        let mut bound = Tables::new(children.halved());
+        let missing = Missing::new([E::ZERO, E::ONE, rounds.lambda, E::ONE], false);
+        let factor = run::broadcast(x);
+        let write = |at: At, out: Out<'_>, rooms: &mut Rooms| {
+            let Out::Kept(first, second) = out else { unreachable!("no table is constant") };
+            let [low, high] = children.children(at);
+            let (low_rooms, high_rooms) = rooms.split_at_mut(2);
+            let [[p0, q0], [p1, q1]] = self.children(low, low_rooms);
+            let [[p0_high, q0_high], [p1_high, q1_high]] = self.children(high, high_rooms);
+            first[0].set_line(p0, p0_high, &factor);
+            first[1].set_line(q1, q1_high, &factor);
+            second[1].set_line(p1, p1_high, &factor);
+            let [merged, p1] = &mut *second;
+            merged.set_combination(p1, &first[1], &lambda);
+            second[1].set_line(q0, q0_high, &factor);
+        };
+        let next = bound.fill(spare, rounds.rest(), &missing, |_| false, write);
+        bound.finish(next, &missing, spare, rounds)
+    }
 }
 
-/// What a layer holds where nothing is kept.
-struct Nothing([Run; 2]);
+/// A layer that is kept.
+struct Fractions {
+    shape: Shape,
+    fractions: Vec<Two>,
+    nothing: Box<Two>,
+}
 
-impl Nothing {
-    fn new() -> Self {
-        Self([Run::ZERO, Run::constant(E::ONE)])
+impl Layered for Fractions {
+    fn shape(&self) -> Shape {
+        self.shape
+    }
+    fn get<'a>(&'a self, at: At, _: &'a mut Two) -> &'a Two {
+        let fraction = self.kept(at);
+        run::touch(fraction);
+        fraction
     }
 }
 
 impl Fractions {
-    /// The layer whose fraction at an entry is what `make` writes.
-    fn make(shape: Shape, make: impl Fn(At, &mut [Run; 2]) + Sync) -> Self {
-        let mut runs = vec![Run::ZERO; 2 * shape.len()];
-        runs.as_chunks_mut::<2>().0.par_iter_mut().with_min_len(16).enumerate().for_each(|(place, out)| {
-            make(shape.at(place), out);
-        });
-        Self { shape, runs }
-    }
-
-    fn get<'a>(&'a self, at: At, nothing: &'a Nothing) -> [&'a Run; 2] {
-        let fractions = self.runs.as_chunks::<2>().0;
-        self.shape.place(at).map_or(&nothing.0, |place| &fractions[place]).each_ref()
-    }
-
-    /// The layer below.
-    fn combine(&self) -> Self {
-        let nothing = Nothing::new();
-        Self::make(self.shape.halved(), |at, out| {
-            let [low, high] = self.shape.children(at).map(|child| self.get(child, &nothing));
-            run::add_fractions(out, low, high);
-        })
+    fn kept(&self, at: At) -> &Two {
+        self.shape.place(at).map_or(&self.nothing, |place| &self.fractions[place])
     }
 
     /// All fractions in their natural order.
     fn scalars(&self) -> Scalars {
-        let nothing = Nothing::new();
-        scalars(&self.shape, |at| self.get(at, &nothing).map(|run| run.elements().collect()))
-    }
-
-    /// Runs the rounds; returns tables `p0, q1, p1 + lambda q1, q0` at the point.
-    fn prove<C: Channel>(&self, at_zero: E, spare: &mut [Vec<Run>; 2], rounds: &mut Rounds<'_, C>) -> [E; 4] {
-        let nothing = Nothing::new();
-        let lambda = run::broadcast(rounds.lambda);
-        let children = self.shape.halved();
-        let both = |at: At| self.shape.children(at).map(|child| self.get(child, &nothing));
-        let weights = Weights::new(&children, rounds.rest());
-        let [leading, _] = total(vec![(); children.num_pairs()], |(pair, ())| {
-            let (index, [low, high]) = children.pair(pair);
-            let leading = run::leading(&weights.inner, both(low), both(high), &lambda);
-            [leading * weights.outer[index], E::ZERO]
-        });
-        let x = rounds.send([at_zero, leading]);
-        let shape = children.halved();
-        let mut bound = Tables { shape, runs: std::mem::take(&mut spare[0]), constants: Vec::new() };
-        reserve(&mut bound.runs, 4 * shape.len());
-        let missing = Missing::new([E::ZERO, E::ONE, rounds.lambda, E::ONE], false);
-        let factor = run::broadcast(x);
-        let next = write_pairs(&mut bound, &Weights::new(&shape, rounds.rest()), &missing, |at, out| {
-            let [[[p0, q0], [p1, q1]], [[p0_high, q0_high], [p1_high, q1_high]]] = children.children(at).map(both);
-            out[0].set_line(p0, p0_high, &factor);
-            out[1].set_line(q1, q1_high, &factor);
-            out[3].set_line(p1, p1_high, &factor);
-            let [_, q1, merged, p1] = &mut *out;
-            merged.set_combination(p1, q1, &lambda);
-            out[3].set_line(q0, q0_high, &factor);
-            None
-        });
-        bound.finish(next, &missing, &mut spare[1], rounds)
+        scalars(&self.shape, |at| self.kept(at).each_ref().map(|run| run.elements().collect()))
     }
 }
 
@@ -152,20 +164,23 @@ fn scalars(shape: &Shape, get: impl Fn(At) -> [Vec<E>; 2]) -> Scalars {
 }
 
 /// One layer.
-enum Layer {
-    Leaves(Leaves),
+enum Layer<'a> {
+    Leaves(&'a Leaves),
+    /// The layer below the leaves, made of them each time it is read: this is less than to keep and read it.
+    Sums(Sums<'a>),
     Runs(Fractions),
     Scalars(Scalars),
 }
 
 /// The leaves and all layers below, layer 1 last.
-fn layers(leaves: Leaves) -> Vec<Layer> {
+fn layers(leaves: &Leaves) -> Vec<Layer<'_>> {
     let long = |shape: &Shape| shape.num_variables() >= MIN_VARIABLES;
-    if !long(&leaves.shape) {
+    let sums = Sums::new(leaves);
+    if leaves.shape.num_variables() <= MIN_VARIABLES {
         return scalar_layers(vec![], leaves.scalars());
     }
-    let mut fractions = leaves.combine();
-    let mut layers = vec![Layer::Leaves(leaves)];
+    let mut fractions = sums.combine();
+    let mut layers = vec![Layer::Leaves(leaves), Layer::Sums(sums)];
     while long(&fractions.shape) {
         let next = fractions.combine();
         layers.push(Layer::Runs(std::mem::replace(&mut fractions, next)));
@@ -174,7 +189,7 @@ fn layers(leaves: Leaves) -> Vec<Layer> {
 }
 
 /// With a layer of scalars and all layers below.
-fn scalar_layers(mut layers: Vec<Layer>, mut scalars: Scalars) -> Vec<Layer> {
+fn scalar_layers(mut layers: Vec<Layer<'_>>, mut scalars: Scalars) -> Vec<Layer<'_>> {
     while scalars.q.len() > 2 {
         let next = scalars.combine();
         layers.push(Layer::Scalars(std::mem::replace(&mut scalars, next)));
@@ -185,7 +200,7 @@ fn scalar_layers(mut layers: Vec<Layer>, mut scalars: Scalars) -> Vec<Layer> {
 
 /// Proves that the fractions sum to zero; returns the point of the leaves.
 pub(super) fn prove<C: Channel>(leaves: Leaves, channel: &mut C) -> Vec<E> {
-    prove_layers(layers(leaves), channel)
+    prove_layers(layers(&leaves), channel)
 }
 
 /// The same on single elements: what the other way must send.
@@ -194,12 +209,11 @@ pub(super) fn prove_scalars<C: Channel>(p: Vec<E>, q: Vec<E>, channel: &mut C) -
     prove_layers(scalar_layers(vec![], Scalars { p, q }), channel)
 }
 
-fn prove_layers<C: Channel>(mut layers: Vec<Layer>, channel: &mut C) -> Vec<E> {
+fn prove_layers<C: Channel>(mut layers: Vec<Layer<'_>>, channel: &mut C) -> Vec<E> {
     let Some(Layer::Scalars(Scalars { p, q })) = layers.pop() else { unreachable!("layer 1 has two scalars") };
     let mut values = [p[0], p[1], q[0], q[1]];
     let mut point = Vec::new();
-    // Memory of a layer's tables: that of the two layers before.
-    let mut spare = [Vec::new(), Vec::new()];
+    let mut spare = Spare::default();
     loop {
         for value in values {
             channel.send(Labels::LOOKUP_VALUES, value);
@@ -221,10 +235,10 @@ fn prove_layers<C: Channel>(mut layers: Vec<Layer>, channel: &mut C) -> Vec<E> {
             Layer::Scalars(scalars) => unmerged(scalars.prove(at_zero, &mut rounds)),
             Layer::Runs(fractions) => {
                 let tables = fractions.prove(at_zero, &mut spare, &mut rounds);
-                let [first, second] = &mut spare;
-                *second = std::mem::replace(first, fractions.runs);
+                spare.give(fractions.fractions);
                 unmerged(tables)
             }
+            Layer::Sums(sums) => unmerged(sums.prove(at_zero, &mut spare, &mut rounds)),
             Layer::Leaves(leaves) => leaves.prove(at_zero, &mut spare, &mut rounds),
         };
         point = rounds.challenges;

@@ -17,13 +17,12 @@ fn halves(x: &E, coefficient: usize) -> [u32; 2] {
     [x as u32, (x >> 32) as u32]
 }
 
-/// `constant + sum of coefficients[i] * values[i]`.
+/// Writes `constant + sum of coefficients[i] * values[i]`.
 ///
 /// At most four values, below `2^24`: sums of halves stay below `2^58 + 2^32`.
 #[inline(never)]
-pub(super) fn affine<const N: usize>(constant: E, coefficients: [E; N], values: [&Values; N]) -> Run {
+pub(super) fn affine<const N: usize>(run: &mut Run, constant: E, coefficients: [E; N], values: [&Values; N]) {
     const { assert!(N <= 4) };
-    let mut run = Run::ZERO;
     for c in 0..3 {
         let start = halves(&constant, c);
         let factors = coefficients.each_ref().map(|x| halves(x, c));
@@ -42,7 +41,6 @@ pub(super) fn affine<const N: usize>(constant: E, coefficients: [E; N], values: 
         }
         run.set_coefficient(c, &out);
     }
-    run
 }
 
 /// Weights of a run, by coefficient and half.

@@ -1,16 +1,18 @@
 //! The layer of the leaves.
 //!
 //! Most leaves look up one small integer `v` at one table: the denominator is `constant - beta v` and the numerator 1,
-//! or 0 at padded indices. Of a run of such leaves, only the integers are kept. Its tables `lambda q + p` are integers
+//! or 0 at padded indices. Of a run of such leaves, only the integers are kept,
+//! and the layer below is made of them where it is read. Its tables `lambda q + p` are integers
 //! times one element and another one, so that the first two passes need no products of elements but those of bound
 //! tables; and its numerators, equal all along, need no tables.
 
 use super::super::channel::Channel;
+use super::super::lane::line;
 use super::integers::{self, Halves, Values};
-use super::run::{self, At, Run, Shape, Weights};
+use super::run::{self, At, Run, Shape, Two, Weights};
 use super::scalar::Scalars;
-use super::tables::{Constants, Missing, Tables, reserve, total, write_pairs};
-use super::{Fractions, RUN, Rounds, scalars};
+use super::tables::{Missing, Out, Rooms, Spare, Tables, total};
+use super::{Layered, RUN, Rounds, scalars};
 use rayon::prelude::*;
 use veritune_argument::Units;
 use veritune_field::E;
@@ -22,7 +24,7 @@ pub(in super::super) enum Chunk {
     /// All numerators are 1, or all are 0; denominators are `constant - beta value`.
     Affine { constant: E, is_one: bool },
     /// Any numerators and denominators; no values.
-    General(Box<[Run; 2]>),
+    General(Box<Two>),
 }
 
 /// All leaves. Outside the units in use they are zero fractions.
@@ -37,7 +39,7 @@ pub(in super::super) struct Leaves {
 #[derive(Clone, Copy)]
 enum Leaf<'a> {
     Affine { constant: E, numerator: E, values: &'a Values },
-    General(&'a [Run; 2]),
+    General(&'a Two),
 }
 
 static NO_VALUES: Values = [0; RUN];
@@ -51,11 +53,15 @@ impl Leaf<'_> {
     }
     fn denominators(&self, beta: E) -> Run {
         match self {
-            Self::Affine { constant, values, .. } => integers::affine(*constant, [-beta], [values]),
+            Self::Affine { constant, values, .. } => {
+                let mut run = Run::ZERO;
+                integers::affine(&mut run, *constant, [-beta], [values]);
+                run
+            }
             Self::General([_, q]) => *q,
         }
     }
-    fn fractions(&self, beta: E) -> [Run; 2] {
+    fn fractions(&self, beta: E) -> Two {
         [self.numerators(), self.denominators(beta)]
     }
 }
@@ -101,40 +107,21 @@ impl Leaves {
         scalars(&self.shape, |at| self.get(at).fractions(self.beta).map(|run| run.elements().collect()))
     }
 
-    /// The layer below.
-    pub(super) fn combine(&self) -> Fractions {
-        let beta = self.beta;
-        let square = beta * beta;
-        let upper_square = square * E::from_u64(1 << integers::VALUE_BITS);
-        Fractions::make(self.shape.halved(), |at, out| {
-            let leaves = self.shape.children(at).map(|child| self.get(child));
-            let Some([(c0, n0, v0), (c1, n1, v1)]) = affine(&leaves) else {
-                let [low, high] = leaves.map(|leaf| leaf.fractions(beta));
-                run::add_fractions(out, low.each_ref(), high.each_ref());
-                return;
-            };
-            out[0] = integers::affine(n0 * c1 + n1 * c0, [-beta * n1, -beta * n0], [v0, v1]);
-            let [low, high] = integers::products(v0, v1);
-            let coefficients = [-beta * c1, -beta * c0, square, upper_square];
-            out[1] = integers::affine(c0 * c1, coefficients, [v0, v1, &low, &high]);
-        })
-    }
-
     /// Runs the rounds; returns `p0, p1, q0, q1` at the point.
-    pub(super) fn prove<C: Channel>(self, at_zero: E, spare: &mut [Vec<Run>; 2], rounds: &mut Rounds<'_, C>) -> [E; 4] {
+    pub(super) fn prove<C: Channel>(&self, at_zero: E, spare: &mut Spare, rounds: &mut Rounds<'_, C>) -> [E; 4] {
         let lambda = rounds.lambda;
         let inverse = lambda.try_inverse().expect("a challenge is not zero, except with probability 2^-191");
         let leading = self.leading(rounds.rest(), lambda, inverse);
         let x = rounds.send([at_zero, leading]);
         rounds.scale = inverse;
-        let shape = self.shape.halved().halved();
-        let mut bound = Tables { shape, runs: std::mem::take(&mut spare[0]), constants: Vec::new() };
-        reserve(&mut bound.runs, 4 * shape.len());
+        let children = self.shape.halved();
+        let mut bound = Tables::new(children.halved());
         let missing = Missing::new([lambda, lambda, E::ZERO, E::ZERO], true);
-        let weights = Weights::new(&shape, rounds.rest());
-        let next = write_pairs(&mut bound, &weights, &missing, |at, out| self.write_bound(at, lambda, x, out));
-        drop(self);
-        let [a, b, p0, minus_p1] = bound.finish(next, &missing, &mut spare[1], rounds);
+        let parents = |at: At| children.children(at).map(|at| self.shape.children(at).map(|child| self.get(child)));
+        let is_constant = |at: At| parents(at).iter().all(|leaves| affine(leaves).is_some());
+        let write = |at: At, out: Out<'_>, _: &mut Rooms| self.write_bound(parents(at), lambda, x, out);
+        let next = bound.fill(spare, rounds.rest(), &missing, is_constant, write);
+        let [a, b, p0, minus_p1] = bound.finish(next, &missing, spare, rounds);
         [p0, -minus_p1, (a - p0) * inverse, (b + minus_p1) * inverse]
     }
 
@@ -145,7 +132,7 @@ impl Leaves {
         let halves = Halves::new(&weights.inner);
         let (factor, scale) = (run::broadcast(lambda), -(lambda * self.beta));
         let square = scale * scale;
-        let [leading, _] = total(vec![(); children.num_pairs()], |(pair, ())| {
+        let [leading, _] = total(vec![(); children.num_pairs()], |_, (pair, ())| {
             let (index, [low, high]) = children.pair(pair);
             let [low, high] = [low, high].map(|at| self.shape.children(at).map(|child| self.get(child)));
             let sum = match (affine(&low), affine(&high)) {
@@ -159,8 +146,7 @@ impl Leaves {
                 }
                 _ => {
                     let [low, high] = [low, high].map(|leaves| leaves.map(|leaf| leaf.fractions(self.beta)));
-                    let (low, high) = (low.each_ref().map(|f| f.each_ref()), high.each_ref().map(|f| f.each_ref()));
-                    run::leading(&weights.inner, low, high, &factor)
+                    run::leading(&weights.inner, low.each_ref(), high.each_ref(), &factor)
                 }
             };
             [sum * weights.outer[index], E::ZERO]
@@ -168,30 +154,69 @@ impl Leaves {
         leading
     }
 
-    /// Writes an entry of the tables with their first variable bound.
-    fn write_bound(&self, at: At, lambda: E, x: E, out: &mut [Run; 4]) -> Constants {
-        let children = self.shape.halved();
-        let [low, high] = children.children(at).map(|at| self.shape.children(at).map(|child| self.get(child)));
-        if let (Some(low), Some(high)) = (affine(&low), affine(&high)) {
-            let scale = -(lambda * self.beta);
-            let coefficients = [scale * (E::ONE - x), scale * x];
-            let numerators = [0, 1].map(|i: usize| low[i].1 + x * (high[i].1 - low[i].1));
-            for i in [0, 1] {
-                let constant = lambda * (low[i].0 + x * (high[i].0 - low[i].0)) + numerators[i];
-                out[i] = integers::affine(constant, coefficients, [low[i].2, high[i].2]);
+    /// Writes an entry of the tables with their first variable bound, from both children at 0 and at 1 of it.
+    fn write_bound(&self, [low, high]: [[Leaf<'_>; 2]; 2], lambda: E, x: E, out: Out<'_>) {
+        let (first, second) = match (out, affine(&low), affine(&high)) {
+            (Out::Constant(first, constants), Some(low), Some(high)) => {
+                let scale = -(lambda * self.beta);
+                let upper = scale * x;
+                let numerators = [0, 1].map(|i: usize| line(low[i].1, high[i].1, x));
+                for (i, out) in first.iter_mut().enumerate() {
+                    let constant = lambda * line(low[i].0, high[i].0, x) + numerators[i];
+                    integers::affine(out, constant, [scale - upper, upper], [low[i].2, high[i].2]);
+                }
+                *constants = [numerators[0], -numerators[1]];
+                return;
             }
-            return Some([numerators[0], -numerators[1]]);
-        }
+            (Out::Constant(..), ..) => unreachable!("constants are made of affine runs"),
+            (Out::Kept(first, second), ..) => (first, second),
+        };
         let factor = run::broadcast(x);
         for i in [0, 1] {
             let ([p, q], [p_high, q_high]) = (low[i].fractions(self.beta), high[i].fractions(self.beta));
-            out[2 + i].set_line(&p, &p_high, &factor);
+            second[i].set_line(&p, &p_high, &factor);
             let mut denominators = Run::ZERO;
             denominators.set_line(&q, &q_high, &factor);
-            let (tables, numerators) = out.split_at_mut(2);
-            tables[i].set_combination(&numerators[i], &denominators, &run::broadcast(lambda));
+            first[i].set_combination(&second[i], &denominators, &run::broadcast(lambda));
         }
-        out[3].negate();
-        None
+        second[1].negate();
+    }
+}
+
+/// The layer below the leaves.
+pub(super) struct Sums<'a> {
+    leaves: &'a Leaves,
+    minus_beta: E,
+    /// The square of beta, and that times two to the bits of a value.
+    squares: [E; 2],
+}
+
+impl<'a> Sums<'a> {
+    pub(super) fn new(leaves: &'a Leaves) -> Self {
+        let square = leaves.beta * leaves.beta;
+        let squares = [square, square * E::from_u64(1 << integers::VALUE_BITS)];
+        Self { leaves, minus_beta: -leaves.beta, squares }
+    }
+}
+
+impl Layered for Sums<'_> {
+    fn shape(&self) -> Shape {
+        self.leaves.shape.halved()
+    }
+
+    fn get<'a>(&'a self, at: At, room: &'a mut Two) -> &'a Two {
+        let leaves = self.leaves.shape.children(at).map(|child| self.leaves.get(child));
+        let Some([(c0, n0, v0), (c1, n1, v1)]) = affine(&leaves) else {
+            let [low, high] = leaves.map(|leaf| leaf.fractions(self.leaves.beta));
+            *room = run::add_fractions(&low, &high);
+            return room;
+        };
+        let times = |numerator: E, x: E| if numerator == E::ONE { x } else { E::ZERO };
+        let p = [times(n1, self.minus_beta), times(n0, self.minus_beta)];
+        integers::affine(&mut room[0], times(n0, c1) + times(n1, c0), p, [v0, v1]);
+        let [low, high] = integers::products(v0, v1);
+        let q = [self.minus_beta * c1, self.minus_beta * c0, self.squares[0], self.squares[1]];
+        integers::affine(&mut room[1], c0 * c1, q, [v0, v1, &low, &high]);
+        room
     }
 }

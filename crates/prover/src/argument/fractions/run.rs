@@ -6,7 +6,7 @@
 
 use super::super::lane::Packing;
 use veritune_argument::{Units, eq_table};
-use veritune_field::traits::{BasedVectorSpace, PackedValue, PrimeCharacteristicRing};
+use veritune_field::traits::{BasedVectorSpace, PackedValue, PrimeCharacteristicRing, PrimeField64};
 use veritune_field::{E, F};
 
 /// Base-2 logarithm of the elements of a run.
@@ -23,8 +23,8 @@ pub(super) type Triple = [Packing; 3];
 #[repr(align(64))]
 pub(in super::super) struct Run([[Packing; REGISTERS]; 3]);
 
-/// Tables `a, b, c, d` of a sumcheck whose summand is `a b + c d`.
-pub(super) type Slot = [Run; 4];
+/// Two runs that are kept together.
+pub(in super::super) type Two = [Run; 2];
 
 #[inline(always)]
 fn add(a: &Triple, b: &Triple) -> Triple {
@@ -141,19 +141,35 @@ impl Run {
     }
 }
 
+/// Reads a word of every cache line, in the order of memory: it then comes as one stream, ahead of the loops, which
+/// read several runs at a time and would wait for each.
+#[inline(always)]
+pub(super) fn touch<'a>(runs: impl IntoIterator<Item = &'a Run>) {
+    const STEP: usize = if Packing::WIDTH < 8 { 8 / Packing::WIDTH } else { 1 };
+    let mut sum = 0;
+    for run in runs {
+        for line in run.0.as_flattened().iter().step_by(STEP) {
+            sum ^= line.as_slice()[0].as_canonical_u64();
+        }
+    }
+    std::hint::black_box(sum);
+}
+
 /// The sum of two fractions, all `(p, q)`.
 #[inline(never)]
-pub(super) fn add_fractions(out: &mut [Run; 2], low: [&Run; 2], high: [&Run; 2]) {
+pub(super) fn add_fractions(low: &Two, high: &Two) -> Two {
+    let mut out = [Run::ZERO; 2];
     for j in 0..REGISTERS {
         let (p0, q0, p1, q1) = (low[0].get(j), low[1].get(j), high[0].get(j), high[1].get(j));
         out[0].set(j, &mul_add(&p0, &q1, &p1, &q0));
         out[1].set(j, &mul(&q0, &q1));
     }
+    out
 }
 
 /// Weighted sums of `a b + c d` at 0 of the variable that tells `low` from `high`, and of its leading coefficient.
 #[inline(never)]
-pub(super) fn pair_sums(weights: &Run, low: &Slot, high: &Slot) -> [E; 2] {
+pub(super) fn pair_sums(weights: &Run, low: [&Run; 4], high: [&Run; 4]) -> [E; 2] {
     let mut sums = [[Packing::ZERO; 3]; 2];
     for j in 0..REGISTERS {
         let weight = weights.get(j);
@@ -168,7 +184,7 @@ pub(super) fn pair_sums(weights: &Run, low: &Slot, high: &Slot) -> [E; 2] {
 
 /// The same of `a b`.
 #[inline(never)]
-pub(super) fn pair_sums_of_product(weights: &Run, low: &Slot, high: &Slot) -> [E; 2] {
+pub(super) fn pair_sums_of_product(weights: &Run, low: &Two, high: &Two) -> [E; 2] {
     let mut sums = [[Packing::ZERO; 3]; 2];
     for j in 0..REGISTERS {
         let weight = weights.get(j);
@@ -182,7 +198,7 @@ pub(super) fn pair_sums_of_product(weights: &Run, low: &Slot, high: &Slot) -> [E
 
 /// The weighted leading coefficient of `p0 q1 + (p1 + lambda q1) q0`; fractions are given child 0 first.
 #[inline(never)]
-pub(super) fn leading(weights: &Run, low: [[&Run; 2]; 2], high: [[&Run; 2]; 2], lambda: &Triple) -> E {
+pub(super) fn leading(weights: &Run, low: [&Two; 2], high: [&Two; 2], lambda: &Triple) -> E {
     let mut sum = [Packing::ZERO; 3];
     for j in 0..REGISTERS {
         let difference = |child: usize, part: usize| sub(&high[child][part].get(j), &low[child][part].get(j));
@@ -195,7 +211,7 @@ pub(super) fn leading(weights: &Run, low: [[&Run; 2]; 2], high: [[&Run; 2]; 2], 
 
 /// Where the runs of a table lie. The first `log` variables tell the entries of a row from each other, least
 /// significant bit first; the others tell rows, most significant bit first. Entries of a row after the `used` first
-/// are not kept: they hold zero fractions. Pairs of entries are kept together.
+/// are not kept: they hold zero fractions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
     pub rows: usize,
@@ -213,11 +229,7 @@ impl Shape {
             let log_rows = (units.log_len + units.log_count).saturating_sub(LOG_RUN);
             return Self { rows: 1 << log_rows, log: 0, used: 1 };
         }
-        Self { rows: 1 << (units.log_len - LOG_RUN), log: units.log_count, used: units.used }.even()
-    }
-
-    fn even(self) -> Self {
-        Self { used: if self.log > 0 { self.used.next_multiple_of(2) } else { self.used }, ..self }
+        Self { rows: 1 << (units.log_len - LOG_RUN), log: units.log_count, used: units.used }
     }
 
     /// Runs, those that are not kept included, as a base-2 logarithm: the number of variables.
@@ -235,7 +247,7 @@ impl Shape {
         if self.log == 0 {
             return Self { rows: self.rows / 2, ..*self };
         }
-        Self { log: self.log - 1, used: self.used.div_ceil(2), ..*self }.even()
+        Self { log: self.log - 1, used: self.used.div_ceil(2), ..*self }
     }
 
     /// The entry at a place.
@@ -264,25 +276,28 @@ impl Shape {
 
     /// Pairs of entries that become one; there is at least one variable.
     pub(super) fn num_pairs(&self) -> usize {
-        self.len() / 2
+        self.halved().len()
     }
 
-    /// The index of a pair in [`Weights::outer`], and its entries.
+    /// The index of a pair in [`Weights::outer`], and its entries, of which the second may not be kept.
     pub(super) fn pair(&self, pair: usize) -> (usize, [At; 2]) {
-        if self.log == 0 {
-            return (pair, self.children((pair, 0)));
-        }
-        let (row, entry) = (pair / (self.used / 2), pair % (self.used / 2));
-        ((row << (self.log - 1)) | entry, self.children((row, entry)))
+        let half = self.halved();
+        let (row, entry) = half.at(pair);
+        ((row << half.log) | entry, self.children((row, entry)))
     }
 
-    /// The entries of pairs, in their order; `width` items each.
-    pub(super) fn split_pairs<'a, T>(&self, items: &'a mut [T]) -> Vec<[&'a mut T; 2]> {
+    /// Of what there is one of for every entry, in their order, those of pairs.
+    pub(super) fn split_pairs<T>(&self, items: impl Iterator<Item = T>) -> Vec<(T, Option<T>)> {
+        let mut items = items.take(self.len());
         if self.log == 0 {
-            let (low, high) = items.split_at_mut(self.rows / 2);
-            return low.iter_mut().zip(high).map(|(low, high)| [low, high]).collect();
+            let low: Vec<T> = items.by_ref().take(self.rows / 2).collect();
+            return low.into_iter().zip(items.map(Some)).collect();
         }
-        items.as_chunks_mut::<2>().0.iter_mut().map(|[low, high]| [low, high]).collect()
+        let pairs = (0..self.num_pairs()).map_while(|pair| {
+            let (_, [_, high]) = self.pair(pair);
+            Some((items.next()?, if self.place(high).is_some() { items.next() } else { None }))
+        });
+        pairs.collect()
     }
 }
 

@@ -1,158 +1,270 @@
 //! Rounds on tables of runs: each pass binds one variable and sums for the next one.
+//!
+//! Tables `a, b, c, d` are summed as `a b + c d`. Where `c` and `d` are one element each all along a run, they are kept
+//! as such.
 
 use super::super::channel::Channel;
-use super::run::{self, At, Run, Shape, Slot, Weights};
+use super::super::lane::line as scalar_line;
+use super::run::{self, At, Run, Shape, Two, Weights};
 use super::{Rounds, scalar};
 use rayon::prelude::*;
 use veritune_field::E;
 use veritune_field::traits::PrimeCharacteristicRing;
 
-/// `c` and `d` of a slot, if each is one element: they are not written then.
-pub(super) type Constants = Option<[E; 2]>;
+/// Memory of tables that are no longer needed.
+#[derive(Default)]
+pub(super) struct Spare(Vec<Vec<Two>>);
 
-/// Tables `a, b, c, d`, of which `a b + c d` is summed.
-pub(super) struct Tables {
-    pub shape: Shape,
-    /// Four runs a slot; more than are in use.
-    pub runs: Vec<Run>,
-    pub constants: Vec<Constants>,
+impl Spare {
+    /// At least so many runs, of any content, in the largest memory there is.
+    fn take(&mut self, len: usize) -> Vec<Two> {
+        let largest = (0..self.0.len()).max_by_key(|&i| self.0[i].len());
+        let mut memory = largest.map(|i| self.0.swap_remove(i)).unwrap_or_default();
+        if memory.len() < len {
+            memory.clear();
+            memory.resize(len, [Run::ZERO; 2]);
+        }
+        memory
+    }
+
+    pub(super) fn give(&mut self, memory: Vec<Two>) {
+        self.0.push(memory);
+    }
 }
 
-/// What the slots that are not kept hold.
+/// Tables `c` and `d` of an entry.
+#[derive(Clone, Copy)]
+enum Rest {
+    Constant([E; 2]),
+    /// Their place.
+    Kept(usize),
+}
+
+/// Tables `a, b` of every entry, and `c, d` of those where they are not constant.
+pub(super) struct Tables {
+    pub shape: Shape,
+    first: Vec<Two>,
+    second: Vec<Two>,
+    rest: Vec<Rest>,
+}
+
+/// What the entries that are not kept hold.
 pub(super) struct Missing {
-    pub slot: Box<Slot>,
-    pub constants: Constants,
+    first: Two,
+    second: Two,
+    values: [E; 4],
+    is_constant: bool,
 }
 
 impl Missing {
-    pub(super) fn new([a, b, c, d]: [E; 4], are_constants: bool) -> Self {
-        Self { slot: Box::new([a, b, c, d].map(Run::constant)), constants: are_constants.then_some([c, d]) }
+    /// Of four elements; whether `c` and `d` are to be taken as constant.
+    pub(super) fn new(values: [E; 4], is_constant: bool) -> Self {
+        let [a, b, c, d] = values.map(Run::constant);
+        Self { first: [a, b], second: [c, d], values, is_constant }
     }
 
-    /// The summand.
-    fn value(&self) -> E {
-        let [a, b, c, d] = self.slot.each_ref().map(|run| run.elements().next().unwrap_or(E::ZERO));
-        a * b + c * d
+    fn entry(&self) -> Entry<'_> {
+        let [_, _, c, d] = self.values;
+        Entry { first: &self.first, second: if self.is_constant { Err([c, d]) } else { Ok(&self.second) } }
     }
 
-    /// What the slots add to the sums of a round.
-    pub(super) fn sums(&self, weights: &Weights) -> [E; 2] {
-        [self.value() * weights.missing, E::ZERO]
+    /// What the entries add to the sums of a round, those apart that are paired with one that is kept.
+    fn sums(&self, weights: &Weights) -> [E; 2] {
+        let [a, b, c, d] = self.values;
+        [(a * b + c * d) * weights.missing, E::ZERO]
     }
+}
+
+/// An entry: `a, b`, and `c, d` as constants or as tables.
+#[derive(Clone, Copy)]
+struct Entry<'a> {
+    first: &'a Two,
+    second: Result<&'a Two, [E; 2]>,
 }
 
 fn add(a: [E; 2], b: [E; 2]) -> [E; 2] {
     [a[0] + b[0], a[1] + b[1]]
 }
 
+/// Memory of a thread for what is not kept.
+pub(super) type Rooms = [Two; 4];
+
 /// The sum of what every task gives, on all threads if there are enough tasks.
-pub(super) fn total<T: Send>(tasks: Vec<T>, task: impl Fn((usize, T)) -> [E; 2] + Send + Sync) -> [E; 2] {
+pub(super) fn total<T: Send>(tasks: Vec<T>, task: impl Fn(&mut Rooms, (usize, T)) -> [E; 2] + Send + Sync) -> [E; 2] {
+    let rooms = || Box::new([[Run::ZERO; 2]; 4]);
     if tasks.len() < 8 {
-        let sums = tasks.into_iter().enumerate().map(task);
+        let mut rooms = rooms();
+        let sums = tasks.into_iter().enumerate().map(|item| task(&mut rooms, item));
         sums.fold([E::ZERO; 2], add)
     } else {
-        let tasks = tasks.into_par_iter().enumerate().with_min_len(4);
-        tasks.map(task).reduce(|| [E::ZERO; 2], add)
+        let tasks = tasks.into_par_iter().enumerate().with_min_len(16);
+        tasks.map_init(rooms, |rooms, item| task(rooms, item)).reduce(|| [E::ZERO; 2], add)
     }
 }
 
-/// The sums over the pairs of a table as `write` makes it: it writes one slot and says whether `c` and `d` are constant.
-pub(super) fn write_pairs(
-    out: &mut Tables,
-    weights: &Weights,
-    missing: &Missing,
-    write: impl Fn(At, &mut Slot) -> Constants + Send + Sync,
-) -> [E; 2] {
-    let shape = out.shape;
-    let slots = &mut out.runs[..4 * shape.len()];
-    let slots = shape.split_pairs(slots.as_chunks_mut::<4>().0);
-    out.constants.clear();
-    out.constants.resize(shape.len(), None);
-    let constants = shape.split_pairs(&mut out.constants);
-    let tasks: Vec<_> = slots.into_iter().zip(constants).collect();
-    let sums = total(tasks, |(pair, (mut slots, constants))| {
-        let (index, at) = shape.pair(pair);
-        let written = [write(at[0], &mut *slots[0]), write(at[1], &mut *slots[1])];
-        let sums = if let [Some([c0, d0]), Some([c1, d1])] = written {
-            (*constants[0], *constants[1]) = (written[0], written[1]);
-            let sums = run::pair_sums_of_product(&weights.inner, slots[0], slots[1]);
-            [sums[0] + c0 * d0, sums[1] + (c1 - c0) * (d1 - d0)]
-        } else {
-            for (slot, written) in slots.iter_mut().zip(written) {
-                if let Some([c, d]) = written {
-                    (slot[2], slot[3]) = (Run::constant(c), Run::constant(d));
-                }
-            }
-            run::pair_sums(&weights.inner, slots[0], slots[1])
-        };
-        sums.map(|sum| sum * weights.outer[index])
-    });
-    add(sums, missing.sums(weights))
+/// Where an entry of a table that is made is written.
+pub(super) enum Out<'a> {
+    /// `a, b`, and `c, d` as one element each.
+    Constant(&'a mut Two, &'a mut [E; 2]),
+    /// `a, b` and `c, d`.
+    Kept(&'a mut Two, &'a mut Two),
+}
+
+/// An entry as two tables.
+fn filled<'a>(second: Result<&'a Two, [E; 2]>, room: &'a mut Option<Two>) -> &'a Two {
+    match second {
+        Ok(second) => second,
+        Err(constants) => room.insert(constants.map(Run::constant)),
+    }
+}
+
+/// Memory of an entry that is made.
+type Place<'a> = (&'a mut Two, Result<&'a mut Two, &'a mut [E; 2]>);
+
+/// Writes an entry and returns it.
+fn write_entry<'a>((first, second): Place<'a>, write: impl FnOnce(Out<'_>)) -> Entry<'a> {
+    match second {
+        Err(constants) => {
+            write(Out::Constant(first, constants));
+            Entry { first, second: Err(*constants) }
+        }
+        Ok(second) => {
+            write(Out::Kept(first, second));
+            Entry { first, second: Ok(second) }
+        }
+    }
 }
 
 impl Tables {
-    /// The slot of an entry, and its constants.
-    fn slot<'a>(&'a self, at: At, missing: &'a Missing) -> (&'a Slot, Constants) {
-        match self.shape.place(at) {
-            Some(place) => (&self.runs.as_chunks::<4>().0[place], self.constants[place]),
-            None => (&missing.slot, missing.constants),
+    pub(super) fn new(shape: Shape) -> Self {
+        Self { shape, first: Vec::new(), second: Vec::new(), rest: Vec::new() }
+    }
+
+    /// Makes all entries and sums over their pairs.
+    pub(super) fn fill(
+        &mut self,
+        spare: &mut Spare,
+        rest: &[E],
+        missing: &Missing,
+        is_constant: impl Fn(At) -> bool,
+        write: impl Fn(At, Out<'_>, &mut Rooms) + Send + Sync,
+    ) -> [E; 2] {
+        let shape = self.shape;
+        let weights = Weights::new(&shape, rest);
+        let mut kept = 0;
+        self.rest.clear();
+        self.rest.extend((0..shape.len()).map(|place| {
+            if is_constant(shape.at(place)) {
+                return Rest::Constant([E::ZERO; 2]);
+            }
+            kept += 1;
+            Rest::Kept(kept - 1)
+        }));
+        if self.first.len() < shape.len() {
+            let memory = spare.take(shape.len());
+            spare.give(std::mem::replace(&mut self.first, memory));
         }
+        if self.second.len() < kept {
+            let memory = spare.take(kept);
+            spare.give(std::mem::replace(&mut self.second, memory));
+        }
+        let (mut firsts, mut seconds) = (self.first.iter_mut(), self.second.iter_mut());
+        let entries = self.rest.iter_mut().map_while(|rest| {
+            let first = firsts.next()?;
+            match rest {
+                Rest::Constant(constants) => Some((first, Err(constants))),
+                Rest::Kept(_) => Some((first, Ok(seconds.next()?))),
+            }
+        });
+        let sums = total(shape.split_pairs(entries), |rooms, (pair, entries)| {
+            let (index, at) = shape.pair(pair);
+            let low = write_entry(entries.0, |out| write(at[0], out, rooms));
+            let high = match entries.1 {
+                Some(entry) => write_entry(entry, |out| write(at[1], out, rooms)),
+                None => missing.entry(),
+            };
+            pair_sums(&weights.inner, [low, high]).map(|sum| sum * weights.outer[index])
+        });
+        add(sums, missing.sums(&weights))
+    }
+
+    fn get<'a>(&'a self, at: At, missing: &'a Missing) -> Entry<'a> {
+        let Some(place) = self.shape.place(at) else {
+            return missing.entry();
+        };
+        let second = match self.rest[place] {
+            Rest::Constant(constants) => Err(constants),
+            Rest::Kept(place) => Ok(&self.second[place]),
+        };
+        Entry { first: &self.first[place], second }
+    }
+
+    /// The entries that become one when a variable is bound.
+    fn children<'a>(&'a self, at: At, missing: &'a Missing) -> [Entry<'a>; 2] {
+        self.shape.children(at).map(|child| self.get(child, missing))
     }
 
     /// Writes an entry of `shape.halved()`.
-    fn write_bound(&self, at: At, x: E, missing: &Missing, out: &mut Slot) -> Constants {
-        let [(low, low_constants), (high, high_constants)] =
-            self.shape.children(at).map(|child| self.slot(child, missing));
+    fn write_bound(&self, at: At, x: E, missing: &Missing, out: Out<'_>) {
+        let [low, high] = self.children(at, missing);
+        run::touch(low.first.iter().chain(high.first));
         let factor = run::broadcast(x);
-        out[0].set_line(&low[0], &high[0], &factor);
-        out[1].set_line(&low[1], &high[1], &factor);
-        if let (Some(low), Some(high)) = (low_constants, high_constants) {
-            return Some([low[0] + x * (high[0] - low[0]), low[1] + x * (high[1] - low[1])]);
-        }
-        for t in [2, 3] {
-            let filled = |constants: Constants| constants.map(|constants| Run::constant(constants[t - 2]));
-            match (filled(low_constants), filled(high_constants)) {
-                (None, None) => out[t].set_line(&low[t], &high[t], &factor),
-                (low_run, high_run) => {
-                    let (low, high) = (low_run.as_ref().unwrap_or(&low[t]), high_run.as_ref().unwrap_or(&high[t]));
-                    out[t].set_line(low, high, &factor);
-                }
+        let line = |out: &mut Two, low: &Two, high: &Two| {
+            out[0].set_line(&low[0], &high[0], &factor);
+            out[1].set_line(&low[1], &high[1], &factor);
+        };
+        match (out, low.second, high.second) {
+            (Out::Constant(first, constants), Err(low_constants), Err(high_constants)) => {
+                line(first, low.first, high.first);
+                *constants = [0, 1].map(|t: usize| scalar_line(low_constants[t], high_constants[t], x));
+            }
+            (Out::Constant(..), ..) => unreachable!("constants are made of constants"),
+            (Out::Kept(first, second), low_second, high_second) => {
+                line(first, low.first, high.first);
+                let (mut low_room, mut high_room) = (None, None);
+                let (low, high) = (filled(low_second, &mut low_room), filled(high_second, &mut high_room));
+                run::touch(low.iter().chain(high));
+                line(second, low, high);
             }
         }
-        None
     }
 
-    /// Runs rounds until one element is left in each table. `next` are the sums of the next round; `spare` is memory.
+    /// Runs rounds until one element is left in each table. `next` are the sums of the next round.
     pub(super) fn finish<C: Channel>(
         mut self,
         mut next: [E; 2],
         missing: &Missing,
-        spare: &mut Vec<Run>,
+        spare: &mut Spare,
         rounds: &mut Rounds<'_, C>,
     ) -> [E; 4] {
-        let mut other = Self { shape: self.shape, runs: std::mem::take(spare), constants: Vec::new() };
+        let mut other = Self::new(self.shape);
         while self.shape.num_variables() > 1 {
             let x = rounds.send(next);
             other.shape = self.shape.halved();
-            reserve(&mut other.runs, 4 * other.shape.len());
-            let weights = Weights::new(&other.shape, rounds.rest());
-            next = write_pairs(&mut other, &weights, missing, |at, out| self.write_bound(at, x, missing, out));
+            let is_constant = |at: At| self.children(at, missing).iter().all(|entry| entry.second.is_err());
+            let write = |at: At, out: Out<'_>, _: &mut Rooms| self.write_bound(at, x, missing, out);
+            next = other.fill(spare, rounds.rest(), missing, is_constant, write);
             std::mem::swap(&mut self, &mut other);
         }
         let x = rounds.send(next);
-        let mut last = [Run::ZERO; 4];
-        if let Some([c, d]) = self.write_bound((0, 0), x, missing, &mut last) {
-            (last[2], last[3]) = (Run::constant(c), Run::constant(d));
+        let (mut first, mut second) = ([Run::ZERO; 2], [Run::ZERO; 2]);
+        self.write_bound((0, 0), x, missing, Out::Kept(&mut first, &mut second));
+        for memory in [self.first, self.second, other.first, other.second] {
+            spare.give(memory);
         }
-        *spare = if self.runs.len() > other.runs.len() { self.runs } else { other.runs };
-        scalar::finish(last.map(|run| run.elements().collect()), rounds)
+        let ([a, b], [c, d]) = (first, second);
+        scalar::finish([a, b, c, d].map(|run| run.elements().collect()), rounds)
     }
 }
 
-/// At least so many runs, of any content.
-pub(super) fn reserve(runs: &mut Vec<Run>, len: usize) {
-    if runs.len() < len {
-        runs.clear();
-        runs.resize(len, Run::ZERO);
+/// The sums over a pair of entries.
+fn pair_sums(weights: &Run, [low, high]: [Entry<'_>; 2]) -> [E; 2] {
+    if let (Err([c0, d0]), Err([c1, d1])) = (low.second, high.second) {
+        let sums = run::pair_sums_of_product(weights, low.first, high.first);
+        return [sums[0] + c0 * d0, sums[1] + (c1 - c0) * (d1 - d0)];
     }
+    let (mut low_room, mut high_room) = (None, None);
+    let ([a, b], [c, d]) = (low.first, filled(low.second, &mut low_room));
+    let ([a_high, b_high], [c_high, d_high]) = (high.first, filled(high.second, &mut high_room));
+    run::pair_sums(weights, [a, b, c, d], [a_high, b_high, c_high, d_high])
 }
