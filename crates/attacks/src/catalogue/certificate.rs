@@ -11,6 +11,7 @@ use veritune_envelope::canonical_json::Value;
 use veritune_envelope::directory::{ADAPTER_CONFIG, ADAPTER_MODEL};
 use veritune_envelope::statement::{PlanV1, ProofKind, Word};
 use veritune_run::dataset::Dataset;
+use veritune_verifier::beacon::CHAIN_HASH;
 use veritune_verifier::certificate;
 use veritune_verifier::ledger::{run_ledger, to_certificate};
 use veritune_verifier::seed::DEMO;
@@ -30,6 +31,12 @@ pub enum World {
     OtherRecipe,
     /// The same, whose recipe says more than any check reads.
     Boasting,
+    /// The same, whose recipe names a number of epochs beside its number of steps.
+    TwoLengths,
+    /// The same, whose recipe's demo beacon is said to be witnessed.
+    WitnessedBeacon,
+    /// The same, whose recipe's demo beacon names the chain of another.
+    ChainedBeacon,
     /// The same, whose plan names another program.
     OtherProgram,
     /// The same, whose plan commits to a sampler of its own.
@@ -55,6 +62,16 @@ impl World {
             Self::Boasting => {
                 Self::planned(|plan| replace(&mut plan.recipe, "\"optimizer\"", "\"dp_epsilon\":1,\"optimizer\""))
             }
+            Self::TwoLengths => Self::planned(|plan| {
+                replace(&mut plan.recipe, "\"max_steps\"", "\"num_train_epochs\":100,\"max_steps\"")
+            }),
+            Self::WitnessedBeacon => Self::planned(|plan| {
+                replace(&mut plan.recipe, "\"source\":\"demo\"", "\"source\":\"demo\",\"witnessed_by\":\"a notary\"");
+            }),
+            Self::ChainedBeacon => Self::planned(|plan| {
+                let chained = format!("\"chain_hash\":\"{CHAIN_HASH}\",\"source\":\"demo\"");
+                replace(&mut plan.recipe, "\"source\":\"demo\"", &chained);
+            }),
             Self::OtherProgram => Self::planned(|plan| plan.program_digest = Digest::sha256(b"another")),
             Self::OtherSampler => Self::planned(|plan| plan.sampler_key_commitment = Some(Digest::sha256(b"key"))),
         }
@@ -121,7 +138,10 @@ const fn files(
     CertificateAttack { name, world: World::AdamW, change: |_, _| (), spoil, refused, inner: "", without }
 }
 
-use World::{AdamW, Boasting, Monotonous, OtherBase, OtherProgram, OtherRecipe, OtherSampler};
+use World::{
+    AdamW, Boasting, ChainedBeacon, Monotonous, OtherBase, OtherProgram, OtherRecipe, OtherSampler, TwoLengths,
+    WitnessedBeacon,
+};
 
 /// The attacks.
 pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
@@ -324,6 +344,27 @@ pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
         |_, _| (),
     ),
     attack("the recipe says what no check reads", Boasting, (1, "VT-RUN-001"), &["VT-RUN-001"], |_, _| ()),
+    attack(
+        "the recipe names a number of epochs beside its number of steps",
+        TwoLengths,
+        (1, "VT-RUN-001"),
+        &["VT-RUN-001"],
+        |_, _| (),
+    ),
+    attack(
+        "the recipe's beacon says what no check reads",
+        WitnessedBeacon,
+        (1, "VT-RUN-003"),
+        &["VT-RUN-003"],
+        |_, _| (),
+    ),
+    attack(
+        "the recipe's demo beacon names the chain of another",
+        ChainedBeacon,
+        (1, "VT-RUN-003"),
+        &["VT-RUN-003"],
+        |_, _| (),
+    ),
     attack("the claims are about another plan", AdamW, (1, "VT-RUN-001"), &["VT-RUN-001"], |_, parts| {
         parts.plan_digest = Some(Digest::sha256(b"another"));
     }),
