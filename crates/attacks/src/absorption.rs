@@ -11,6 +11,8 @@ pub struct Absorption {
     pub proof: Proof,
     /// The challenge that comes next.
     pub next: &'static str,
+    /// Why no false statement passes without this absorption alone; empty where an attack shows one that does.
+    pub bound: &'static str,
 }
 
 /// A statement with its proof.
@@ -25,7 +27,11 @@ pub enum Proof {
 }
 
 const fn row(label: &'static str, proof: Proof, next: &'static str) -> Absorption {
-    Absorption { label, proof, next }
+    Absorption { label, proof, next, bound: "" }
+}
+
+const fn bound(absorption: Absorption, bound: &'static str) -> Absorption {
+    Absorption { bound, ..absorption }
 }
 
 use Proof::{Release, Settlement, Step};
@@ -36,13 +42,25 @@ pub const ABSORPTIONS: &[Absorption] = &[
     row("spec digest", Step, "lookup alpha"),
     row("plan digest", Step, "lookup alpha"),
     row("seed", Step, "lookup alpha"),
-    row("dataset root", Step, "lookup alpha"),
+    bound(
+        row("dataset root", Step, "lookup alpha"),
+        "`VT-ROWS-003` compares it with where the path of every row leads; the plan, whose digest is absorbed, names it",
+    ),
     row("base root", Step, "lookup alpha"),
-    row("step", Step, "lookup alpha"),
-    row("leaf", Step, "lookup alpha"),
+    bound(
+        row("step", Step, "lookup alpha"),
+        "the program follows from the number, and `VT-RUN-004` compares the states around it with roots that cover the number",
+    ),
+    bound(
+        row("leaf", Step, "lookup alpha"),
+        "`VT-ROWS-003`: its path leads to the dataset's root, so that another leaf is a collision",
+    ),
     row("state before", Step, "lookup alpha"),
     row("state after", Step, "lookup alpha"),
-    row("last state", Release, "lookup alpha"),
+    bound(
+        row("last state", Release, "lookup alpha"),
+        "`VT-RUN-004`: it is the state after the last step, whose proof absorbs it before its challenges",
+    ),
     row("adapter file", Release, "lookup alpha"),
     row("settled step", Settlement, "settlement challenge"),
     row("settled proof", Settlement, "settlement challenge"),
@@ -50,15 +68,30 @@ pub const ABSORPTIONS: &[Absorption] = &[
     row("witness root", Step, "lookup alpha"),
     row("lookup values", Step, "lookup values"),
     row("lookup round", Step, "lookup round"),
-    row("equation base value", Step, "one-hot eta"),
-    row("equation sum", Step, "equation round"),
+    bound(
+        row("equation base value", Step, "one-hot eta"),
+        "the settlement opens the base at a point that is drawn before the value is sent, so that only the true value is settled (`VT-RUN-008`)",
+    ),
+    bound(
+        row("equation sum", Step, "equation round"),
+        "the claim `L = -V` has a functional L that is fixed before V is sent, and the last check, `VT-ARG-003`, makes V a function of rounds and evaluations (its factor there is the product of the rounds' challenges, which is not zero), all absorbed before the challenge that combines the claims: V is the value that L had before the rounds began",
+    ),
     row("equation round", Step, "equation round"),
     row("equation factor", Step, "one-hot eta"),
     row("one-hot round", Step, "one-hot round"),
     row("one-hot value", Step, "joint gamma"),
-    row("opening profile", Settlement, "opening sumcheck"),
-    row("opening tree", Settlement, "opening sumcheck"),
-    row("opening target", Settlement, "opening sumcheck"),
+    bound(
+        row("opening profile", Settlement, "opening sumcheck"),
+        "it is a function of the spec, whose digest is absorbed; the verifier takes nothing of it from the proof",
+    ),
+    bound(
+        row("opening tree", Settlement, "opening sumcheck"),
+        "the roots are absorbed before the argument's challenges (witness, states) or named by the base root (`VT-PROOF-004`), and the shapes follow from the spec",
+    ),
+    bound(
+        row("opening target", Settlement, "opening sumcheck"),
+        "the verifier computes it from scalars, challenges and public values that are absorbed or drawn before",
+    ),
     row("opening sumcheck", Step, "opening sumcheck"),
     row("opening values", Step, "opening gamma"),
     row("opening level root", Step, "opening positions"),

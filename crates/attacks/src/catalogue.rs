@@ -4,19 +4,23 @@
 
 mod adaptive;
 mod backward;
+mod balanced;
 mod certificate;
 mod forward;
 mod loss;
+mod opening;
 mod optimizer;
 mod policy;
 mod protocol;
 mod replay;
 mod witness;
+mod world;
 
 use crate::Cheat;
-pub use certificate::{CERTIFICATE_ATTACKS, CertificateAttack, World};
+pub use certificate::{CERTIFICATE_ATTACKS, CertificateAttack};
 pub use policy::{UNMET_DEMANDS, UnmetDemand};
 pub use protocol::{HONEST, Honest, PROTOCOL_ATTACKS, ProtocolAttack};
+pub use world::World;
 
 /// What sees an attack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

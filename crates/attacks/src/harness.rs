@@ -1,12 +1,13 @@
 //! Proof and verification of a tiny program with real commitments.
 
+use crate::argued::{Argued, truth};
 use std::collections::{BTreeMap, BTreeSet};
 use veritune_argument::{ArgumentError, BASE_PLACE, BaseClaim, Joint, NUM_PLACES, Plan, verify_native};
 use veritune_commit::{Profile, Root, TreeHash, TreeShape};
 use veritune_executor::{Tensors, check};
 use veritune_field::{E, E_BYTES, F, P, e_from_bytes};
 use veritune_prover::argument::{Channel, NativeChannel, dense_weights, multiplicities, place_vectors, prove_into};
-use veritune_prover::commit::{CommittedTree, Randomness, commit, open};
+use veritune_prover::commit::{CommittedTree, Deviation as Opener, Randomness, commit, open_deviating};
 use veritune_relations::layout::Layout;
 use veritune_relations::{Program, TensorId};
 use veritune_transcript::Transcript;
@@ -68,8 +69,8 @@ fn shapes(profile: &Profile, layout: &Layout) -> [TreeShape; 3] {
 /// The transcript of a statement of the harness.
 pub fn transcript(roots: &[Root; 2]) -> Transcript {
     let mut transcript = Transcript::new(b"veritune attacks");
-    for root in roots {
-        transcript.absorb("root", &root.0);
+    for ((_, name), root) in TREES.iter().zip(roots) {
+        transcript.absorb(name, &root.0);
     }
     transcript
 }
@@ -94,12 +95,21 @@ pub struct Deviation {
     pub scalar: Numbered,
     /// The same by its label; after the value comes the last challenge of a label.
     pub labelled: Option<Labelled>,
+    /// Changes the argument's bytes when all its challenges are known.
+    pub argument: Option<ArgumentEdit>,
+    /// Changes the vector of a place and commits to it when all challenges of the argument are known.
+    pub late: Option<(usize, LateEdit)>,
+    /// Departs from the opening's protocol while it goes on.
+    pub opener: Box<dyn Opener>,
     /// Changes the opening's bytes after all else.
     pub opening: Option<OpeningEdit>,
 }
 
 type Numbered = Box<dyn Fn(usize, E, &dyn Fn() -> E) -> E>;
 type Labelled = Box<dyn Fn(&str, E, &dyn Fn(&str) -> E, &dyn Fn() -> E) -> E>;
+type ArgumentEdit = Box<dyn Fn(&Argued<'_>, &mut [u8])>;
+/// Gets the joint functional's weights of the vector, and the claimed value less the true one.
+type LateEdit = fn(&[E], E, &mut [F]);
 type OpeningEdit = Box<dyn Fn(&Opened<'_>, &mut [u8])>;
 
 /// What an opening is of.
@@ -125,15 +135,23 @@ impl Default for Deviation {
             absorbed: None,
             scalar: Box::new(|_, scalar, _| scalar),
             labelled: None,
+            argument: None,
+            late: None,
+            opener: Box::new(Faithful),
             opening: None,
         }
     }
 }
 
+/// Opens by the protocol, whatever the target is.
+struct Faithful;
+
+impl Opener for Faithful {}
+
 /// Sends scalars as a deviation wants them.
 struct LyingChannel<'a> {
     inner: NativeChannel<'a>,
-    sent: usize,
+    sent: Vec<&'static str>,
     drawn: BTreeMap<&'static str, E>,
     deviation: &'a Deviation,
 }
@@ -142,12 +160,12 @@ impl Channel for LyingChannel<'_> {
     fn send(&mut self, label: &'static str, scalar: E) {
         let next = self.inner.transcript.clone();
         let peek = || next.clone().challenge_e(label);
-        let mut scalar = (self.deviation.scalar)(self.sent, scalar, &peek);
+        let mut scalar = (self.deviation.scalar)(self.sent.len(), scalar, &peek);
         if let Some(labelled) = &self.deviation.labelled {
             let drawn = |label: &str| self.drawn.get(label).copied().unwrap_or_default();
             scalar = labelled(label, scalar, &drawn, &peek);
         }
-        self.sent += 1;
+        self.sent.push(label);
         self.inner.send(label, scalar);
     }
     fn send_public(&mut self, label: &'static str, scalar: E) {
@@ -181,32 +199,43 @@ pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -
             commit(&profile, shapes[place], std::mem::take(&mut vectors[place]), randomness).expect("it fits")
         })
         .collect();
-    let roots: [Root; 2] = std::array::from_fn(|i| trees[i + 1].root());
-    let mut transcript = transcript(&roots);
+    let roots = |trees: &[CommittedTree]| -> [Root; 2] { std::array::from_fn(|i| trees[i + 1].root()) };
+    let mut transcript = transcript(&roots(&trees));
     absorb_witness(&mut transcript, &deviation.absorbed.unwrap_or_else(|| trees[0].root()));
     let mut replay = transcript.clone();
-    let scalars = {
+    let (mut scalars, labels) = {
         let inner = NativeChannel::new(&mut transcript);
-        let mut channel = LyingChannel { inner, sent: 0, drawn: BTreeMap::new(), deviation };
+        let mut channel = LyingChannel { inner, sent: Vec::new(), drawn: BTreeMap::new(), deviation };
         prove_into(program, &layout, &plan, &witness, &tensors, &mut channel);
-        channel.inner.scalars
+        (channel.inner.scalars, channel.sent)
     };
+    if let Some(edit) = &deviation.argument {
+        let (layout, plan, trees, labels) = (&layout, &plan, &trees[..], &labels[..]);
+        let argued = Argued { program, layout, plan, labels, trees, transcript: &replay };
+        edit(&argued, &mut scalars);
+    }
     let mut bytes = trees[0].root().0.to_vec();
     bytes.extend_from_slice(&scalars);
     match verify_native(program, &layout, &plan, &scalars, &mut replay) {
         Ok((joint, _)) => {
+            if let Some((place, edit)) = deviation.late {
+                let mut vector = trees[place].vector()[..layout.used[place]].to_vec();
+                let weights = dense_weights(&joint.parts, place, vector.len()).elements();
+                edit(&weights, joint.target - truth(&joint, &trees), &mut vector);
+                let randomness = Randomness::from_seed([place as u8 + 9; 32]);
+                trees[place] = commit(&profile, shapes[place], vector, randomness).expect("it fits");
+            }
             let weights =
                 |(place, tree): (usize, &CommittedTree)| dense_weights(&joint.parts, place, tree.vector().len());
             let opened: Vec<_> = trees.iter().enumerate().map(weights).collect();
-            let products = trees.iter().zip(&opened).flat_map(|(tree, weights)| {
-                weights.elements().into_iter().zip(tree.vector()).map(|(w, &x)| w * x).collect::<Vec<E>>()
-            });
-            let truth: E = products.sum();
+            let truth = truth(&joint, &trees);
             let before = replay.clone();
             let statement: Vec<_> = shapes.into_iter().zip(trees.iter().map(CommittedTree::root)).collect();
             let mut all: Vec<&mut CommittedTree> = trees.iter_mut().collect();
             let target = opening_target(&joint, &[]);
-            let mut opening = open(&profile, &mut all, opened, target, &mut replay).expect("three trees");
+            let opener = &*deviation.opener;
+            let opening = open_deviating(&profile, &mut all, opened, target, &mut replay, opener);
+            let (mut opening, _) = opening.expect("three trees");
             if let Some(edit) = &deviation.opening {
                 let (profile, trees, joint) = (&profile, &statement[..], &joint);
                 let excess = target - truth;
@@ -217,7 +246,7 @@ pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -
         Err(ArgumentError::Refused { .. }) => bytes.resize(bytes.len() + 1024, 0),
         Err(error) => panic!("{error}"),
     }
-    Proved { roots, bytes }
+    Proved { roots: roots(&trees), bytes }
 }
 
 /// Verifies with the honest verifier's code.

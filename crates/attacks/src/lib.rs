@@ -7,6 +7,7 @@
 //! - [`STEP_ATTACKS`]: the attacks on a step as data; `docs/spec/attacks.md` is generated from it.
 
 pub mod absorption;
+mod argued;
 pub mod catalogue;
 pub mod certificate;
 mod cheat;
@@ -17,6 +18,7 @@ pub mod setting;
 pub mod table;
 pub mod tamper;
 
+pub use argued::{Argued, Residuals};
 pub use catalogue::{
     Attack, CERTIFICATE_ATTACKS, Caught, CertificateAttack, HONEST, Honest, PROTOCOL_ATTACKS, ProtocolAttack,
     STEP_ATTACKS, UNMET_DEMANDS, UnmetDemand, World,

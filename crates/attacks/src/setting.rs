@@ -1,5 +1,6 @@
 //! A tiny step with every feature: all seven targets, grouped heads, two rows, labels that are missing.
 
+use crate::run;
 use std::collections::BTreeMap;
 use veritune_executor::{ExecuteError, Executor, Tensors};
 use veritune_relations::scales::Scales;
@@ -103,6 +104,16 @@ pub fn tiny_spec(lengths: Lengths) -> Spec {
         range_bits,
         log_rows: 12,
     }
+}
+
+/// A spec within its ranges whose adapter has two matrices of 256 layers and ranks, with two outputs each:
+/// `2^17 (hidden + 2)` entries of four bytes, after a header.
+pub fn wide_adapter(hidden: usize) -> Spec {
+    let mut spec = run::monotonous(1);
+    (spec.model.layers, spec.model.hidden, spec.lora.r) = (256, hidden, 256);
+    (spec.model.heads, spec.model.kv_heads, spec.model.head_dim) = (1, 1, 2);
+    spec.log_rows = 20;
+    spec
 }
 
 impl Setting {

@@ -45,15 +45,17 @@ there, it comes before the challenge, and nothing else carries the message to it
 the last one are changed. Rows and siblings of openings are no messages: roots and positions fix them. `lookup base value`
 is missing because no program of a step or a release looks up a value of the base.
 
-That a false statement passes without the absorption is shown where an attack stands in the third column (without it alone)
-or in the fourth (without it and others). Where neither has one, only the dependence is shown; it may be that later messages
-bind this one too.
+The third column has the attacks that pass without the absorption alone, or else the reason why none does: what binds the
+message then. The fourth has those that pass without it and others.
 
 | label | next challenge | passes without it | without it and others |
 |---|---|---|---|
 ";
 
 /// The document of the attacks.
+///
+/// # Panics
+/// If an absorption has neither an attack that passes without it nor a reason why there is none.
 pub fn document() -> String {
     let program = Setting::odd().program;
     let is_equation = |pattern: &str| program.equations.iter().any(|e| matches(pattern, &e.name));
@@ -95,7 +97,7 @@ pub fn document() -> String {
         let _ = writeln!(text, "| {} | `{}` | {} |", attack.name, attack.refused, or_none(attack.without));
     }
     text.push_str(ABSORBED);
-    for Absorption { label, next, .. } in ABSORPTIONS {
+    for Absorption { label, next, bound, .. } in ABSORPTIONS {
         let absorption = format!("absorb {label}");
         let certificates = CERTIFICATE_ATTACKS.iter().map(|a| (a.name, a.without));
         let all = certificates.chain(PROTOCOL_ATTACKS.iter().copied().flatten().map(|a| (a.name, a.without)));
@@ -106,7 +108,10 @@ pub fn document() -> String {
             [] => "–".to_owned(),
             _ => attacks.iter().map(|(name, _)| *name).collect::<Vec<_>>().join("; "),
         };
-        let _ = writeln!(text, "| {label} | {next} | {} | {} |", names(&alone), names(&with));
+        // Either is missing, or a reason stands where an attack does: neither says anything then.
+        assert_eq!(alone.is_empty(), !bound.is_empty(), "{label}");
+        let passes = if alone.is_empty() { format!("none: {bound}") } else { names(&alone) };
+        let _ = writeln!(text, "| {label} | {next} | {passes} | {} |", names(&with));
     }
     text.push_str("\n## The list of the main job\n\nEvery item, and the attacks or tests that cover it.\n\n| list | item | covered by |\n|---|---|---|\n");
     for (part, item, covered) in ITEMS {

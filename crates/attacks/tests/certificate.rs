@@ -9,6 +9,9 @@ static MONOTONOUS: LazyLock<TinyCertificate> = LazyLock::new(|| World::Monotonou
 static OTHER_BASE: LazyLock<TinyCertificate> = LazyLock::new(|| World::OtherBase.prove());
 static OTHER_RECIPE: LazyLock<TinyCertificate> = LazyLock::new(|| World::OtherRecipe.prove());
 static BOASTING: LazyLock<TinyCertificate> = LazyLock::new(|| World::Boasting.prove());
+static TWO_LENGTHS: LazyLock<TinyCertificate> = LazyLock::new(|| World::TwoLengths.prove());
+static WITNESSED_BEACON: LazyLock<TinyCertificate> = LazyLock::new(|| World::WitnessedBeacon.prove());
+static CHAINED_BEACON: LazyLock<TinyCertificate> = LazyLock::new(|| World::ChainedBeacon.prove());
 static OTHER_PROGRAM: LazyLock<TinyCertificate> = LazyLock::new(|| World::OtherProgram.prove());
 static OTHER_SAMPLER: LazyLock<TinyCertificate> = LazyLock::new(|| World::OtherSampler.prove());
 
@@ -19,6 +22,9 @@ fn shared(world: World) -> &'static TinyCertificate {
         World::OtherBase => &OTHER_BASE,
         World::OtherRecipe => &OTHER_RECIPE,
         World::Boasting => &BOASTING,
+        World::TwoLengths => &TWO_LENGTHS,
+        World::WitnessedBeacon => &WITNESSED_BEACON,
+        World::ChainedBeacon => &CHAINED_BEACON,
         World::OtherProgram => &OTHER_PROGRAM,
         World::OtherSampler => &OTHER_SAMPLER,
     }

@@ -2,20 +2,28 @@
 
 use peak_alloc::PeakAlloc;
 use std::panic::catch_unwind;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
+use veritune_argument::num_scalars;
 use veritune_attacks::setting::{Numbers, tiny_spec};
+use veritune_attacks::tamper::of_step;
 use veritune_commit::Root;
 use veritune_relations::Spec;
 use veritune_relations::digest::spec_digest;
+use veritune_relations::layout::Layout;
 use veritune_relations::scales::{KINDS, Scales};
 use veritune_relations::spec::{Decimal, Optimizer, Schedule, Target};
-use veritune_relations::step::no_leaves;
+use veritune_relations::step::{StepProgram, no_leaves};
 use veritune_verifier::ledger::run_ledger;
+use veritune_verifier::rows::{self, RowsRefused};
 use veritune_verifier::statement::Run;
-use veritune_verifier::step::Context;
+use veritune_verifier::step::{Context, StepRefused};
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+/// The allocator counts for the whole program: tests take turns.
+static TURN: Mutex<()> = Mutex::new(());
 
 fn pick<'a, T>(numbers: &mut Numbers, from: &'a [T]) -> &'a T {
     &from[numbers.between(0, from.len() as i64 - 1) as usize]
@@ -119,15 +127,57 @@ fn form(spec: Spec) -> Result<(), String> {
     let context = Context::new(&run).map_err(|e| e.to_string())?;
     spec_digest(&run.spec, context.tables()).map_err(|e| e.to_string())?;
     run_ledger(&context).map_err(|e| e.to_string())?;
-    let refused = context.verify_step(1, context.first_root(), none, &[0; 1 << 16]);
-    assert!(refused.is_err());
-    context.program(run.spec.training.steps, &no_leaves(&run.spec)).map_err(|e| e.to_string())?;
+    let [least, _] = context.step_bytes();
+    let refused = context.verify_step(1, context.first_root(), none, &vec![0; least]);
+    assert!(matches!(refused, Err(StepRefused::Rows(RowsRefused::Root { .. }))), "{refused:?}");
+    // A step's length is taken from the first one's program.
+    let scalars = |p: &StepProgram| num_scalars(&p.program, &Layout::new(&p.program)).map_err(|e| e.to_string());
+    let last = context.program(run.spec.training.steps, &no_leaves(&run.spec)).map_err(|e| e.to_string())?;
+    assert_eq!(scalars(&last)?, scalars(&context.first)?);
     Ok(())
+}
+
+/// The permutation of the largest dataset's epoch takes 64 MiB and most of a second. Bytes that are too few or too many
+/// for a step are refused without it.
+#[test]
+fn bytes_of_a_wrong_length_cost_no_permutation() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut spec = tiny_spec([8, 2, 2, 1, 4, 16, 30, 2, 8, 1, 1 << 24]);
+    spec.training.steps = 3;
+    let none = Root([0; 32]);
+    let run = Run { spec, plan_digest: [0; 32], seed: [3; 32], dataset: none, base: none };
+    let context = Context::new(&run).expect("a context");
+    let (paths, [least, most]) = (rows::num_bytes(&run), context.step_bytes());
+    let judge = |len: usize| {
+        let bytes = vec![0; len];
+        ALLOCATOR.reset_peak_usage();
+        let before = ALLOCATOR.current_usage();
+        let refused = context.verify_step(2, none, none, &bytes).expect_err("zeros are no proof");
+        (of_step(&refused).0, ALLOCATOR.peak_usage().saturating_sub(before))
+    };
+    for (len, code) in [
+        (0, "VT-ROWS-001"),
+        (paths - 1, "VT-ROWS-001"),
+        (paths, "VT-PROOF-001"),
+        (least - 1, "VT-PROOF-001"),
+        (most + 1, "opening-trailing-bytes"),
+        (1 << 28, "opening-trailing-bytes"),
+    ] {
+        let (refused, peak) = judge(len);
+        assert_eq!(refused, code, "{len} bytes");
+        assert!(peak < 1 << 20, "{len} bytes: {peak}");
+    }
+    // One more or one less at the ends, and the rows are looked at: which they are, only the permutation says.
+    let (refused, peak) = judge(most);
+    assert_eq!(refused, "VT-ROWS-003");
+    assert!(peak >= 4 << 24, "{peak}");
+    assert_eq!(judge(least).0, "VT-ROWS-003");
 }
 
 /// The largest programs that fit the trees.
 #[test]
 fn the_largest_specs_take_bounded_memory() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     for (name, lengths, targets) in [
         ("tokens", [8, 1, 1, 1, 2, 2, 2, 1, 4096, 1, 1 << 24], vec![Target::Query]),
         ("vocabulary", [2, 1, 1, 1, 2, 2, 262_144, 1, 64, 2, 1 << 24], vec![Target::Query]),
@@ -149,6 +199,7 @@ fn the_largest_specs_take_bounded_memory() {
 
 #[test]
 fn every_spec_is_formed_or_refused() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let rounds: u64 = std::env::var("ROUNDS").ok().and_then(|r| r.parse().ok()).unwrap_or(300);
     let seed: u64 = std::env::var("SEED").ok().and_then(|r| r.parse().ok()).unwrap_or(1);
     let mut numbers = Numbers(seed);

@@ -19,6 +19,7 @@
 mod error;
 mod hash;
 mod ledger;
+mod length;
 mod merkle;
 mod profile;
 mod reader;
@@ -32,6 +33,7 @@ pub use hash::{
     Digest, LEAF_KEY, NODE_KEY, POSEIDON_LEAF_TAG, POSEIDON_NODE_TAG, POSEIDON_RATE, POSEIDON_WIDTH, Poseidon,
     TreeHasher, padded_leaf_bytes, poseidon_digests,
 };
+pub use length::most_opening_bytes;
 pub use merkle::{leaf_point, sibling_positions, sorted_unique};
 pub use profile::{Level, MAX_LOG_COLUMNS, MAX_PROOFS, MAX_TREES, Profile, ProfileError, TARGET_BITS, TERM_BITS};
 pub use shape::{Root, SALT_BYTES, ShapeError, TreeHash, TreeShape, capacity};

@@ -4,13 +4,13 @@
 //! first step is public: the verifier weighs it itself. Statement of the release: the public copies are the rounded
 //! masters of the last state.
 
-use crate::proof::{self, Placed, ProofError, Source};
+use crate::proof::{self, Placed, ProofError, ROOT_BYTES, Source};
 use crate::rows::{self, RowsRefused};
 use crate::statement::{Run, Shapes, StatementError};
 use std::sync::{Mutex, PoisonError};
-use veritune_argument::BaseClaim;
-use veritune_commit::{Profile, Root};
-use veritune_field::{F, f_from_i64};
+use veritune_argument::{BaseClaim, num_scalars};
+use veritune_commit::{OpeningError, Profile, Root, most_opening_bytes};
+use veritune_field::{E_BYTES, F, f_from_i64};
 use veritune_relations::layout::{Layout, place_index, positions};
 use veritune_relations::sampler::Sampler;
 use veritune_relations::step::{Leaf, StepProgram, Tables, no_leaves};
@@ -52,6 +52,8 @@ pub struct Context<'a> {
     /// The program of the first step, without leaves.
     pub first: StepProgram,
     tables: Tables,
+    /// Scalars of a step's argument: as many in every step.
+    num_scalars: usize,
     /// Behind a lock so that a context that is shared makes an epoch's permutation once.
     sampler: Mutex<Sampler>,
 }
@@ -64,8 +66,10 @@ impl<'a> Context<'a> {
         let first = run.program(&tables, 1, &no_leaves(&run.spec))?;
         let layout = Layout::new(&first.program);
         let shapes = run.shapes(&profile, &layout)?;
+        let num_scalars = num_scalars(&first.program, &layout)?;
         let first_state = first_state_vector(&first, &layout, &run.seed);
-        Ok(Self { run, profile, shapes, first_state, first, tables, sampler: Mutex::new(run.sampler()) })
+        let sampler = Mutex::new(run.sampler());
+        Ok(Self { run, profile, shapes, first_state, first, tables, num_scalars, sampler })
     }
 
     /// The tables of the run's programs.
@@ -95,6 +99,33 @@ impl<'a> Context<'a> {
         vec![(STATE_BEFORE, state_before), (STATE_AFTER, Source::Tree(self.shapes.state, after))]
     }
 
+    /// Fewest and most bytes of a step's rows and proof; what lies between depends on the positions that are drawn.
+    pub fn step_bytes(&self) -> [usize; 2] {
+        let scalars = self.num_scalars.saturating_mul(E_BYTES);
+        let least = rows::num_bytes(self.run).saturating_add(ROOT_BYTES).saturating_add(scalars);
+        // The first step has one tree less, which makes its opening shorter.
+        let trees = [self.shapes.witness, self.shapes.state, self.shapes.state];
+        [least, least.saturating_add(most_opening_bytes(&self.profile, &trees))]
+    }
+
+    /// Refuses bytes that no positions make a step's.
+    fn check_length(&self, bytes: &[u8]) -> Result<(), StepRefused> {
+        let [least, most] = self.step_bytes();
+        let (got, paths) = (bytes.len(), rows::num_bytes(self.run));
+        if got < paths {
+            return Err(RowsRefused::Truncated { rows: self.run.spec.training.rows, expected: paths, got }.into());
+        }
+        if got < least {
+            let [expected, got] = [least, got].map(|len| len.saturating_sub(paths));
+            return Err(ProofError::Truncated { expected, got }.into());
+        }
+        if got > most && !veritune_mutation::off("opening-trailing-bytes") {
+            let extra = got.saturating_sub(most);
+            return Err(ProofError::from(OpeningError::TrailingBytes { extra }).into());
+        }
+        Ok(())
+    }
+
     /// Checks that the rows that `bytes` begins with are those of `step`, and its proof after them; returns the claims on
     /// the base.
     pub fn verify_step(
@@ -109,6 +140,8 @@ impl<'a> Context<'a> {
         if !is_chained && !veritune_mutation::off("VT-PROOF-003") {
             return Err(StepRefused::Chain(step));
         }
+        // Before the epoch's permutation is made, which takes 4 bytes and a hash for every four of the dataset's rows.
+        self.check_length(bytes)?;
         let (leaves, bytes) = rows::verify(self.run, &self.rows(step), bytes)?;
         let program = self.program(step, &leaves)?.program;
         let layout = Layout::new(&program);

@@ -52,7 +52,7 @@ pub(super) const ATTACKS: &[ProtocolAttack] = &[
 ];
 
 /// The verifier's answer to a prover of the protocol attacks' step with these tensors.
-fn verdict(tensors: &Tensors<i64>, deviation: &Deviation) -> Result<(), String> {
+pub(super) fn verdict(tensors: &Tensors<i64>, deviation: &Deviation) -> Result<(), String> {
     let program = &HONEST.setting.program;
     verify(program, &prove(program, tensors, deviation)).map(|_| ())
 }
@@ -92,7 +92,7 @@ fn adaptive_multiplicities() -> Result<(), String> {
 }
 
 /// `m` with `m_0 columns_0 + m_1 columns_1 + m_2 columns_2 = target`, by Cramer's rule.
-fn solve(columns: [E; 3], target: E) -> [F; 3] {
+pub(super) fn solve(columns: [E; 3], target: E) -> [F; 3] {
     let parts = |e: E| -> [F; 3] { e.as_basis_coefficients_slice().try_into().expect("three coefficients") };
     let determinant = |c: [[F; 3]; 3]| {
         c[0][0] * (c[1][1] * c[2][2] - c[2][1] * c[1][2]) - c[1][0] * (c[0][1] * c[2][2] - c[2][1] * c[0][2])
@@ -108,7 +108,7 @@ fn solve(columns: [E; 3], target: E) -> [F; 3] {
 }
 
 /// The tensors of a step that counts half the labels, and what its equation is off by.
-fn halved_labels() -> Result<(Tensors<i64>, usize, F), String> {
+pub(super) fn halved_labels() -> Result<(Tensors<i64>, usize, F), String> {
     let mut cheat = Cheat::new(&HONEST.setting, &HONEST.tensors);
     let count = cheat.honest_at("labels", &[]);
     cheat.bump("labels", &[], count / 2 - count);
@@ -194,12 +194,12 @@ fn adaptive_opening(edit: fn(&Opened<'_>, &mut [u8])) -> Result<(), String> {
     verdict(&tensors, &Deviation { opening: Some(Box::new(edit)), ..Deviation::default() })
 }
 
-fn scalar(bytes: &[u8], index: usize) -> E {
+pub(super) fn scalar(bytes: &[u8], index: usize) -> E {
     let start = index * E_BYTES;
     e_from_bytes(bytes[start..start + E_BYTES].try_into().expect("24 bytes")).expect("canonical")
 }
 
-fn add(bytes: &mut [u8], index: usize, addend: E) {
+pub(super) fn add(bytes: &mut [u8], index: usize, addend: E) {
     let sum = e_to_bytes(scalar(bytes, index) + addend);
     bytes[index * E_BYTES..][..E_BYTES].copy_from_slice(&sum);
 }

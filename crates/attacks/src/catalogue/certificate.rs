@@ -1,78 +1,21 @@
 //! Attacks on a whole certificate by whoever holds the signing key, as data.
 
+use super::World;
 use crate::certificate::{Part, Parts, TinyCertificate, plan, release_of, seed_json, step_name};
-use crate::run::{self, adamw, copies, monotonous, prove_step, settle, state_tree};
+use crate::run::{self, copies, prove_step, settle, state_tree};
 use crate::setting::{Numbers, random_dataset};
 use std::fs;
 use std::path::Path;
 use veritune_commit::Root;
 use veritune_envelope::Digest;
-use veritune_envelope::canonical_json::Value;
 use veritune_envelope::directory::{ADAPTER_CONFIG, ADAPTER_MODEL};
-use veritune_envelope::statement::{PlanV1, ProofKind, Word};
+use veritune_envelope::statement::{ProofKind, Word};
 use veritune_run::dataset::Dataset;
 use veritune_verifier::certificate;
 use veritune_verifier::ledger::{run_ledger, to_certificate};
 use veritune_verifier::seed::DEMO;
 use veritune_verifier::settlement::StepClaims;
 use veritune_verifier::step::Context;
-
-/// Which run is attacked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum World {
-    /// Two steps of AdamW on all targets.
-    AdamW,
-    /// Three steps whose programs are equal: see [`monotonous`].
-    Monotonous,
-    /// The same, whose plan commits to another base than the steps read.
-    OtherBase,
-    /// The same, whose recipe names another learning rate than its spec.
-    OtherRecipe,
-    /// The same, whose recipe says more than any check reads.
-    Boasting,
-    /// The same, whose plan names another program.
-    OtherProgram,
-    /// The same, whose plan commits to a sampler of its own.
-    OtherSampler,
-}
-
-impl World {
-    /// The run with its honest certificate.
-    ///
-    /// # Panics
-    /// If an honest proof is refused.
-    pub fn prove(self) -> TinyCertificate {
-        match self {
-            Self::AdamW => TinyCertificate::new(adamw(2)),
-            Self::Monotonous => TinyCertificate::new(monotonous(3)),
-            Self::OtherBase => {
-                let planned = run::random_inputs(&monotonous(3));
-                let mut inputs = planned.clone();
-                inputs.get_mut("base.down").expect("the base")[5] += 1;
-                TinyCertificate::with_plan(monotonous(3), inputs, &planned, |_| ())
-            }
-            Self::OtherRecipe => Self::planned(|plan| replace(&mut plan.recipe, "1e-3", "2e-3")),
-            Self::Boasting => {
-                Self::planned(|plan| replace(&mut plan.recipe, "\"optimizer\"", "\"dp_epsilon\":1,\"optimizer\""))
-            }
-            Self::OtherProgram => Self::planned(|plan| plan.program_digest = Digest::sha256(b"another")),
-            Self::OtherSampler => Self::planned(|plan| plan.sampler_key_commitment = Some(Digest::sha256(b"key"))),
-        }
-    }
-}
-
-impl World {
-    fn planned(change: fn(&mut PlanV1)) -> TinyCertificate {
-        let inputs = run::random_inputs(&monotonous(3));
-        TinyCertificate::with_plan(monotonous(3), inputs.clone(), &inputs, change)
-    }
-}
-
-fn replace(value: &mut Value, from: &str, to: &str) {
-    let text = String::from_utf8(value.to_canonical()).expect("text");
-    assert!(text.contains(from));
-    *value = serde_json::from_str(&text.replace(from, to)).expect("JSON");
-}
 
 /// One attack on a certificate.
 pub struct CertificateAttack {
@@ -121,7 +64,10 @@ const fn files(
     CertificateAttack { name, world: World::AdamW, change: |_, _| (), spoil, refused, inner: "", without }
 }
 
-use World::{AdamW, Boasting, Monotonous, OtherBase, OtherProgram, OtherRecipe, OtherSampler};
+use World::{
+    AdamW, Boasting, ChainedBeacon, Monotonous, OtherBase, OtherProgram, OtherRecipe, OtherSampler, TwoLengths,
+    WitnessedBeacon,
+};
 
 /// The attacks.
 pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
@@ -324,6 +270,27 @@ pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
         |_, _| (),
     ),
     attack("the recipe says what no check reads", Boasting, (1, "VT-RUN-001"), &["VT-RUN-001"], |_, _| ()),
+    attack(
+        "the recipe names a number of epochs beside its number of steps",
+        TwoLengths,
+        (1, "VT-RUN-001"),
+        &["VT-RUN-001"],
+        |_, _| (),
+    ),
+    attack(
+        "the recipe's beacon says what no check reads",
+        WitnessedBeacon,
+        (1, "VT-RUN-003"),
+        &["VT-RUN-003"],
+        |_, _| (),
+    ),
+    attack(
+        "the recipe's demo beacon names the chain of another",
+        ChainedBeacon,
+        (1, "VT-RUN-003"),
+        &["VT-RUN-003"],
+        |_, _| (),
+    ),
     attack("the claims are about another plan", AdamW, (1, "VT-RUN-001"), &["VT-RUN-001"], |_, parts| {
         parts.plan_digest = Some(Digest::sha256(b"another"));
     }),

@@ -59,7 +59,8 @@ pub(super) const SUM: &str = "opening-sumcheck-claim";
 const TARGET: &str = "absorb opening target";
 
 /// All attacks.
-pub const PROTOCOL_ATTACKS: &[&[ProtocolAttack]] = &[ATTACKS, super::adaptive::ATTACKS, super::replay::ATTACKS];
+pub const PROTOCOL_ATTACKS: &[&[ProtocolAttack]] =
+    &[ATTACKS, super::adaptive::ATTACKS, super::balanced::ATTACKS, super::opening::ATTACKS, super::replay::ATTACKS];
 
 const ATTACKS: &[ProtocolAttack] = &[
     attack("multiplicities of the range table are forged", "VT-ARG-001", &["VT-ARG-001"], || {

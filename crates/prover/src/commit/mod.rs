@@ -18,7 +18,7 @@ mod sumcheck;
 mod tree;
 
 pub use block_vector::BlockVector;
-pub use open::{OpenError, OpeningReport, open, open_with_report};
+pub use open::{Deviation, OpenError, OpeningReport, Queried, open, open_deviating, open_with_report};
 pub use randomness::Randomness;
 pub use tree::{CommittedTree, commit};
 

@@ -74,29 +74,60 @@ pub fn open_with_report(
     target: E,
     transcript: &mut Transcript,
 ) -> Result<(Vec<u8>, OpeningReport), OpenError> {
-    prove(profile, trees, weights, target, transcript, &HONEST)
+    open_deviating(profile, trees, weights, target, transcript, &Honest)
 }
 
-/// Where the malicious provers of the tests depart from the protocol.
-pub(super) struct Deviation {
-    /// Changes the values and the mask value before they are sent.
-    pub(super) values: fn(&mut [E], &mut E),
-    /// Changes the vector of a level, from 1, before it is committed, and the last one before it is sent.
-    pub(super) vector: fn(usize, &mut [E]),
+/// What a prover does at the places where one that cheats departs from the protocol. By default it does not.
+///
+/// It helps no prover whose target is true, and a verifier refuses the others.
+pub trait Deviation {
     /// False when the target is false: then the honest prover's own checks are left out.
-    pub(super) honest: bool,
+    fn is_honest(&self) -> bool {
+        false
+    }
+    /// Changes the values and the mask's value before they are sent. The verifier adds up `weights[o] * values[o]` and
+    /// finds `missing` too little.
+    fn values(&self, _values: &mut [E], _mask_value: &mut E, _weights: &[E], _missing: E) {}
+    /// Changes the vector of a level before it is committed, and the last one before it is sent.
+    fn vector(&self, _at: &Queried<'_>, _vector: &mut [E]) {}
+    /// Changes a round polynomial of a level, whose values at 0 and 1 add up to `missing` too little.
+    fn fold(&self, _transcript: &Transcript, _polynomial: &mut [E; 2], _missing: &dyn Fn() -> E) {}
+}
+
+/// Where a vector stands that is sent, or committed, before it is queried.
+#[derive(Debug)]
+pub struct Queried<'a> {
+    /// The level, from 1; one more than there are for the last vector.
+    pub level: usize,
+    /// The transcript before the message.
+    pub transcript: &'a Transcript,
+    /// Positions that are drawn after it.
+    pub queries: u32,
+    /// Base-2 logarithm of their range.
+    pub log_domain: u32,
+    /// Weights of the vector.
+    pub weights: &'a [E],
+    /// Their inner product with it, as the verifier has it.
+    pub claim: E,
 }
 
 /// No deviation.
-pub(super) const HONEST: Deviation = Deviation { values: |_, _| (), vector: |_, _| (), honest: true };
+struct Honest;
 
-pub(super) fn prove(
+impl Deviation for Honest {
+    fn is_honest(&self) -> bool {
+        true
+    }
+}
+
+/// [`open_with_report`] with a deviation.
+pub fn open_deviating(
     profile: &Profile,
     trees: &mut [&mut CommittedTree],
     weights: Vec<BlockVector>,
     target: E,
     transcript: &mut Transcript,
-    deviation: &Deviation,
+    deviation: &dyn Deviation,
 ) -> Result<(Vec<u8>, OpeningReport), OpenError> {
     check(trees, &weights)?;
     for tree in trees.iter_mut() {
@@ -109,15 +140,16 @@ pub(super) fn prove(
     let mut proof = Proof::default();
 
     // 1. Sumcheck over rows and columns.
-    let (z, mut values, consistent) = sumcheck(profile, &trees, weights, target, transcript, &mut proof);
-    debug_assert!(consistent || !deviation.honest, "the target is not the sum of the inner products");
+    let Reduced { z, weights, mut values, missing } =
+        sumcheck(profile, &trees, weights, target, transcript, &mut proof);
+    debug_assert!(missing == E::ZERO || !deviation.is_honest(), "the target is not the sum of the inner products");
     proof.mark("sumcheck");
 
     // 2. Values at the final point.
     let num_rows = profile.log_rows() as usize;
     let eq_rows = eq_table(&z[..num_rows]);
     let mut mask_value = dot(&eq_rows, &mask);
-    (deviation.values)(&mut values, &mut mask_value);
+    deviation.values(&mut values, &mut mask_value, &weights, missing);
     transcript.absorb_e(Labels::VALUES, &values);
     transcript.absorb_e(Labels::VALUES, &[mask_value]);
     proof.elements(&values);
@@ -142,7 +174,12 @@ pub(super) fn prove(
     let mut weights = eq_rows;
     let mut previous: Option<Oracle> = None;
     for (index, level) in profile.levels().iter().enumerate() {
-        (deviation.vector)(index + 1, &mut vector);
+        let (queries, log_domain) = match &previous {
+            None => (profile.queries(), profile.log_domain()),
+            Some(Oracle { level, .. }) => (level.queries, level.log_domain()),
+        };
+        let at = Queried { level: index + 1, transcript, queries, log_domain, weights: &weights, claim };
+        deviation.vector(&at, &mut vector);
         let oracle = Oracle::new(level, &vector);
         transcript.absorb(Labels::ROOT, &oracle.merkle.root());
         proof.bytes.extend_from_slice(&oracle.merkle.root());
@@ -162,7 +199,9 @@ pub(super) fn prove(
         claim += add_query_weights(&mut weights, &vector, beta, &positions, log_domain);
         let mut product = ProductSumcheck::over_extension(weights, vector);
         for _ in 0..level.log_columns {
-            let challenge = round(transcript, &mut proof, Labels::FOLD, product.polynomial(), &mut claim);
+            let mut polynomial = product.polynomial();
+            deviation.fold(transcript, &mut polynomial, &|| claim - product.claim());
+            let challenge = round(transcript, &mut proof, Labels::FOLD, polynomial, &mut claim);
             product.bind(challenge);
         }
         (weights, vector) = product.into_parts();
@@ -171,8 +210,12 @@ pub(super) fn prove(
     }
 
     // 5. The last vector.
-    debug_assert!(dot(&weights, &vector) == claim || !deviation.honest);
-    (deviation.vector)(profile.levels().len() + 1, &mut vector);
+    debug_assert!(dot(&weights, &vector) == claim || !deviation.is_honest());
+    if let Some(Oracle { level, .. }) = &previous {
+        let (number, log_domain) = (profile.levels().len() + 1, level.log_domain());
+        let at = Queried { level: number, transcript, queries: level.queries, log_domain, weights: &weights, claim };
+        deviation.vector(&at, &mut vector);
+    }
     transcript.absorb_e(Labels::FINAL, &vector);
     proof.elements(&vector);
     proof.mark("final vector");
@@ -202,7 +245,19 @@ fn check(trees: &[&mut CommittedTree], weights: &[BlockVector]) -> Result<(), Op
     Ok(())
 }
 
-/// Step 1: returns the final point, the values of the vectors there, and whether they match the claim.
+/// What step 1 leaves.
+struct Reduced {
+    /// The final point.
+    z: Vec<E>,
+    /// What the verifier multiplies the values with.
+    weights: Vec<E>,
+    /// The values of the vectors at the point.
+    values: Vec<E>,
+    /// The last claim less the sum of their products: zero for a true target.
+    missing: E,
+}
+
+/// Step 1.
 fn sumcheck(
     profile: &Profile,
     trees: &[&CommittedTree],
@@ -210,7 +265,7 @@ fn sumcheck(
     target: E,
     transcript: &mut Transcript,
     proof: &mut Proof,
-) -> (Vec<E>, Vec<E>, bool) {
+) -> Reduced {
     let mut products: Vec<ProductSumcheck<'_>> =
         trees.iter().zip(weights).map(|(tree, weights)| ProductSumcheck::over_base(weights, &tree.vector)).collect();
     let widest = trees.iter().map(|tree| tree.shape.log_columns).max().unwrap_or(0);
@@ -239,15 +294,13 @@ fn sumcheck(
             }
         }
     }
-    let finals: Vec<(E, E)> = products
-        .into_iter()
-        .map(|product| {
-            let (weights, vector) = product.into_parts();
-            (weights[0], vector[0])
-        })
-        .collect();
-    let last = finals.iter().zip(&scales).map(|(&(w, f), &scale)| scale * w * f).sum::<E>();
-    (z, finals.into_iter().map(|(_, value)| value).collect(), last == claim)
+    let finals = products.into_iter().zip(scales).map(|(product, scale)| {
+        let (weights, vector) = product.into_parts();
+        (scale * weights[0], vector[0])
+    });
+    let (weights, values): (Vec<E>, Vec<E>) = finals.unzip();
+    let missing = claim - weights.iter().zip(&values).map(|(&w, &f)| w * f).sum::<E>();
+    Reduced { z, weights, values, missing }
 }
 
 fn sum(a: [E; 2], b: [E; 2]) -> [E; 2] {

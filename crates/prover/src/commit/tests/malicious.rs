@@ -2,8 +2,23 @@
 
 use super::*;
 
-fn dishonest(values: fn(&mut [E], &mut E), vector: fn(usize, &mut [E])) -> Deviation {
-    Deviation { values, vector, honest: false }
+/// Changes values, or the vectors of levels, without a look at the rest.
+struct Dishonest {
+    values: fn(&mut [E], &mut E),
+    vector: fn(usize, &mut [E]),
+}
+
+impl Deviation for Dishonest {
+    fn values(&self, values: &mut [E], mask_value: &mut E, _: &[E], _: E) {
+        (self.values)(values, mask_value);
+    }
+    fn vector(&self, at: &Queried<'_>, vector: &mut [E]) {
+        (self.vector)(at.level, vector);
+    }
+}
+
+fn dishonest(values: fn(&mut [E], &mut E), vector: fn(usize, &mut [E])) -> Dishonest {
+    Dishonest { values, vector }
 }
 
 /// The proof is refused with the first code, and passes without these checks and with no fewer.

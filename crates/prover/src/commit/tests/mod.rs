@@ -4,8 +4,9 @@ mod completeness;
 mod malicious;
 mod tamper;
 
-use super::open::{Deviation, HONEST, prove};
-use super::{BlockVector, CommittedTree, OpeningReport, Randomness, commit};
+use super::{
+    BlockVector, CommittedTree, Deviation, OpeningReport, Queried, Randomness, commit, open_deviating, open_with_report,
+};
 use veritune_commit::{
     OpeningError, Profile, Root, TreeHash, TreeShape, capacity, eq_table, tree_point, verify_opening,
 };
@@ -60,14 +61,17 @@ impl Instance {
     }
 
     pub(super) fn prove(&mut self) -> (Vec<u8>, OpeningReport) {
-        self.prove_with(&HONEST)
-    }
-
-    pub(super) fn prove_with(&mut self, deviation: &Deviation) -> (Vec<u8>, OpeningReport) {
         let weights = self.blocks();
         let mut trees: Vec<&mut CommittedTree> = self.trees.iter_mut().collect();
         let mut transcript = Transcript::new(b"test");
-        prove(&self.profile, &mut trees, weights, self.target, &mut transcript, deviation).unwrap()
+        open_with_report(&self.profile, &mut trees, weights, self.target, &mut transcript).unwrap()
+    }
+
+    pub(super) fn prove_with(&mut self, deviation: &dyn Deviation) -> (Vec<u8>, OpeningReport) {
+        let weights = self.blocks();
+        let mut trees: Vec<&mut CommittedTree> = self.trees.iter_mut().collect();
+        let mut transcript = Transcript::new(b"test");
+        open_deviating(&self.profile, &mut trees, weights, self.target, &mut transcript, deviation).unwrap()
     }
 
     pub(super) fn blocks(&self) -> Vec<BlockVector> {

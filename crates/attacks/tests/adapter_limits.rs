@@ -1,0 +1,47 @@
+//! The largest adapters that a certificate may speak of, with its adapter's file and without.
+
+use std::fs::File;
+use veritune_attacks::setting::wide_adapter;
+use veritune_attacks::{TinyCertificate, run};
+use veritune_envelope::directory::ADAPTER_MODEL;
+use veritune_verifier::adapter::num_bytes;
+use veritune_verifier::request::{Request, verify};
+
+/// Code and message of the verdict on a claim about such an adapter; with a file, it has the length that the spec gives.
+fn verdict(certificate: &TinyCertificate, hidden: usize, with_file: bool) -> (String, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let spec = wide_adapter(hidden);
+    certificate.publish(&certificate.replanned(&spec), folder.path()).expect("published");
+    if with_file {
+        // Sparse: a file of zeros that takes no space.
+        let file = File::options().write(true).open(folder.path().join(ADAPTER_MODEL)).expect("a file");
+        file.set_len(num_bytes(&spec).expect("a length")).expect("a sparse file");
+    }
+    let request = Request { keys: vec![certificate.public_key()], no_file: !with_file, ..Request::default() };
+    let report = verify(folder.path(), &request);
+    (report.code, report.message)
+}
+
+/// The smallest width that is refused, and what is said of it. A little less passes this check, and the next one, which
+/// builds the program, sees that no step on so many entries is proved.
+fn assert_bounded(hidden: usize, with_file: bool, expected: &str, next: &str) {
+    let certificate = TinyCertificate::new(run::monotonous(1));
+    let (code, message) = verdict(&certificate, hidden, with_file);
+    assert_eq!(code, "VT-ENV-052", "{message}");
+    assert!(message.starts_with(expected), "{message}");
+    let passes = |(code, message): (String, String)| code == "VT-RUN-002" && message.contains(next);
+    let less = verdict(&certificate, hidden - 1, with_file);
+    assert!(passes(less.clone()), "{less:?}");
+    #[cfg(feature = "mutation-testing")]
+    assert!(passes(veritune_mutation::without(&["VT-ENV-052"], || verdict(&certificate, hidden, with_file))));
+}
+
+#[test]
+fn an_adapter_that_nobody_has_seen_is_bounded() {
+    assert_bounded(510, false, "expected at most 268435456 bytes, got 268", "slots do not fit");
+}
+
+#[test]
+fn an_adapter_of_more_than_four_gibibytes_is_refused_before_it_is_read() {
+    assert_bounded(8190, true, "expected at most 4294967296 bytes, got 4295", "not below the field order");
+}
