@@ -121,11 +121,17 @@ def adamw_line(rows: list[Row], peers: list[Row]) -> Row:
 
 
 def training_rows(program: Path) -> list[Row]:
-    """P5: steps of the small model with more and more trained parameters."""
-    sizes = [(64, 4, 8, "qv", 4), (64, 4, 8, "all", 3), (64, 4, 64, "qv", 3), (64, 4, 128, "all", 3)]
+    """P5: steps of the small model with more and more trained parameters, on one processor."""
+    sizes = [
+        (64, 4, 8, "qv", 4),
+        (64, 4, 8, "all", 3),
+        (64, 4, 64, "qv", 3),
+        (64, 4, 128, "all", 3),
+        (16, 4, 128, "all", 4),
+    ]
     rows = []
     for size in sizes:
-        row = steps(program, *size)
+        row = steps(program, *size, one_processor=True)
         row["processor_us_per_parameter"] = 1e6 * row["prove_processor_seconds"] / row["trained_parameters"]
         row["processor_ns_per_multiply_add"] = 1e9 * row["prove_processor_seconds"] / row["multiply_adds"]
         rows.append(row)

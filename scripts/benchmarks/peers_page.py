@@ -180,11 +180,11 @@ def training_part(rows: list[Row], reference: Row) -> list[str]:
     return [
         "## P5: one training iteration\n",
         paragraph("""
-        Ours: a whole step of the small model (64 tokens of the demo's text): forward pass, softmax, cross-entropy,
-        complete backward pass, clipping, AdamW, states chained; hiding trees, **not masked yet**; 20-bit base and the
-        widths of docs/spec/step.md. Divided: processor time of proving one step (user and system, all threads,
-        execution and commitments included; the base's settlement, once a run, is not), median of the steps after the
-        first. By: (a)
+        Ours: a whole step of the small model on the demo's text: forward pass, softmax, cross-entropy, complete
+        backward pass, clipping, AdamW, states chained; hiding trees, **not masked yet**; 20-bit base and the widths of
+        docs/spec/step.md. **One processor**, so one thread: the two of this machine share a core, and each would be
+        charged for the other's waiting. Divided: processor time of proving one step (user and system, execution and
+        commitments included; the base's settlement, once a run, is not), median of the steps after the first. By: (a)
         the trained adapter entries alone, frozen parameters never counted; (b) the multiply-adds of the step's matrix
         products, forward and backward (`steps::multiply_adds` in `crates/bench`).
         """),

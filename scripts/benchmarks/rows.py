@@ -66,11 +66,17 @@ def build() -> Path:
     return Path(programs[-1])
 
 
-def call(program: Path, *arguments: object) -> Row:
+def one() -> None:
+    """Leaves the calling process one processor: threads that share a core would each be charged for it."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+def call(program: Path, *arguments: object, one_processor: bool = False) -> Row:
     """The JSON that the program prints."""
     environment = {**os.environ, "GLIBC_TUNABLES": TUNABLES}
     command = [str(program), *map(str, arguments)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    prepare = one if one_processor else None
+    done = subprocess.run(command, env=environment, preexec_fn=prepare, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(command)}: {done.stderr.strip()}")
     row: Row = json.loads(done.stdout)
@@ -112,13 +118,16 @@ def demo_tokens() -> bytes:
     return array("q", tokenizer.encode(text).ids).tobytes()
 
 
-def steps(program: Path, tokens: int, layers: int, rank: int, targets: str, count: int) -> Row:
+def steps(
+    program: Path, tokens: int, layers: int, rank: int, targets: str, count: int, *, one_processor: bool = False
+) -> Row:
     """One row of the small model's steps; medians are over the steps after the first, which has no tree before it."""
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         text = Path(folder) / "tokens.bin"
         text.write_bytes(demo_tokens())
-        proved = call(program, "prove-steps", MODEL, text, folder, tokens, layers, rank, targets, count)
+        size = (tokens, layers, rank, targets, count)
+        proved = call(program, "prove-steps", MODEL, text, folder, *size, one_processor=one_processor)
         verified = call(program, "verify-steps", folder)
     later = slice(1, None) if count > 1 else slice(None)
     return checked(
