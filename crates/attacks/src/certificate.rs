@@ -65,6 +65,8 @@ pub struct Parts {
     pub plan_digest: Option<Digest>,
     /// Steps that the claims name.
     pub num_steps: u64,
+    /// Changes the claims before they are signed.
+    pub amend: fn(&mut ClaimsV1),
     /// Other files, by path in the adapter directory.
     pub extra: Vec<(String, Vec<u8>)>,
 }
@@ -254,6 +256,7 @@ impl TinyCertificate {
                 ledger: ledger::to_certificate(&recomputed, DEMO),
                 plan_digest: None,
                 num_steps: steps,
+                amend: |_| (),
                 extra: Vec::new(),
                 plan,
             }
@@ -268,6 +271,16 @@ impl TinyCertificate {
     pub fn replanned(&self, spec: &Spec) -> Parts {
         let plan = plan_of(spec, Digest::sha256(b"none"), &self.tiny.run.dataset, &self.tiny.run.base);
         Parts { seed: seed_json(&plan), plan, ..self.parts.clone() }
+    }
+
+    /// `plan.sigstore.json`: this plan, signed by the signer as what a file with these bytes holds.
+    ///
+    /// # Panics
+    /// If the envelope refuses to state the plan.
+    pub fn signed_plan(&self, plan: &PlanV1, file: &[u8]) -> (String, Vec<u8>) {
+        let statement = Statement { subject: vec![Subject::of("plan.json", file)], predicate: plan.clone() };
+        let envelope = Envelope::sign(statement.to_bytes().expect("a statement"), &self.key).expect("a signature");
+        (format!("{CERTIFICATE}/plan.sigstore.json"), bundle::to_json(&envelope).expect("a bundle"))
     }
 
     /// Signs and writes the parts to an empty folder.
@@ -289,7 +302,7 @@ impl TinyCertificate {
             let (kind, step) = part.kind;
             proofs.push(ProofFile { name, sha256: Digest::sha256(&part.bytes), kind, step });
         }
-        let predicate = ClaimsV1 {
+        let mut predicate = ClaimsV1 {
             schema: ClaimsSchema::V1,
             plan_digest: parts.plan_digest.unwrap_or_else(|| Digest::sha256(&plan_bytes)),
             program_digest: parts.plan.program_digest,
@@ -304,6 +317,7 @@ impl TinyCertificate {
             ledger: parts.ledger.clone(),
             created_by: tool(),
         };
+        (parts.amend)(&mut predicate);
         let subject = vec![Subject::of(ADAPTER_MODEL, &parts.adapter), Subject::of(ADAPTER_CONFIG, &parts.config)];
         let statement = Statement { subject, predicate }.to_bytes()?;
         let envelope = Envelope::sign(statement, &self.key)?;

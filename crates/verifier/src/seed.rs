@@ -240,6 +240,31 @@ mod tests {
     }
 
     #[test]
+    fn every_member_is_the_one_that_follows_from_the_plan() {
+        let plan = plan(r#"{"source":"demo"}"#);
+        let digest = plan.digest().unwrap();
+        let randomness = Digest::sha256(&[b"veritune demo beacon".as_slice(), digest.as_bytes()].concat());
+        let honest = String::from_utf8(seed_json(&plan, r#""source":"demo""#, randomness.as_bytes())).unwrap();
+        let judge = |from: &str, to: &str| {
+            let changed = value(&honest.replacen(from, to, 1)).to_canonical();
+            check(&changed, &plan, digest.as_bytes()).map_err(|refusal| (refusal.code(), refusal.location().to_owned()))
+        };
+        assert!(judge("", "").is_ok());
+        let own = [digest.to_string(), plan.dataset_root.to_string()];
+        let seed = text(&value(&honest), "seed").unwrap().to_owned();
+        for (member, from, to) in [
+            ("schema", "veritune.seed/v1", "veritune.seed/v2"),
+            ("rule", "plan-beacon/v1", "own-choice/v1"),
+            ("plan_sha256", own[0].as_str(), own[1].as_str()),
+            ("dataset_root", own[1].as_str(), own[0].as_str()),
+            ("seed", seed.as_str(), own[0].as_str()),
+            ("note", r#""rule""#, r#""note":"certified","rule""#),
+        ] {
+            assert_eq!(judge(from, to), Err((SEED_REFUSED, format!("seed.json {member}"))), "{member}");
+        }
+    }
+
+    #[test]
     fn the_demo_beacon_follows_from_the_plan_and_is_labelled() {
         let plan = plan(r#"{"source":"demo"}"#);
         let digest = plan.digest().unwrap();

@@ -8,8 +8,9 @@ use std::fs;
 use std::path::Path;
 use veritune_commit::Root;
 use veritune_envelope::Digest;
+use veritune_envelope::canonical_json::{self, Value};
 use veritune_envelope::directory::{ADAPTER_CONFIG, ADAPTER_MODEL};
-use veritune_envelope::statement::{ProofKind, Word};
+use veritune_envelope::statement::{PlanV1, ProofKind, Word};
 use veritune_run::dataset::Dataset;
 use veritune_verifier::certificate;
 use veritune_verifier::ledger::{run_ledger, to_certificate};
@@ -294,6 +295,25 @@ pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
     attack("the claims are about another plan", AdamW, (1, "VT-RUN-001"), &["VT-RUN-001"], |_, parts| {
         parts.plan_digest = Some(Digest::sha256(b"another"));
     }),
+    attack("the claims name another program than the plan", AdamW, (1, "VT-RUN-001"), &["VT-RUN-001"], |_, parts| {
+        parts.amend = |claims| claims.program_digest = Digest::sha256(b"another");
+    }),
+    attack("the claims name another dataset than the plan", AdamW, (1, "VT-RUN-001"), &["VT-RUN-001"], |_, parts| {
+        parts.amend = |claims| claims.dataset_root = Digest::sha256(b"another");
+    }),
+    attack("the claims name another base than the plan", AdamW, (1, "VT-RUN-001"), &["VT-RUN-001"], |_, parts| {
+        parts.amend = |claims| claims.base.root = Digest::sha256(b"another");
+    }),
+    attack("the claims name another spec than the plan", AdamW, (1, "VT-RUN-001"), &["VT-RUN-001"], |_, parts| {
+        parts.amend = |claims| claims.spec = Value::Integer(1);
+    }),
+    attack("the signed plan is another", AdamW, (1, "VT-RUN-001"), &["VT-RUN-001"], |t, parts| {
+        let other = PlanV1 { plan_number: 1, ..parts.plan.clone() };
+        parts.extra.push(t.signed_plan(&other, &plan_file(&parts.plan)));
+    }),
+    attack("the plan is signed as another file", AdamW, (1, "VT-RUN-001"), &["VT-RUN-001"], |t, parts| {
+        parts.extra.push(t.signed_plan(&parts.plan, b"another"));
+    }),
     attack("the program is another version's", OtherProgram, (1, "VT-RUN-002"), &["VT-RUN-002"], |_, _| ()),
     attack("the rows are drawn by a private sampler", OtherSampler, (1, "VT-RUN-002"), &["VT-RUN-002"], |_, _| ()),
     attack("a claim has a stronger word", AdamW, (1, "VT-RUN-011"), &["VT-RUN-011"], |_, parts| {
@@ -313,6 +333,10 @@ pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
         parts.state_roots[1] = Digest::sha256(b"another");
     }),
 ];
+
+fn plan_file(plan: &PlanV1) -> Vec<u8> {
+    canonical_json::to_bytes(plan).expect("a plan")
+}
 
 fn claims(t: &TinyCertificate, step: u64) -> StepClaims {
     t.tiny.claims[step as usize - 1].clone()
