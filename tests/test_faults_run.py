@@ -120,7 +120,7 @@ def flipped(content: bytes) -> bytes:
 PLANS = [
     # file of the job, what becomes of it, code
     ("plan/plan.json", b"{}", "VT-PLAN-001"),
-    ("plan/plan.json", flipped, "VT-PLAN-001"),
+    ("plan/plan.json", lambda old: b"[" + old[1:], "VT-PLAN-001"),
     ("plan/seed.json", b"{", "VT-FILE-005"),
     ("plan/seed.json", lambda old: old.replace(b'"demo"', b'"drand-quicknet"'), "VT-SEED-002"),
     ("data/secret/rows.safetensors", flipped, "VT-FILE-006"),
