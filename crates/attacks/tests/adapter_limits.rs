@@ -9,13 +9,18 @@ use veritune_verifier::request::{Request, verify};
 
 /// Code and message of the verdict on a claim about such an adapter; with a file, it has the length that the spec gives.
 fn verdict(certificate: &TinyCertificate, hidden: usize, with_file: bool) -> (String, String) {
+    verdict_with(certificate, hidden, with_file, 0)
+}
+
+/// The same with a file that is longer than that.
+fn verdict_with(certificate: &TinyCertificate, hidden: usize, with_file: bool, more: u64) -> (String, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let spec = wide_adapter(hidden);
     certificate.publish(&certificate.replanned(&spec), folder.path()).expect("published");
     if with_file {
         // Sparse: a file of zeros that takes no space.
         let file = File::options().write(true).open(folder.path().join(ADAPTER_MODEL)).expect("a file");
-        file.set_len(num_bytes(&spec).expect("a length")).expect("a sparse file");
+        file.set_len(num_bytes(&spec).expect("a length") + more).expect("a sparse file");
     }
     let request = Request { keys: vec![certificate.public_key()], no_file: !with_file, ..Request::default() };
     let report = verify(folder.path(), &request);
@@ -44,4 +49,14 @@ fn an_adapter_that_nobody_has_seen_is_bounded() {
 #[test]
 fn an_adapter_of_more_than_four_gibibytes_is_refused_before_it_is_read() {
     assert_bounded(8190, true, "expected at most 4294967296 bytes, got 4295", "not below the field order");
+}
+
+/// The check after this one builds the program, whose first state takes as much memory as the adapter.
+#[test]
+fn a_file_of_another_length_is_refused_before_the_program_is_built() {
+    let certificate = TinyCertificate::new(run::monotonous(1));
+    let judge = || verdict_with(&certificate, 8189, true, 1).0;
+    assert_eq!(judge(), "VT-ENV-052");
+    #[cfg(feature = "mutation-testing")]
+    assert_eq!(veritune_mutation::without(&["VT-ENV-052"], judge), "VT-RUN-002");
 }

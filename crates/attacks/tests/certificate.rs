@@ -12,6 +12,7 @@ static BOASTING: LazyLock<TinyCertificate> = LazyLock::new(|| World::Boasting.pr
 static TWO_LENGTHS: LazyLock<TinyCertificate> = LazyLock::new(|| World::TwoLengths.prove());
 static WITNESSED_BEACON: LazyLock<TinyCertificate> = LazyLock::new(|| World::WitnessedBeacon.prove());
 static CHAINED_BEACON: LazyLock<TinyCertificate> = LazyLock::new(|| World::ChainedBeacon.prove());
+static FEWER_STEPS: LazyLock<TinyCertificate> = LazyLock::new(|| World::FewerSteps.prove());
 static OTHER_PROGRAM: LazyLock<TinyCertificate> = LazyLock::new(|| World::OtherProgram.prove());
 static OTHER_SAMPLER: LazyLock<TinyCertificate> = LazyLock::new(|| World::OtherSampler.prove());
 
@@ -25,6 +26,7 @@ fn shared(world: World) -> &'static TinyCertificate {
         World::TwoLengths => &TWO_LENGTHS,
         World::WitnessedBeacon => &WITNESSED_BEACON,
         World::ChainedBeacon => &CHAINED_BEACON,
+        World::FewerSteps => &FEWER_STEPS,
         World::OtherProgram => &OTHER_PROGRAM,
         World::OtherSampler => &OTHER_SAMPLER,
     }

@@ -6,11 +6,13 @@
 use serde_json::Value;
 use std::sync::LazyLock;
 use veritune_attacks::certificate::{adapter_of, release_of, sha256};
-use veritune_attacks::run::copies;
+use veritune_attacks::run::{TinyRun, copies, monotonous};
 use veritune_attacks::{TinyCertificate, World};
 use veritune_commit::Root;
+use veritune_commit::rows::dataset_root;
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_relations::Spec;
+use veritune_verifier::rows::{self, RowsRefused};
 use veritune_verifier::settlement::{self, StepClaims};
 use veritune_verifier::statement::Run;
 use veritune_verifier::step::Context;
@@ -212,4 +214,13 @@ fn a_settlement_is_bound_to_every_field_of_its_steps() {
         );
         assert_eq!(verdict(&|s| drop(s.claims.remove(claim))), refused, "claim {claim}");
     }
+}
+
+/// The one row of a dataset is its tree: no hash refuses its words.
+#[test]
+fn a_leaf_that_is_no_field_elements_is_refused() {
+    let leaf = [0xff; 32];
+    let mut run = TinyRun::of(monotonous(1)).run;
+    run.dataset = dataset_root(run.spec.training.tokens, 1, &leaf);
+    assert_eq!(rows::verify(&run, &[0], &leaf), Err(RowsRefused::NotCanonical { row: 0 }));
 }

@@ -96,6 +96,18 @@ fn no_folder_of_a_run_hides_an_adapter() {
     }
 }
 
+/// What a link leads to is not in the folder.
+#[test]
+fn a_run_has_no_links() {
+    let folder = tempfile::tempdir().expect("a folder");
+    HONEST.publish(&HONEST.parts, folder.path()).expect("published");
+    TinyCertificate::move_to_run(folder.path());
+    fs::remove_file(folder.path().join(".lock")).expect("removed");
+    std::os::unix::fs::symlink("/etc/hostname", folder.path().join(".lock")).expect("a link");
+    assert_eq!(verdict(folder.path()), (1, "VT-ENV-061".to_owned()));
+    assert_eq!(without("VT-ENV-061", folder.path()), 0);
+}
+
 /// The shipped key adds no trust, and no text either.
 #[test]
 fn the_shipped_key_is_a_key_and_nothing_else() {

@@ -165,3 +165,18 @@ impl IndexEntry {
         Err(Refusal::new(INDEX_SIZE, &self.path, format_args!("{} bytes", self.size), size))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_leaves_the_certificate_is_refused() {
+        let index =
+            |path: &str| Index::new(vec![IndexEntry { path: path.into(), sha256: Digest::sha256(b""), size: 0 }]);
+        assert!(index("proofs/a").is_ok());
+        for path in ["../a", "proofs/../../a", "/a", "proofs//a", "./a"] {
+            assert_eq!(index(path).unwrap_err().code(), INDEX_PATH, "{path}");
+        }
+    }
+}

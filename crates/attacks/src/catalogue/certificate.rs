@@ -10,7 +10,7 @@ use veritune_commit::Root;
 use veritune_envelope::Digest;
 use veritune_envelope::canonical_json::{self, Value};
 use veritune_envelope::directory::{ADAPTER_CONFIG, ADAPTER_MODEL};
-use veritune_envelope::statement::{PlanV1, ProofKind, Word};
+use veritune_envelope::statement::{ClaimsV1, PlanV1, ProofKind, Word};
 use veritune_run::dataset::Dataset;
 use veritune_verifier::certificate;
 use veritune_verifier::ledger::{run_ledger, to_certificate};
@@ -66,8 +66,8 @@ const fn files(
 }
 
 use World::{
-    AdamW, Boasting, ChainedBeacon, Monotonous, OtherBase, OtherProgram, OtherRecipe, OtherSampler, TwoLengths,
-    WitnessedBeacon,
+    AdamW, Boasting, ChainedBeacon, FewerSteps, Monotonous, OtherBase, OtherProgram, OtherRecipe, OtherSampler,
+    TwoLengths, WitnessedBeacon,
 };
 
 /// The attacks.
@@ -332,7 +332,51 @@ pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
     attack("a state root is another", AdamW, (1, "VT-RUN-004"), &["VT-RUN-004"], |_, parts| {
         parts.state_roots[1] = Digest::sha256(b"another");
     }),
+    attack("the first state root is another", AdamW, (1, "VT-RUN-004"), &["VT-RUN-004"], |_, parts| {
+        parts.state_roots[0] = Digest::sha256(b"another");
+    }),
+    attack("the last state root is another", AdamW, (1, "VT-RUN-004"), &["VT-RUN-004"], |_, parts| {
+        *parts.state_roots.last_mut().expect("a state root") = Digest::sha256(b"another");
+    }),
+    attack(
+        "a step's proof has another digest than the claims say",
+        AdamW,
+        (1, "VT-RUN-006"),
+        &["VT-RUN-006"],
+        |_, parts| {
+            parts.amend = |claims| claims.proofs[0].sha256 = Digest::sha256(b"another");
+        },
+    ),
+    attack(
+        "the settlement has another digest than the claims say",
+        AdamW,
+        (1, "VT-RUN-008"),
+        &["VT-RUN-008"],
+        |_, parts| {
+            parts.amend = |claims| other_digest(claims, ProofKind::Settlement);
+        },
+    ),
+    attack(
+        "the release has another digest than the claims say",
+        AdamW,
+        (1, "VT-RUN-010"),
+        &["VT-RUN-010"],
+        |_, parts| {
+            parts.amend = |claims| other_digest(claims, ProofKind::Release);
+        },
+    ),
+    attack("the plan has fewer steps than the spec", FewerSteps, (1, "VT-RUN-002"), &["VT-RUN-002"], |t, parts| {
+        short(t, parts);
+        parts.num_steps = 2;
+        parts.claims = certificate::claims(2);
+        parts.state_roots.pop();
+    }),
 ];
+
+fn other_digest(claims: &mut ClaimsV1, kind: ProofKind) {
+    let file = claims.proofs.iter_mut().find(|p| p.kind == kind).expect("a proof");
+    file.sha256 = Digest::sha256(b"another");
+}
 
 fn plan_file(plan: &PlanV1) -> Vec<u8> {
     canonical_json::to_bytes(plan).expect("a plan")

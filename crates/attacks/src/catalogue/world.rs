@@ -26,6 +26,8 @@ pub enum World {
     WitnessedBeacon,
     /// The same, whose recipe's demo beacon names the chain of another.
     ChainedBeacon,
+    /// The same, whose plan has fewer steps than its spec.
+    FewerSteps,
     /// The same, whose plan names another program.
     OtherProgram,
     /// The same, whose plan commits to a sampler of its own.
@@ -61,6 +63,7 @@ impl World {
                 let chained = format!("\"chain_hash\":\"{CHAIN_HASH}\",\"source\":\"demo\"");
                 replace(&mut plan.recipe, "\"source\":\"demo\"", &chained);
             }),
+            Self::FewerSteps => Self::planned(|plan| plan.num_steps = 2),
             Self::OtherProgram => Self::planned(|plan| plan.program_digest = Digest::sha256(b"another")),
             Self::OtherSampler => Self::planned(|plan| plan.sampler_key_commitment = Some(Digest::sha256(b"key"))),
         }
