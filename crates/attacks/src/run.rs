@@ -131,6 +131,23 @@ pub fn prove_step(
     before: &Values,
     numbers: [usize; 2],
 ) -> Proof {
+    prove_false_step(context, inputs, dataset, step, before, numbers, |_, _| Vec::new())
+}
+
+/// [`prove_step`] by a prover that changes tensors once all are executed. `lie` returns the rows of the range table that
+/// are looked up once more than an honest count finds: a field element that is a row, of integers that are none.
+///
+/// # Panics
+/// If the step cannot be executed.
+pub fn prove_false_step(
+    context: &Context<'_>,
+    inputs: &Values,
+    dataset: &Dataset,
+    step: u64,
+    before: &Values,
+    numbers: [usize; 2],
+    lie: impl FnOnce(&Program, &mut Tensors<i64>) -> Vec<usize>,
+) -> Proof {
     let run = context.run;
     let rows = context.rows(step);
     let leaves = dataset.leaves(&rows);
@@ -140,7 +157,8 @@ pub fn prove_step(
         all.extend(dataset.input(&tensor.name, &rows).map(|values| (tensor.name.clone(), values)));
     }
     all.extend(before.clone());
-    let tensors = execute(&program, &all).expect("a tiny step");
+    let mut tensors = execute(&program, &all).expect("a tiny step");
+    let uncounted = lie(&program, &mut tensors);
     let mut after = Values::new();
     for (i, tensor) in program.tensors.iter().enumerate().filter(|(_, t)| t.place == Place::StateAfter) {
         after.insert(tensor.name.replacen("state_after.", "state_before.", 1), tensors.get(TensorId(i)).to_vec());
@@ -160,8 +178,9 @@ pub fn prove_step(
     trees.push((STATE_AFTER, &mut after_tree));
     let seed = [200 + step as u8; 32];
     let mut bytes = dataset.paths(&rows);
+    let shape = context.shapes.witness;
     let proof =
-        prove_program(context, &program, context.shapes.witness, &tensors, seed, &mut trees, &known, &mut transcript);
+        prove_program(context, &program, shape, &tensors, &uncounted, seed, &mut trees, &known, &mut transcript);
     bytes.extend(proof);
     Proof { after, after_root: after_tree.root(), bytes }
 }
@@ -173,6 +192,7 @@ fn prove_program(
     program: &Program,
     shape: TreeShape,
     tensors: &Tensors<i64>,
+    uncounted: &[usize],
     seed: [u8; 32],
     others: &mut [(usize, &mut CommittedTree)],
     known: &[Placed<'_>],
@@ -180,7 +200,8 @@ fn prove_program(
 ) -> Vec<u8> {
     let layout = Layout::new(program);
     let tensors: Vec<Vec<i64>> = (0..tensors.len()).map(|i| tensors.get(TensorId(i)).to_vec()).collect();
-    let counts = multiplicities(program, &tensors);
+    let mut counts = multiplicities(program, &tensors);
+    uncounted.iter().for_each(|&row| counts.range[row] += 1);
     let vector = witness_vector(program, &layout, &tensors, &counts);
     let mut witness = tree(&context.profile, shape, vector, seed);
     absorb_witness(transcript, &witness.root());
@@ -224,7 +245,7 @@ pub fn prove_release(context: &Context<'_>, state: &Values, number: usize, file_
     let shape = context.run.release_shape(&context.profile, &Layout::new(&built.program)).expect("a shape");
     let mut transcript = context.run.release_transcript(&tree.root(), file_digest);
     let mut others = [(STATE_BEFORE, &mut tree)];
-    prove_program(context, &built.program, shape, &tensors, [77; 32], &mut others, &[], &mut transcript)
+    prove_program(context, &built.program, shape, &tensors, &[], [77; 32], &mut others, &[], &mut transcript)
 }
 
 /// Settles claims with the base of these values.

@@ -131,6 +131,18 @@ fn a_sum_that_is_aligned_too_far_is_refused() {
     }
 }
 
+/// The same where the sum is linear: then no equation reads the coefficient, a look-up does.
+#[test]
+fn a_looked_up_sum_that_is_aligned_too_far_is_refused() {
+    let mut builder = Builder::new(12);
+    let make = |name| Make { name, axes: &[], range: Range::unsigned(1), fraction_bits: 1 };
+    let x = builder.tensor(Place::Witness, &make("x"));
+    let sum = Sum::product(1, &[&builder.on(x)]).at_scale(63);
+    let made = builder.rescale(&Make { fraction_bits: 2, ..make("y") }, &[], sum);
+    let read = builder.program.lookups.iter().flat_map(|l| &l.columns).flatten().map(|t| t.coefficient);
+    assert!(made.is_err(), "2^62 x is looked up with the coefficients {:?}", read.collect::<Vec<_>>());
+}
+
 /// Base scales at the ends of their range build a program without such a coefficient, or none.
 #[test]
 fn base_scales_at_their_ends_give_the_same_program_or_none() {
