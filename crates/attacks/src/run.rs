@@ -131,11 +131,15 @@ pub fn prove_step(
     before: &Values,
     numbers: [usize; 2],
 ) -> Proof {
-    prove_false_step(context, inputs, dataset, step, before, numbers, |_, _| Vec::new())
+    prove_false_step(context, inputs, dataset, step, before, numbers, |_, _| Vec::new()).expect("a true witness")
 }
 
-/// [`prove_step`] by a prover that changes tensors once all are executed. `lie` returns the rows of the range table that
-/// are looked up once more than an honest count finds: a field element that is a row, of integers that are none.
+/// [`prove_step`] by a prover that changes tensors, or the checks of the program that it proves, once all are executed.
+/// `lie` returns the rows of the range table that are looked up once more than an honest count finds: a field element
+/// that is a row, of integers that are none.
+///
+/// # Errors
+/// If the program that is proved does not hold: a prover that runs the verifier sees it first.
 ///
 /// # Panics
 /// If the step cannot be executed.
@@ -146,19 +150,19 @@ pub fn prove_false_step(
     step: u64,
     before: &Values,
     numbers: [usize; 2],
-    lie: impl FnOnce(&Program, &mut Tensors<i64>) -> Vec<usize>,
-) -> Proof {
+    lie: impl FnOnce(&mut Program, &mut Tensors<i64>) -> Vec<usize>,
+) -> Result<Proof, ArgumentError> {
     let run = context.run;
     let rows = context.rows(step);
     let leaves = dataset.leaves(&rows);
-    let program = context.program(step, &leaves).expect("a program").program;
+    let mut program = context.program(step, &leaves).expect("a program").program;
     let mut all = inputs.clone();
     for tensor in &program.tensors {
         all.extend(dataset.input(&tensor.name, &rows).map(|values| (tensor.name.clone(), values)));
     }
     all.extend(before.clone());
     let mut tensors = execute(&program, &all).expect("a tiny step");
-    let uncounted = lie(&program, &mut tensors);
+    let uncounted = lie(&mut program, &mut tensors);
     let mut after = Values::new();
     for (i, tensor) in program.tensors.iter().enumerate().filter(|(_, t)| t.place == Place::StateAfter) {
         after.insert(tensor.name.replacen("state_after.", "state_before.", 1), tensors.get(TensorId(i)).to_vec());
@@ -180,9 +184,9 @@ pub fn prove_false_step(
     let mut bytes = dataset.paths(&rows);
     let shape = context.shapes.witness;
     let proof =
-        prove_program(context, &program, shape, &tensors, &uncounted, seed, &mut trees, &known, &mut transcript);
+        prove_program(context, &program, shape, &tensors, &uncounted, seed, &mut trees, &known, &mut transcript)?;
     bytes.extend(proof);
-    Proof { after, after_root: after_tree.root(), bytes }
+    Ok(Proof { after, after_root: after_tree.root(), bytes })
 }
 
 /// Proves a program whose trees are committed: witness root, argument, opening.
@@ -197,7 +201,7 @@ fn prove_program(
     others: &mut [(usize, &mut CommittedTree)],
     known: &[Placed<'_>],
     transcript: &mut Transcript,
-) -> Vec<u8> {
+) -> Result<Vec<u8>, ArgumentError> {
     let layout = Layout::new(program);
     let tensors: Vec<Vec<i64>> = (0..tensors.len()).map(|i| tensors.get(TensorId(i)).to_vec()).collect();
     let mut counts = multiplicities(program, &tensors);
@@ -206,8 +210,7 @@ fn prove_program(
     let mut witness = tree(&context.profile, shape, vector, seed);
     absorb_witness(transcript, &witness.root());
     let used = layout.used[0];
-    let proof = argument::prove(program, &layout, &witness.vector()[..used], &tensors, transcript);
-    let proof = proof.map_err(|e: ArgumentError| e.to_string()).expect("a true witness");
+    let proof = argument::prove(program, &layout, &witness.vector()[..used], &tensors, transcript)?;
     let joint = Joint { parts: proof.parts, target: proof.target };
     let target = opening_target(&joint, known);
     let mut opened = vec![dense_weights(&joint.parts, 0, witness.vector().len())];
@@ -218,7 +221,7 @@ fn prove_program(
     let mut bytes = witness.root().0.to_vec();
     bytes.extend_from_slice(&proof.scalars);
     bytes.extend_from_slice(&opening);
-    bytes
+    Ok(bytes)
 }
 
 /// The rounded masters of a state, in the order of [`release::matrices`].
@@ -246,6 +249,7 @@ pub fn prove_release(context: &Context<'_>, state: &Values, number: usize, file_
     let mut transcript = context.run.release_transcript(&tree.root(), file_digest);
     let mut others = [(STATE_BEFORE, &mut tree)];
     prove_program(context, &built.program, shape, &tensors, &[], [77; 32], &mut others, &[], &mut transcript)
+        .expect("a true witness")
 }
 
 /// Settles claims with the base of these values.

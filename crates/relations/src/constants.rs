@@ -30,6 +30,14 @@ fn product(field: &str, a: i128, b: i128, bits: u32) -> Result<i64, SpecError> {
     rounded.and_then(|r| i64::try_from(r).ok()).filter(|r| r.unsigned_abs() < 1 << 62).ok_or_else(wrong)
 }
 
+/// Width of the decay of a step, in units of a master: a copy times the greatest decay factor, rounded. The copies' and
+/// the masters' scales make that at most `2 factor + 1`.
+pub fn decay_bits(training: &Training) -> Result<u32, SpecError> {
+    let (peak, decay) = (to_fixed(&training.learning_rate)?, to_fixed(&training.weight_decay)?);
+    let factor = product("training.weight_decay", peak, decay, DECAY_FACTOR_BITS)?.unsigned_abs();
+    Ok(factor.saturating_mul(2).saturating_add(2).ilog2() + 2)
+}
+
 fn to_fixed(value: &Decimal) -> Result<i128, SpecError> {
     value.to_fixed(BITS).map(i128::from)
 }

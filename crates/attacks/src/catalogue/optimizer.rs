@@ -87,14 +87,19 @@ pub(super) const ATTACKS: &[Attack] = &[
     attack(OPTIMIZER, "the second moment takes no gradient in", &["q_proj.b.second"], |c| {
         c.expression("q_proj.b.second").pop();
     }),
-    attack(OPTIMIZER, "the update has the other sign", &["range.gate_proj.a.master.remainder.upper"], |c| {
-        let update = c.tensor("gate_proj.a.update");
-        for term in c.expression("gate_proj.a.master") {
-            if term.factors.iter().any(|v| v.tensor == update) {
-                term.coefficient = -term.coefficient;
+    attack(
+        OPTIMIZER,
+        "the update has the other sign",
+        &["range.gate_proj.a.decay.upper", "range.gate_proj.a.master.remainder.upper"],
+        |c| {
+            let update = c.tensor("gate_proj.a.update");
+            for term in c.expression("gate_proj.a.master") {
+                if term.factors.iter().any(|v| v.tensor == update) {
+                    term.coefficient = -term.coefficient;
+                }
             }
-        }
-    }),
+        },
+    ),
     attack(OPTIMIZER, "the root of a second moment is one unit smaller", &["range.up_proj.a.root.slack.upper"], |c| {
         shift_root(c, "up_proj.a.root", &[0, 0, 0], -1);
     }),
@@ -113,10 +118,27 @@ pub(super) const ATTACKS: &[Attack] = &[
             c.exchange([first, second], [second, first]);
         },
     ),
-    attack(STATE, "a matrix of the state after is the state before", &["range.v_proj.b.master.remainder.upper"], |c| {
-        let divisor = c.divisor("v_proj.b.master");
-        let before = c.view("state_before.v_proj.b.master");
-        *c.expression("v_proj.b.master") = vec![Term { coefficient: divisor, factors: vec![before] }];
+    attack(
+        STATE,
+        "a matrix of the state after is the state before",
+        &["range.v_proj.b.decay.upper", "range.v_proj.b.master.remainder.upper"],
+        |c| {
+            let divisor = c.divisor("v_proj.b.master");
+            let before = c.view("state_before.v_proj.b.master");
+            *c.expression("v_proj.b.master") = vec![Term { coefficient: divisor, factors: vec![before] }];
+        },
+    ),
+    attack(STATE, "a master is right modulo p only", &["q_proj.a.decay", "q_proj.a.master.remainder"], |c| {
+        // `w' + 2^-16` modulo p leaves a remainder that is one less: still a row, if its lowest limb was not 0.
+        let inverse = (1 << 16) - (1i64 << 48);
+        let coefficient = c.expression("q_proj.a.master").last().expect("a decay").coefficient;
+        let read = |name: &str| c.honest.get(c.tensor(name)).to_vec();
+        let (before, after) = (read("state_before.q_proj.a.master"), read("state_after.q_proj.a.master"));
+        let (update, copy) = (read("q_proj.a.update"), read("q_proj.a.copy"));
+        let remainder = |i: usize| ((before[i] - update[i] - after[i]) << 16) + coefficient * copy[i] + (1 << 15);
+        let limb = c.setting.spec.range_bits;
+        let at = (0..after.len()).find(|&i| remainder(i) & ((1 << limb) - 1) > 0).expect("such an entry");
+        c.at_last("state_after.q_proj.a.master", move |v| v[at] += inverse);
     }),
     attack(STATE, "an entry of the state after is one unit larger", &["down_proj.a.master.remainder"], |c| {
         c.at_last_add("state_after.down_proj.a.master", &[1, 1, 1], 1);

@@ -202,17 +202,18 @@ impl Builder {
 
     /// Adds `terms = 0` with a bound that the caller derived from other checks.
     fn equation_with_bound(&mut self, name: &str, axes: &[AxisId], terms: Expression, bound: u128) -> Built<()> {
-        if let Some(term) = terms.iter().find(|t| t.coefficient.unsigned_abs() >= COEFFICIENT_LIMIT) {
-            let reason = format!("a coefficient of {}, the greatest is 2^62 - 1", term.coefficient);
-            return Err(ProgramError::Malformed { operation: name.to_owned(), reason });
-        }
-        self.cannot_wrap(name, bound)?;
+        self.cannot_wrap(name, &terms, bound)?;
         self.program.equations.push(Equation { name: name.to_owned(), axes: axes.to_vec(), terms, modular: false });
         Ok(())
     }
 
-    /// Refuses a bound that reaches the field order; keeps the largest for the ledger.
-    fn cannot_wrap(&mut self, name: &str, bound: u128) -> Built<()> {
+    /// Refuses coefficients that stand for larger ones (see [`Sum::at_scale`]) and a bound that reaches the field order;
+    /// keeps the largest for the ledger.
+    fn cannot_wrap(&mut self, name: &str, terms: &Expression, bound: u128) -> Built<()> {
+        if let Some(term) = terms.iter().find(|t| t.coefficient.unsigned_abs() >= COEFFICIENT_LIMIT) {
+            let reason = format!("a coefficient of {}, the greatest is 2^62 - 1", term.coefficient);
+            return Err(ProgramError::Malformed { operation: name.to_owned(), reason });
+        }
         if bound >= FIELD_ORDER {
             return Err(ProgramError::Wraps { operation: name.to_owned(), bound });
         }

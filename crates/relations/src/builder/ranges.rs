@@ -38,7 +38,7 @@ impl Builder {
             value.push(Term { coefficient: -range.min(), factors: Vec::new() });
         }
         let bound = self.bound(axes, &value).saturating_add(1 << range.bits);
-        self.cannot_wrap(name, bound)?;
+        self.cannot_wrap(name, &value, bound)?;
         let limb = self.program.range_bits;
         let Some(upper_bits) = range.bits.checked_sub(limb).filter(|&bits| bits > 0) else {
             self.lookup(name, TableId::Range(range.bits), axes, vec![value], None);
@@ -72,7 +72,7 @@ impl Builder {
             return Ok(());
         }
         let bound = self.bound(axes, &value).saturating_add(limit.unsigned_abs().into());
-        self.cannot_wrap(name, bound)?;
+        self.cannot_wrap(name, &value, bound)?;
         let table_name = format!("below.{limit}");
         let known = self.program.tables.iter().position(|t| t.name == table_name);
         let table = known.unwrap_or_else(|| self.table(&table_name, vec![(0..limit).collect()]));

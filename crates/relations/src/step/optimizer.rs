@@ -6,14 +6,15 @@
 //! `w' = round(w - update - lr decay w~)`, where w~ is the rounded copy that forward and backward read. SGD: the same
 //! with `update = round(lr g)`, moments unchanged.
 //!
-//! Moments are ranged where they lie, in the state after. A master is ranged by whoever reads it, the next step or the
-//! release: its copy and the remainder of the copy admit no others.
+//! Moments are ranged where they lie, in the state after. Of a master, `w - update - w'` is: the decay, far narrower. So
+//! `w'` is the one integer that the equation admits; that it keeps its own width is shown by whoever reads it, the next
+//! step or the release, whose copy and its remainder admit no other.
 
 use super::adapter::Matrix;
 use super::{Built, Kinded, StepBuilder};
 use crate::builder::{Builder, Operand, Sum};
 use crate::constants::{self, DECAY_FACTOR_BITS, StepConstants, UPDATE_FACTOR_BITS};
-use crate::program::{Place, Program, TensorId, Term};
+use crate::program::{Place, Program, Range, TensorId, Term};
 use crate::spec::{Decimal, Optimizer, Spec, SpecError};
 use std::collections::BTreeMap;
 
@@ -109,7 +110,12 @@ impl Kinded<'_> {
         let decay = Sum::product(-constants.decay_factor, &[&copy]).scaled_by_power(-(DECAY_FACTOR_BITS as i32));
         let sum = Sum::product(1, &[&self.on(master)]).plus(Sum::product(-1, &[&self.on(update)])).plus(decay);
         let after = self.on(matrix.after[0]);
+        let left = Sum::product(1, &[&self.on(master)])
+            .plus(Sum::product(-1, &[&self.on(update)]))
+            .plus(Sum::product(-1, &[&after]));
         self.b.rescale_into(&format!("{name}.master"), axes, sum, after.view, after.fraction_bits)?;
+        let decay_bits = constants::decay_bits(&self.spec.training)?;
+        self.b.ranged(&format!("{name}.decay"), axes, left.terms, Range::signed(decay_bits))?;
         Ok(())
     }
 
