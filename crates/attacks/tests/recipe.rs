@@ -108,4 +108,10 @@ fn rank_and_scaling_are_the_specs() {
     ] {
         assert!(config(&with("lora", field, value.clone())).is_none(), "{field} {value:?}");
     }
+    // The same scaling of another rank.
+    let mut recipe = with("lora", "r", Value::Integer(4));
+    let Value::Object(sections) = &mut recipe else { panic!("a recipe has sections") };
+    let Some(Value::Object(lora)) = sections.get_mut("lora") else { panic!("no section") };
+    assert_eq!(lora.insert("lora_alpha".to_owned(), Value::Integer(6)), Some(Value::Integer(3)));
+    assert!(config(&recipe).is_none());
 }
