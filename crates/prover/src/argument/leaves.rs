@@ -225,12 +225,9 @@ impl<'a> Block<'a> {
             return Chunk::Affine { constant: self.constant, is_one };
         }
         let run = self.general(start, RUN);
-        let fractions = [0, 1].map(|part: usize| {
-            Run::from_fn(|i| {
-                let (p, q) = run.fraction(i, self.constant, beta);
-                [p, q][part]
-            })
-        });
+        let columns =
+            std::iter::once(E::ONE).chain(beta.powers().skip(1)).zip([&run.tags].into_iter().chain(&run.columns));
+        let fractions = [Run::base(&run.numerators), Run::minus(self.constant, columns)];
         Chunk::General(Box::new(fractions))
     }
 }

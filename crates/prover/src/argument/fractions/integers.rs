@@ -50,7 +50,7 @@ impl Halves {
     pub(super) fn new(run: &Run) -> Self {
         let mut out = [[[0; RUN]; 2]; 3];
         for (c, halves) in out.iter_mut().enumerate() {
-            for (i, x) in run.coefficient(c).iter().enumerate() {
+            for (i, x) in run.coefficient(c).enumerate() {
                 let x = x.as_canonical_u64();
                 (halves[0][i], halves[1][i]) = (x as u32, (x >> 32) as u32);
             }

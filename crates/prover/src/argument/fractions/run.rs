@@ -1,7 +1,7 @@
 //! Runs of consecutive elements in registers, and where a table keeps them.
 //!
 //! A run is the least piece of a table that is read or written, and all loops are over the registers of a few runs:
-//! coefficients lie in rows of their own, aligned to cache lines, so that a register is one load. A product is three
+//! they lie aligned to cache lines, so that a register is one load. A product is three
 //! dot products over the base field, each reduced once.
 
 use super::super::lane::Packing;
@@ -21,7 +21,7 @@ pub(super) type Triple = [Packing; 3];
 /// Consecutive elements, by coefficient.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-pub(in super::super) struct Run([[Packing; REGISTERS]; 3]);
+pub(in super::super) struct Run([Triple; REGISTERS]);
 
 /// Two runs that are kept together.
 pub(in super::super) type Two = [Run; 2];
@@ -71,12 +71,11 @@ fn total(x: &Triple) -> E {
 }
 
 impl Run {
-    pub(in super::super) const ZERO: Self = Self([[Packing::ZERO; REGISTERS]; 3]);
+    pub(in super::super) const ZERO: Self = Self([[Packing::ZERO; 3]; REGISTERS]);
 
     /// The same element everywhere.
     pub(in super::super) fn constant(x: E) -> Self {
-        let x = broadcast(x);
-        Self([[x[0]; REGISTERS], [x[1]; REGISTERS], [x[2]; REGISTERS]])
+        Self([broadcast(x); REGISTERS])
     }
 
     /// The run of elements `f(0), f(1), ..`.
@@ -93,29 +92,51 @@ impl Run {
         run
     }
 
+    /// Elements of the base field.
+    pub(in super::super) fn base(values: &[F; RUN]) -> Self {
+        let mut run = Self::ZERO;
+        run.set_coefficient(0, values);
+        run
+    }
+
+    /// `constant - sum of factor * values` over the terms.
+    pub(in super::super) fn minus<'a>(constant: E, terms: impl Iterator<Item = (E, &'a [F; RUN])>) -> Self {
+        let mut run = Self::constant(constant);
+        for (factor, values) in terms {
+            let factor = broadcast(factor);
+            for (out, &value) in run.0.iter_mut().zip(Packing::pack_slice(values)) {
+                *out = [0, 1, 2].map(|c: usize| out[c] - factor[c] * value);
+            }
+        }
+        run
+    }
+
     /// The elements.
     pub(super) fn elements(&self) -> impl Iterator<Item = E> + '_ {
-        let rows = [0, 1, 2].map(|c: usize| Packing::unpack_slice(&self.0[c]));
-        (0..RUN).map(move |i| E::from_basis_coefficients_fn(|c| rows[c][i]))
+        let lane = |x: &Triple, lane: usize| E::from_basis_coefficients_fn(|c| x[c].as_slice()[lane]);
+        self.0.iter().flat_map(move |x| (0..Packing::WIDTH).map(move |i| lane(x, i)))
     }
 
     /// One coefficient of all elements.
-    pub(super) fn coefficient(&self, c: usize) -> &[F] {
-        Packing::unpack_slice(&self.0[c])
+    pub(super) fn coefficient(&self, c: usize) -> impl Iterator<Item = F> + '_ {
+        self.0.iter().flat_map(move |x| x[c].as_slice().iter().copied())
     }
+
     /// Sets one coefficient of all elements.
     #[inline(always)]
     pub(super) fn set_coefficient(&mut self, c: usize, values: &[F; RUN]) {
-        self.0[c].copy_from_slice(Packing::pack_slice(values));
+        for (out, &value) in self.0.iter_mut().zip(Packing::pack_slice(values)) {
+            out[c] = value;
+        }
     }
 
     #[inline(always)]
     fn get(&self, j: usize) -> Triple {
-        [self.0[0][j], self.0[1][j], self.0[2][j]]
+        self.0[j]
     }
     #[inline(always)]
     fn set(&mut self, j: usize, x: &Triple) {
-        (self.0[0][j], self.0[1][j], self.0[2][j]) = (x[0], x[1], x[2]);
+        self.0[j] = *x;
     }
 
     /// Becomes `low + x (high - low)`.
