@@ -197,8 +197,8 @@ def training_part(rows: list[Row], reference: Row) -> list[str]:
         """),
         table(["step", "per trained parameter", "Kaizen / ours", "per multiply-add", "Kaizen / ours"], ratios),
         paragraph(f"""
-        Reach: {RATIO_TARGET} on both. The systems do not do the same work: ours runs 64 tokens through a frozen model
-        to train few adapter entries, Kaizen one image through a net of which every parameter is trained. The first
+        Reach: {RATIO_TARGET} on both. The systems do not do the same work: ours runs tokens through a frozen model
+        to train adapter entries, Kaizen one image through a net of which every parameter is trained. The first
         ratio favours Kaizen, the second ours.
         """),
     ]
