@@ -88,6 +88,21 @@ fn a_decimal_of_many_digits_is_the_number_that_is_proved() {
     assert_eq!(Decimal("1e-5".into()).times_to_fixed(1 << 14, 24), Ok(2_748_779));
 }
 
+/// The range of the decay, which makes a master the one integer that training gives (`last_master.rs`), is at most 33 bits.
+#[test]
+fn a_decay_of_more_than_the_whole_weight_is_refused() {
+    let build = |rate: &str, decay: &str| {
+        let mut spec = Setting::even().spec.clone();
+        (spec.training.learning_rate, spec.training.weight_decay) = (Decimal(rate.into()), Decimal(decay.into()));
+        veritune_relations::step::build(&spec, 2, &veritune_relations::step::no_leaves(&spec))
+    };
+    assert!(build("1", "1").is_ok());
+    for (rate, decay) in [("1", "1.00000001"), ("3", "3"), ("0.5", "2.1")] {
+        let refused = build(rate, decay).expect_err("refused").to_string();
+        assert!(refused.contains("training.weight_decay"), "{rate} {decay}: {refused}");
+    }
+}
+
 /// A bias correction that leaves 127 bits: the update's factor wrapped to anything.
 #[test]
 fn an_update_factor_that_does_not_fit_is_refused() {

@@ -32,9 +32,17 @@ fn product(field: &str, a: i128, b: i128, bits: u32) -> Result<i64, SpecError> {
 
 /// Width of the decay of a step, in units of a master: a copy times the greatest decay factor, rounded. The copies' and
 /// the masters' scales make that at most `2 factor + 1`.
+///
+/// # Errors
+/// If the peak's decay is more than the whole weight: it means nothing, and the range stays far below the 45 bits that
+/// admit masters which satisfy the equation modulo p only (docs/notes/soundness.md, section 3).
 pub fn decay_bits(training: &Training) -> Result<u32, SpecError> {
     let (peak, decay) = (to_fixed(&training.learning_rate)?, to_fixed(&training.weight_decay)?);
     let factor = product("training.weight_decay", peak, decay, DECAY_FACTOR_BITS)?.unsigned_abs();
+    if factor > 1 << DECAY_FACTOR_BITS {
+        let reason = "times training.learning_rate is above 1: a step would take more than the whole weight";
+        return Err(SpecError::new("training.weight_decay", reason));
+    }
     Ok(factor.saturating_mul(2).saturating_add(2).ilog2() + 2)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A tensor takes `len(outermost axis) * 2^(sum of log_len of the other axes)` slots per limb, aligned to the
 //! second factor; inner axes are padded to powers of two so that an index is a concatenation of bits. Outermost
-//! is the axis that padding would waste most on, see [`order`]. Blocks are stacked by falling alignment, then by order of declaration, so that a layout depends on the shapes alone.
+//! is the axis that padding would waste most on, see [`order`]. Blocks are stacked by falling alignment, then by
+//! order of declaration, so that a layout depends on the shapes alone.
 //! Slots that no tensor uses carry no weight in any claim: their content cannot matter.
 
 use crate::program::{Place, Program, TensorId};

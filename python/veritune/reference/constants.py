@@ -61,7 +61,13 @@ def power(base: int, exponent: int) -> int:
 def step_constants(training: dict[str, Any], step_number: int, root_bits: int) -> Constants:
     """Returns the factors of a step; ``root_bits`` are those of the root of the second moment."""
     rate = learning_rate(training, step_number)
-    decay = round_to(multiply(rate, at_bits(training["weight_decay"], BITS)), DECAY_FACTOR_BITS)
+    weight_decay = at_bits(training["weight_decay"], BITS)
+    if (
+        round_to(multiply(at_bits(training["learning_rate"], BITS), weight_decay), DECAY_FACTOR_BITS)
+        > 1 << DECAY_FACTOR_BITS
+    ):
+        raise RefusedSpec("training.weight_decay: times training.learning_rate is above 1")
+    decay = round_to(multiply(rate, weight_decay), DECAY_FACTOR_BITS)
     if training["optimizer"] == "sgd":
         return Constants(round_to(rate, UPDATE_FACTOR_BITS), 0, decay)
     if training["optimizer"] != "adamw":

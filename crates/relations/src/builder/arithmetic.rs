@@ -129,11 +129,9 @@ impl Builder {
         slack.push(Term { coefficient: -1, factors: Vec::new() });
         slack.push(Term { coefficient: -1, factors: vec![views[1].clone()] });
         let [quotient_view, remainder] = views;
-        let axes_of = axes.to_vec();
-        self.step(
-            make.name,
-            Operation::Divide { axes: axes_of, numerator, denominator, quotient: quotient_view, remainder },
-        );
+        let operation =
+            Operation::Divide { axes: axes.to_vec(), numerator, denominator, quotient: quotient_view, remainder };
+        self.step(make.name, operation);
         self.ranged(&slack_name, axes, slack, range)?;
         Ok(quotient)
     }
