@@ -127,13 +127,6 @@ class Reference:
         return total / count
 
 
-def repeated(run: Run, rows, held_out, steps: int) -> int:
-    """Held-out rows that the run trained on: the dataset repeats some of its rows."""
-    key = lambda part, i: (*part[0][i].tolist(), *part[1][i].tolist())  # noqa: E731
-    trained = {key(rows, i) for step in range(1, steps + 1) for i in run.step(step)["rows"]}
-    return sum(key(held_out, i) in trained for i in range(len(held_out[0])))
-
-
 def relative(got: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> dict[str, float]:
     """Relative L2 distance of everything, of all A, of all B, and the worst single matrix with values."""
 
@@ -246,7 +239,6 @@ def main() -> None:
             result["held_out"]["exact_after"] = reference.held_out(*held_out)
             difference = result["held_out"]["exact_after"] - result["held_out"]["float32_after"]
             result["held_out"]["difference"] = difference
-        result["held_out"]["trained"] = repeated(run, rows, held_out, steps)
         print("held out", json.dumps(result["held_out"]), flush=True)
         del reference
     if arguments.only != "training":

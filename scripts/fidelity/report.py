@@ -9,9 +9,9 @@ HEAD = """# Fidelity on SmolLM2-135M
 Exact integer training beside PEFT: the same initial A, order of rows and hyper-parameters. SmolLM2-135M-Instruct (GGUF,
 Q4_1, all 30 layers), rank 8, alpha 16, AdamW 1e-3 after 4 steps of warm-up, weight decay 0.01, clipping at 1.0, 64
 tokens a row, rows of `alpaca_en_demo` (llamafactory 0.9.5). A run's seed (5 unless said) gives A and the order of rows;
-calibration has another, and rows that are in no other set. The dataset repeats itself: 5 of the 793 training rows are
-held-out rows too, and each run says how many of them it trained on. Rows of a step are batch times accumulation; their
-gradients are summed in the step and divided by its labels. By
+calibration has another. No row is in two of the sets for calibration, held-out loss and training (the dataset repeats
+some rows; the first of equal ones is kept). Rows of a step are batch times accumulation; their gradients are summed in
+the step and divided by its labels. By
 
     {command}
 
@@ -54,8 +54,8 @@ def run_section(name: str, run: dict) -> list[str]:
     held_out = run["held_out"] or {}
     if "difference" in held_out:
         lines.append(
-            f"Held out ({held_out['rows']} rows, {held_out['trained']} of them trained on, {held_out['labels']} "
-            f"labels): {held_out['before']:.5f} before, {held_out['float32_after']:.5f} PEFT float32, "
+            f"Held out ({held_out['rows']} rows, {held_out['labels']} labels): "
+            f"{held_out['before']:.5f} before, {held_out['float32_after']:.5f} PEFT float32, "
             f"{held_out['exact_after']:.5f} exact, **difference {held_out['difference']:+.6f} nat**."
         )
     use = ", ".join(f"{kind} {share:.2f}" for kind, share in run["greatest_range_use"].items())
