@@ -4,3 +4,4 @@ pub mod argument;
 pub mod commit;
 #[cfg(feature = "kernels")]
 pub mod kernels;
+mod lane;

@@ -3,9 +3,9 @@
 //! A slot's weight is a product over axes, so every row of the innermost axis is one multiple of one table. Rows are
 //! added in registers, chunk by chunk.
 
-use super::lane::{PackedE, Packing, broadcast, mul, pack};
 use crate::commit::BlockVector;
 use crate::commit::block_vector::{BLOCK, LANES, store};
+use crate::lane::{PackedE, Packing, broadcast, mul, pack};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;

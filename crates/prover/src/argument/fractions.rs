@@ -16,7 +16,7 @@ pub(super) use leaf::{Chunk, Leaves};
 pub(super) use run::{RUN, Run};
 
 use super::channel::Channel;
-use super::lane::line;
+use crate::lane::line;
 use leaf::Sums;
 use rayon::prelude::*;
 use run::{At, Shape, Two, Weights};

@@ -12,7 +12,6 @@ mod dense;
 mod equations;
 mod expression;
 mod fractions;
-mod lane;
 mod leaves;
 mod one_hots;
 mod products;

@@ -3,14 +3,10 @@
 //! A block holds as many elements as there are lanes: first all coefficients of 1, then those of x, then
 //! those of x^2. The blocks lie in one vector of base-field elements, so no conversion copies.
 
+use crate::lane::{PackedE, Packing};
 use rayon::prelude::*;
-use veritune_field::traits::{BasedVectorSpace, ExtensionField, Field, PackedValue, PrimeCharacteristicRing};
+use veritune_field::traits::{BasedVectorSpace, PackedValue, PrimeCharacteristicRing};
 use veritune_field::{E, F};
-
-/// Base-field elements side by side.
-pub(super) type Packing = <F as Field>::Packing;
-/// Challenge-field elements side by side.
-pub(crate) type PackedE = <E as ExtensionField<F>>::ExtensionPacking;
 
 /// Elements of one block.
 pub(crate) const LANES: usize = Packing::WIDTH;
@@ -112,10 +108,4 @@ pub(crate) fn store(block: &mut [F; BLOCK], value: PackedE) {
 pub(super) fn sum_lanes(value: PackedE) -> E {
     let coefficients: &[Packing] = value.as_basis_coefficients_slice();
     E::from_basis_coefficients_fn(|degree| coefficients[degree].as_slice().iter().copied().sum::<F>())
-}
-
-/// A constant in every lane.
-#[inline]
-pub(super) fn broadcast(value: E) -> PackedE {
-    PackedE::ZERO + value
 }

@@ -4,9 +4,8 @@
 //! next round polynomial is one pass over memory, since memory bandwidth bounds the cost. Sums of field
 //! elements do not depend on the order, so the result is the same for every number of threads.
 
-use super::block_vector::{
-    BLOCK, BlockVector, LANES, PackedE, Packing, broadcast, from_blocks, load, store, sum_lanes, to_blocks,
-};
+use super::block_vector::{BLOCK, BlockVector, LANES, from_blocks, load, store, sum_lanes, to_blocks};
+use crate::lane::{PackedE, Packing, broadcast, mul};
 use rayon::prelude::*;
 use veritune_field::traits::{PackedValue, PrimeCharacteristicRing};
 use veritune_field::{E, F};
@@ -134,8 +133,8 @@ impl Sums {
 
     #[inline(always)]
     fn add(&mut self, w0: PackedE, w1: PackedE, f0: PackedE, f1: PackedE) {
-        self.constant += w0 * f0;
-        self.leading += (w1 - w0) * (f1 - f0);
+        self.constant += mul(&w0, &f0);
+        self.leading += mul(&(w1 - w0), &(f1 - f0));
     }
 
     fn finish(self) -> RoundPolynomial {
@@ -334,7 +333,7 @@ fn bind_blocks(weights: &mut Vec<F>, vector: &mut Vec<F>, challenge: E) -> Round
 #[inline(always)]
 fn bind_in_place(low: &mut [F; BLOCK], high: &[F; BLOCK], challenge: PackedE) -> PackedE {
     let start = load(low);
-    let bound = challenge * (load(high) - start) + start;
+    let bound = mul(&(load(high) - start), &challenge) + start;
     store(low, bound);
     bound
 }

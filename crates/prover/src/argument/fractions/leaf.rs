@@ -7,12 +7,12 @@
 //! tables; and its numerators, equal all along, need no tables.
 
 use super::super::channel::Channel;
-use super::super::lane::line;
 use super::integers::{self, Halves, Values};
 use super::run::{self, At, Run, Shape, Two, Weights};
 use super::scalar::Scalars;
 use super::tables::{Missing, Out, Rooms, Spare, Tables, total};
 use super::{Layered, RUN, Rounds, scalars};
+use crate::lane::line;
 use rayon::prelude::*;
 use veritune_argument::Units;
 use veritune_field::E;

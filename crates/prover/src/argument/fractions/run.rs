@@ -4,7 +4,7 @@
 //! they lie aligned to cache lines, so that a register is one load. A product is three
 //! dot products over the base field, each reduced once.
 
-use super::super::lane::Packing;
+use crate::lane::Packing;
 use veritune_argument::{Units, eq_table};
 use veritune_field::traits::{BasedVectorSpace, PackedValue, PrimeCharacteristicRing, PrimeField64};
 use veritune_field::{E, F};

@@ -1,8 +1,8 @@
 //! Layers and rounds too short for runs, on single elements in their natural order.
 
 use super::super::channel::Channel;
-use super::super::lane::line;
 use super::Rounds;
+use crate::lane::line;
 use veritune_argument::eq_table;
 use veritune_field::E;
 use veritune_field::traits::PrimeCharacteristicRing;

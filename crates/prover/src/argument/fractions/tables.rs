@@ -4,9 +4,9 @@
 //! as such.
 
 use super::super::channel::Channel;
-use super::super::lane::line as scalar_line;
 use super::run::{self, At, Run, Shape, Two, Weights};
 use super::{Rounds, scalar};
+use crate::lane::line as scalar_line;
 use rayon::prelude::*;
 use veritune_field::E;
 use veritune_field::traits::PrimeCharacteristicRing;
@@ -19,12 +19,9 @@ impl Spare {
     /// At least so many runs, of any content, in the largest memory there is.
     fn take(&mut self, len: usize) -> Vec<Two> {
         let largest = (0..self.0.len()).max_by_key(|&i| self.0[i].len());
-        let mut memory = largest.map(|i| self.0.swap_remove(i)).unwrap_or_default();
-        if memory.len() < len {
-            memory.clear();
-            memory.resize(len, [Run::ZERO; 2]);
-        }
-        memory
+        let memory = largest.map(|i| self.0.swap_remove(i)).filter(|memory| memory.len() >= len);
+        // What is too short is freed first: growing it would copy it.
+        memory.unwrap_or_else(|| vec![[Run::ZERO; 2]; len])
     }
 
     pub(super) fn give(&mut self, memory: Vec<Two>) {

@@ -6,18 +6,18 @@ use veritune_field::traits::{
 use veritune_field::{E, F};
 
 /// Base elements in a register.
-pub(super) type Packing = <F as Field>::Packing;
+pub(crate) type Packing = <F as Field>::Packing;
 /// Challenge-field elements, one per lane.
-pub(super) type PackedE = <E as ExtensionField<F>>::ExtensionPacking;
+pub(crate) type PackedE = <E as ExtensionField<F>>::ExtensionPacking;
 
 /// Registers of consecutive elements, as many as are whole.
-pub(super) fn pack(elements: &[E]) -> Vec<PackedE> {
+pub(crate) fn pack(elements: &[E]) -> Vec<PackedE> {
     elements.chunks_exact(Packing::WIDTH).map(PackedE::from_ext_slice).collect()
 }
 
 /// `a b` by coefficients, so that it is inlined: x^3 = x + 1, as in the field's own product.
 #[inline(always)]
-pub(super) fn mul(a: &PackedE, b: &PackedE) -> PackedE {
+pub(crate) fn mul(a: &PackedE, b: &PackedE) -> PackedE {
     let (&[a0, a1, a2], &[b0, b1, b2]) = (coefficients(a), coefficients(b));
     let (b02, b12) = (b0 + b2, b1 + b2);
     let a = [a0, a1, a2];
@@ -41,11 +41,11 @@ fn coefficients(x: &PackedE) -> &[Packing; 3] {
 
 /// `low + x (high - low)`.
 #[inline(always)]
-pub(super) fn line(low: E, high: E, x: E) -> E {
+pub(crate) fn line(low: E, high: E, x: E) -> E {
     low + x * (high - low)
 }
 
 /// The same element in every lane.
-pub(super) fn broadcast(x: E) -> PackedE {
+pub(crate) fn broadcast(x: E) -> PackedE {
     PackedE::ZERO + x
 }
