@@ -20,7 +20,7 @@ pub const NUM_PLACES: usize = 4;
 pub const BASE_PLACE: usize = 3;
 
 /// Weights along one axis of `2^log` indices.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AxisWeight {
     /// `values[i]` at index `start + i`, zero elsewhere.
     Dense {

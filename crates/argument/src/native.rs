@@ -10,13 +10,28 @@ use veritune_transcript::Transcript;
 /// All claims of an argument as one: `sum of parts over all places = target`.
 #[derive(Debug, Clone, Default)]
 pub struct Joint {
-    /// The parts of the functional.
+    /// The parts of the functional; after [`merge`](Self::merge), no two that differ in their scales only.
     pub parts: Vec<Part>,
     /// Its value.
     pub target: E,
 }
 
 impl Joint {
+    /// Makes one part of those that weigh the same slots in the same proportions: a block that several look-ups read
+    /// has a claim of each at the same point.
+    pub fn merge(&mut self) {
+        self.parts.sort_by_key(|part| (part.place, part.offset));
+        let mut merged: Vec<Part> = Vec::with_capacity(self.parts.len());
+        for part in self.parts.drain(..) {
+            let here = |other: &&mut Part| (other.place, other.offset) == (part.place, part.offset);
+            match merged.iter_mut().rev().take_while(here).find(|other| other.axes == part.axes) {
+                Some(other) => other.scale += part.scale,
+                None => merged.push(part),
+            }
+        }
+        self.parts = merged;
+    }
+
     /// Per place, `sum over slots of weight(slot) eq(point, slot)` at that place's point.
     pub fn weights_at(&self, points: &[&[E]; NUM_PLACES]) -> [E; NUM_PLACES] {
         let mut values = [E::ZERO; NUM_PLACES];
@@ -64,6 +79,7 @@ impl<'a> NativeCheck<'a> {
             joint.parts.extend(functional.parts.into_iter().map(|p| Part { scale: p.scale * power, ..p }));
             power *= gamma;
         }
+        joint.merge();
         Ok((joint, self.base_claims))
     }
 
