@@ -49,3 +49,10 @@ pub(crate) fn line(low: E, high: E, x: E) -> E {
 pub(crate) fn broadcast(x: E) -> PackedE {
     PackedE::ZERO + x
 }
+
+/// The sum of the lanes.
+#[inline]
+pub(crate) fn sum_lanes(value: PackedE) -> E {
+    let coefficients = coefficients(&value);
+    E::from_basis_coefficients_fn(|degree| coefficients[degree].as_slice().iter().copied().sum::<F>())
+}

@@ -1,5 +1,6 @@
 //! Tables of factors: a tensor with its bound axes summed away, over its own sum variables only.
 
+use super::table::Table;
 use rayon::prelude::*;
 use veritune_argument::{AxisWeight, Binding, Factor, Points};
 use veritune_field::traits::{BasedVectorSpace, PrimeCharacteristicRing, PrimeField64};
@@ -8,13 +9,6 @@ use veritune_relations::{AxisId, Program};
 
 /// Entries handled together when rows are added up.
 const TILE: usize = 256;
-
-/// A table over the sum variables of a factor, first variable most significant.
-#[derive(Debug, Clone)]
-pub(super) enum Table {
-    Base(Vec<F>),
-    Extension(Vec<E>),
-}
 
 /// Values with one axis length per remaining axis, row-major.
 struct Dense<T> {
@@ -72,7 +66,7 @@ pub(super) fn factor_table(
         dense = contract(&dense, axis, start, &weights);
         lens = dense.lens.clone();
     }
-    Table::Extension(place(program, &roles, &lens, |i| dense.values[i]))
+    place(program, &roles, &lens, |i| dense.values[i]).into()
 }
 
 /// Copies values to their padded places, axes in the order of their rounds.

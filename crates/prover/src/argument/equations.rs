@@ -1,10 +1,11 @@
 //! All equations in one sumcheck: the prover of [`veritune_argument::equations`].
 
-use super::bind::{Table, factor_table};
+use super::bind::factor_table;
 use super::channel::Channel;
 use super::expression;
 use super::one_hots;
 use super::products::{FactorState, TermState};
+use super::table::Table;
 use rayon::prelude::*;
 use veritune_argument::equations::{base_factors, equation_weights};
 use veritune_argument::one_hots::OneHotClaim;
@@ -44,10 +45,7 @@ pub(super) fn prove<C: Channel>(program: &Program, plan: &Plan, tensors: &[Vec<i
     let powers = equation_weights(program, delta);
     let mut points = Points::new(program, &rho, &[]);
     for id in base_factors(program, plan) {
-        let value = match table(program, tensors, &plan.factors[id], &mut points) {
-            Table::Base(values) => E::from(values[0]),
-            Table::Extension(values) => values[0],
-        };
+        let value = table(program, tensors, &plan.factors[id], &mut points).get(0);
         channel.send_public(Labels::EQUATION_BASE, value);
     }
     if plan.products.is_empty() {
@@ -88,7 +86,7 @@ pub(super) fn prove<C: Channel>(program: &Program, plan: &Plan, tensors: &[Vec<i
     // A term's first round polynomial gives its sum, whenever it joins.
     for term in &mut terms {
         if term.coordinates.is_empty() {
-            term.claim = term.factors.iter().map(|&f| factors[f].value()).product();
+            term.claim = term.factors.iter().map(|&f| factors[f].table.get(0)).product();
         } else {
             term.sum(&factors, term.first_round, true);
         }
@@ -119,14 +117,14 @@ pub(super) fn prove<C: Channel>(program: &Program, plan: &Plan, tensors: &[Vec<i
                 term.bind(round - term.first_round, x);
             }
         }
-        factors.iter_mut().filter(|f| f.rounds[round]).for_each(|f| f.bind(x));
+        factors.iter_mut().filter(|f| f.rounds[round]).for_each(|f| f.table = f.table.bind(x));
         challenges.push(x);
     }
     let mut points = Points::new(program, &rho, &challenges);
     let mut claims = Vec::new();
     for (id, factor) in plan.factors.iter().enumerate().filter(|&(id, _)| needed[id]) {
         let place = program.tensor(factor.tensor).place;
-        let value = factors[id].value();
+        let value = factors[id].table.get(0);
         if is_one_hot(program, factor.tensor) {
             channel.send(Labels::EQUATION_FACTOR, value);
             let weights: Vec<AxisWeight> = points.factor_weights(factor);

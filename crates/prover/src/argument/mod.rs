@@ -15,6 +15,7 @@ mod fractions;
 mod leaves;
 mod one_hots;
 mod products;
+mod table;
 mod witness;
 
 pub use channel::{Channel, NativeChannel};

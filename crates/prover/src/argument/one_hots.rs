@@ -1,9 +1,9 @@
 //! Tables of virtual one-hots, and the sumcheck that reduces their evaluations to bits: the prover of
 //! [`veritune_argument::one_hots`].
 
-use super::bind::Table;
 use super::channel::Channel;
 use super::expression;
+use super::table::Table;
 use rayon::prelude::*;
 use veritune_argument::one_hots::{OneHotClaim, rounds_and_degree};
 use veritune_argument::{AxisWeight, Binding, Factor, Labels, Points};
@@ -87,7 +87,7 @@ pub(super) fn factor_table(
             base[slot] += f_from_i64(flag);
         }
     }
-    if bound { Table::Extension(table) } else { Table::Base(base) }
+    if bound { table.into() } else { Table::Base(base) }
 }
 
 /// A claim while its sumcheck runs: tables over the outer variables.

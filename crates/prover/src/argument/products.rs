@@ -5,7 +5,10 @@
 //! `eq` of the current variable (if it has one) times `s`, and `s` is summed over the other variables with the
 //! rest of `eq` split into outer scalars and an inner table.
 
-use super::bind::Table;
+mod registers;
+
+use super::table::{LANES, Table};
+use crate::lane::{PackedE, pack};
 use rayon::prelude::*;
 use veritune_argument::eq_table;
 use veritune_field::traits::{Field, PrimeCharacteristicRing};
@@ -112,8 +115,13 @@ impl TermState {
                 Access { table: &factor.table, offsets: offsets(outer), inner, half }
             })
             .collect();
+        let registers: Vec<PackedE> = pack(&inner);
         let task = |o: usize| {
-            let sums = chunk(&accesses, o, &inner, full);
+            let sums = if registers.is_empty() {
+                single(&accesses, o, &inner, full)
+            } else {
+                registers::sums(&accesses, o, &registers, full)
+            };
             sums.map(|s| s * outer[o])
         };
         let sums = if outer.len() * inner.len() < 1 << 12 {
@@ -183,102 +191,31 @@ impl TermState {
     }
 }
 
-fn chunk(accesses: &[Access<'_>], o: usize, weights: &[E], full: bool) -> Sums {
-    let base: Option<Vec<(&[F], &[F])>> = accesses
-        .iter()
-        .map(|a| match a.table {
-            Table::Base(table) => Some(slices(a, table, o)),
-            Table::Extension(_) => None,
-        })
-        .collect();
-    if let Some(slices) = base {
-        return products(&slices, weights, full, |w, p: F| w * p);
+impl Access<'_> {
+    /// Where the entries of a factor begin that an outer index has: with the variable 0, and with it 1.
+    fn starts(&self, o: usize) -> [usize; 2] {
+        let start = self.offsets[o] as usize * self.inner;
+        [start, start + self.half]
     }
-    // Base tables beside extension ones are lifted for the length of the inner loop.
-    let lifted: Vec<(Vec<E>, Vec<E>)> = accesses
-        .iter()
-        .map(|a| match a.table {
-            Table::Base(table) => {
-                let lift = |s: &[F]| s.iter().map(|&x| E::from(x)).collect::<Vec<E>>();
-                let (low, high) = slices(a, table, o);
-                (lift(low), lift(high))
-            }
-            Table::Extension(_) => (Vec::new(), Vec::new()),
-        })
-        .collect();
-    let slices: Vec<(&[E], &[E])> = accesses
-        .iter()
-        .zip(&lifted)
-        .map(|(a, lifted)| match a.table {
-            Table::Extension(table) => slices(a, table, o),
-            Table::Base(_) => (lifted.0.as_slice(), lifted.1.as_slice()),
-        })
-        .collect();
-    products(&slices, weights, full, |w, p: E| w * p)
 }
 
-fn slices<'a, T>(access: &Access<'_>, table: &'a [T], o: usize) -> (&'a [T], &'a [T]) {
-    let start = access.offsets[o] as usize * access.inner;
-    (&table[start..start + access.inner], &table[start + access.half..start + access.half + access.inner])
-}
-
-fn products<T: PrimeCharacteristicRing + Copy>(
-    slices: &[(&[T], &[T])],
-    weights: &[E],
-    full: bool,
-    weigh: impl Fn(E, T) -> E,
-) -> Sums {
+/// Inner loops shorter than a register.
+fn single(accesses: &[Access<'_>], o: usize, weights: &[E], full: bool) -> Sums {
+    debug_assert!(weights.len() < LANES);
+    let slices: Vec<[Vec<E>; 2]> =
+        accesses.iter().map(|a| a.starts(o).map(|start| a.table.elements(start, a.inner))).collect();
     let mut sums = [E::ZERO; 4];
-    let three = slices.len() == 3;
-    let at = |slice: &[T], j: usize| if slice.len() == 1 { slice[0] } else { slice[j] };
     for (j, &weight) in weights.iter().enumerate() {
-        let (mut zero, mut one, mut minus, mut leading) = (T::ONE, T::ONE, T::ONE, T::ONE);
-        for (low, high) in slices {
-            let (low, high) = (at(low, j), at(high, j));
-            let difference = high - low;
+        let at = |slice: &[E]| if slice.len() == 1 { slice[0] } else { slice[j] };
+        let pairs = slices.iter().map(|[low, high]| (at(low), at(high)));
+        let (mut zero, mut one, mut minus, mut leading) = (weight, weight, weight, weight);
+        for (low, high) in pairs {
             zero *= low;
-            leading *= difference;
-            if full {
-                one *= high;
-            }
-            if three {
-                minus *= low - difference;
-            }
+            one *= high;
+            minus *= low.double() - high;
+            leading *= high - low;
         }
-        sums[0] += weigh(weight, zero);
-        sums[3] += weigh(weight, leading);
-        if full {
-            sums[1] += weigh(weight, one);
-        }
-        if three {
-            sums[2] += weigh(weight, minus);
-        }
+        sums = add(sums, [zero, if full { one } else { E::ZERO }, minus, leading]);
     }
     sums
-}
-
-impl FactorState {
-    /// Binds the factor's first variable.
-    pub(super) fn bind(&mut self, x: E) {
-        self.table = Table::Extension(match &self.table {
-            Table::Base(table) => {
-                let (low, high) = table.split_at(table.len() / 2);
-                let line = |(&low, &high): (&F, &F)| x * (high - low) + low;
-                low.par_iter().zip(high).with_min_len(1 << 12).map(line).collect()
-            }
-            Table::Extension(table) => {
-                let (low, high) = table.split_at(table.len() / 2);
-                let line = |(&low, &high): (&E, &E)| low + x * (high - low);
-                low.par_iter().zip(high).with_min_len(1 << 12).map(line).collect()
-            }
-        });
-    }
-
-    /// The evaluation, once all variables are bound.
-    pub(super) fn value(&self) -> E {
-        match &self.table {
-            Table::Base(table) => E::from(table[0]),
-            Table::Extension(table) => table[0],
-        }
-    }
 }

@@ -102,10 +102,3 @@ pub(crate) fn store(block: &mut [F; BLOCK], value: PackedE) {
         slots.copy_from_slice(coefficient.as_slice());
     }
 }
-
-/// The sum of the lanes.
-#[inline]
-pub(super) fn sum_lanes(value: PackedE) -> E {
-    let coefficients: &[Packing] = value.as_basis_coefficients_slice();
-    E::from_basis_coefficients_fn(|degree| coefficients[degree].as_slice().iter().copied().sum::<F>())
-}
