@@ -18,10 +18,13 @@ from veritune import prediction
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FITTED = {
-    "train_core_seconds": (("base", "copy", "once"), ("values", "copy", "step")),
-    "prove_core_seconds": (("witness", "fold", "step"), ("leaves", "fold", "step")),
+    "train_core_seconds": (("base", "copy", "once"), ("state", "state_tree", "step")),
+    "prove_core_seconds": (("witness", "fold", "step"), ("leaves", "fold", "step"), ("slots", "copy", "once")),
     "memory_bytes": (("one", "", "once"), ("witness", "", "once"), ("slots", "", "once")),
 }
+
+
+TRAINED = [term[:2] for term in FITTED["train_core_seconds"]]
 
 
 def least_squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -61,7 +64,7 @@ def fixed(measure: str, counts: dict[str, float], speed: dict[str, float]) -> fl
     """The part of a prediction whose factors are not fitted here; training is fitted before proving."""
     if measure == "memory_bytes":
         return 0.0
-    total, fitted = prediction.START_SECONDS, {("values", "copy"), ("base", "copy")} if measure[0] == "t" else set()
+    total, fitted = prediction.START_SECONDS, set(TRAINED) if measure[0] == "t" else set()
     for per, terms in ((1.0, prediction.OPEN), (counts["steps"], prediction.EXECUTE)):
         total += per * sum(f * counts[c] * speed[k] for c, k, f in terms if (c, k) not in fitted)
     if measure == "prove_core_seconds":

@@ -32,9 +32,18 @@ CONFIGS: dict[str, Config] = {
     "all r4, 16 tokens, batch 2, SGD": {"targets": ALL, "r": 4, "tokens": 16, "batch": 2, "optim": "sgd"},
     "q,v r8, 64 tokens, SGD, 6 steps": {"optim": "sgd", "steps": 6},
     "all r16, 128 tokens": {"targets": ALL, "r": 16, "tokens": 128, "steps": 2},
+    "all r128, 16 tokens": {"targets": ALL, "r": 128, "tokens": 16},
 }
 STEPS = 3
-MEASURES = ("train_core_seconds", "prove_core_seconds", "memory_bytes", "proof_bytes")
+#: Name here and in the prediction, unit, digits and heading of its column.
+MEASURES = {
+    "train_core_seconds": ("train_core_seconds", 1, 2, "train, core s"),
+    "train_wall_seconds": ("train_seconds", 1, 2, "by the clock, s"),
+    "prove_core_seconds": ("prove_core_seconds", 1, 1, "prove, core s"),
+    "prove_wall_seconds": ("prove_seconds", 1, 1, "by the clock, s"),
+    "memory_bytes": ("memory_bytes", 1 << 20, 0, "memory, MiB"),
+    "proof_bytes": ("proof_bytes", 1000, 0, "proofs, kB"),
+}
 
 
 def recipe(config: Config) -> str:
@@ -98,30 +107,29 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
         "counts": runs[0]["predicted"]["counts"],
         "speeds": runs[0]["predicted"]["kernel_core_seconds_per_unit"],
     }
-    for name in MEASURES:
+    for name, (predicted_name, *_) in MEASURES.items():
         real = statistics.median(float(run["real"][name]) for run in runs)
-        predicted = statistics.median(float(run["predicted"].get(name, "nan")) for run in runs)
+        predicted = statistics.median(float(run["predicted"].get(predicted_name, "nan")) for run in runs)
         row[name] = {"real": real, "predicted": predicted, "ratio": predicted / real}
-    for name in ("train", "prove"):
-        row[f"{name}_wall_seconds"] = statistics.median(run["real"][f"{name}_wall_seconds"] for run in runs)
     return row
 
 
 def page(result: dict[str, Any]) -> str:
-    machine = result["machine"]
+    headings = [heading for _, _, _, heading in MEASURES.values()]
     lines = [
         "# What `veritune doctor` predicts, and what a run takes",
         "",
-        f"Command: `{result['command']}`. Machine: {machine}. Each figure is the median of {result['repeat']} pairs of",
-        "prediction and run, made in turn. Core seconds are user and system time of the command; the machine",
-        "was shared: wall times say more of its load (last column) than of the program. A ratio is predicted / real.",
+        f"Command: `{result['command']}`. Machine: {result['machine']}. Each figure is the median of",
+        f"{result['repeat']} pairs of prediction and run, made in turn: what the run took, and what was predicted as a",
+        "multiple of it. Core seconds are user and system time of the command; those by the clock are predicted for a",
+        "machine that does nothing else.",
         "",
-        "| small model | train core s | ratio | prove core s | ratio | memory MiB | ratio | proofs kB | ratio | load |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        f"| small model | {' | | '.join(headings)} | | load |",
+        "|---" * (2 * len(headings) + 2) + "|",
     ]
     for name, row in result["rows"].items():
         cells = [name]
-        for measure, unit, digits in zip(MEASURES, (1, 1, 1 << 20, 1000), (2, 1, 0, 0), strict=True):
+        for measure, (_, unit, digits, _) in MEASURES.items():
             cells += [f"{row[measure]['real'] / unit:.{digits}f}", f"{row[measure]['ratio']:.2f}"]
         lines.append("| " + " | ".join([*cells, f"{row['load']:.1f}"]) + " |")
     worst = {m: max(abs(row[m]["ratio"] - 1) for row in result["rows"].values()) for m in MEASURES}
