@@ -90,8 +90,9 @@ def examples() -> Path:
     dependencies and compiles everything again.
     """
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    (packages,) = re.findall(r"^\tcargo test (--release --workspace .*)$", makefile, re.MULTILINE)
-    return built(*packages.split(), "--bins", "--examples") / "examples"
+    (packages,) = re.findall(r"^\tcargo test (--release --workspace .*)\$\(SWITCHED\)$", makefile, re.MULTILINE)
+    (switched,) = re.findall(r"^SWITCHED := (.*)$", makefile, re.MULTILINE)
+    return built(*packages.split(), switched, "--bins", "--examples") / "examples"
 
 
 @pytest.fixture(scope="session")

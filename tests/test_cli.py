@@ -171,7 +171,7 @@ def test_inspect_says_what_may_be_published(run: Run, proved: Path) -> None:
 
 
 def test_doctor_predicts_for_a_plan_and_a_recipe(run: Run, proved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("veritune.prediction.SECONDS_PER_KERNEL", 0.0)
+    monkeypatch.setattr("veritune.prediction.SECONDS", 0.0)
     real = sum(path.stat().st_size for path in (proved / "adapter" / "veritune" / "proofs").iterdir())
     monkeypatch.setattr("veritune.prediction.REPEATS", 1)
     for path in ("job", "job/plan/plan.json", "recipe.yaml"):
@@ -183,7 +183,7 @@ def test_doctor_predicts_for_a_plan_and_a_recipe(run: Run, proved: Path, monkeyp
 
 
 def test_doctor_says_when_memory_is_short(run: Run, planned: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("veritune.prediction.SECONDS_PER_KERNEL", 0.0)
+    monkeypatch.setattr("veritune.prediction.SECONDS", 0.0)
     monkeypatch.setattr("veritune.prediction.REPEATS", 1)
     monkeypatch.setattr("veritune.prediction.MEMORY", (("slots", 1e9),))
     result = run("doctor", "job", expect=3)

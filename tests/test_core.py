@@ -286,7 +286,7 @@ def test_the_interpreter_runs_on_while_the_core_works(model_dir: Path, tmp_path:
 
 def test_ctrl_c_ends_long_work(model_dir: Path, tmp_path: Path) -> None:
     recipe = _recipe(tmp_path, model_dir)
-    command = [sys.executable, "-m", "veritune", "plan", str(recipe), "--calibration-steps", "1000"]
+    command = [sys.executable, "-m", "veritune", "plan", str(recipe), "--calibration-steps", "100000"]
     # Progress shows on a terminal only, and then says when calibration has begun.
     terminal, end = pty.openpty()
     with subprocess.Popen(command, stderr=end) as process:
@@ -317,7 +317,8 @@ def test_a_prediction_is_of_this_run(finished: Finished) -> None:
     one, two = (predict(s, 1, speed) for s in (spec, longer))
     for name in ("train_core_seconds", "prove_core_seconds"):
         assert 1 < float(two[name]) / float(one[name]) <= 2
-    assert float(predict(spec, 2, speed)["prove_seconds"]) == pytest.approx(float(one["prove_seconds"]) / 2, abs=0.06)
+    assert float(one["prove_seconds"]) == pytest.approx(float(one["prove_core_seconds"]), abs=0.06)
+    assert 0.5 < float(predict(spec, 2, speed)["prove_seconds"]) / float(one["prove_seconds"]) < 0.7
 
 
 def test_signatures_verify_elsewhere(finished: Finished) -> None:

@@ -16,9 +16,9 @@ use Covered::{Attack, Test};
 /// Part of the list, item, what covers it.
 pub type Item = (&'static str, &'static str, &'static [Covered]);
 
-const PROTOCOL: &str = "attacks/tests/protocol.rs";
-const TAMPER: &str = "attacks/tests/tamper.rs";
-const INPUTS: &str = "attacks/tests/inputs.rs";
+const PROTOCOL: &str = "attacks/tests/all/protocol.rs";
+const TAMPER: &str = "attacks/tests/all/tamper.rs";
+const INPUTS: &str = "attacks/tests/all/inputs.rs";
 const HOSTILE: &str = "attacks/tests/hostile.rs";
 
 /// The list, item by item.
@@ -214,7 +214,7 @@ pub const ITEMS: &[Item] = &[
         &[
             Attack("a commitment is made when its challenges are known: multiplicities balance a value out of range"),
             Attack("a round of the equations is chosen when its challenge is known: the count of labels is halved"),
-            Test("attacks/tests/absorption.rs", "every_message_reaches_the_next_challenge_by_its_absorption_alone"),
+            Test("attacks/tests/all/absorption.rs", "every_message_reaches_the_next_challenge_by_its_absorption_alone"),
         ],
     ),
     (

@@ -39,7 +39,7 @@ const ABSORBED: &str = "
 
 Every label under which a transcript of a step, a release or a settlement is given a message, taken from real proofs.
 
-For each, `crates/attacks/tests/absorption.rs` changes the message where the verifier gets it and shows that the next
+For each, `crates/attacks/tests/all/absorption.rs` changes the message where the verifier gets it and shows that the next
 challenge is drawn from another state, and from the same one when messages of the label are not absorbed: the absorption is
 there, it comes before the challenge, and nothing else carries the message to it. Of labels with many messages the first and
 the last one are changed. Rows and siblings of openings are no messages: roots and positions fix them. `lookup base value`

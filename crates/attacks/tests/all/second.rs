@@ -1,5 +1,4 @@
 //! A second outside attack: what a certificate says, or what lies beside it, that no check reads.
-#![cfg(feature = "mutation-testing")]
 
 use std::fs;
 use std::path::Path;

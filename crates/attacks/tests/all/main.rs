@@ -1,0 +1,20 @@
+//! Every attack and every test of the attacks in one program, which links once; what measures memory has its own.
+
+#[cfg(feature = "mutation-testing")]
+mod absorption;
+mod adapter_limits;
+mod certificate;
+mod document;
+mod findings;
+mod free;
+mod inputs;
+mod last_master;
+mod protocol;
+mod ranges;
+mod recipe;
+mod run;
+#[cfg(feature = "mutation-testing")]
+mod second;
+mod step;
+#[cfg(feature = "mutation-testing")]
+mod tamper;
