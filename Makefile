@@ -31,7 +31,8 @@ test: test-rust test-python
 SWITCHED := veritune-argument/mutation-testing,veritune-prover/mutation-testing,veritune-attacks/mutation-testing
 
 test-rust:
-	cargo test --release --workspace --exclude veritune-cli-verify --exclude veritune-py --features $(SWITCHED)
+	cargo test --release --workspace --exclude veritune-cli-verify --exclude veritune-py --lib --bins --tests \
+		--features $(SWITCHED)
 	cargo test --release -p veritune-cli-verify
 
 # Every field of every proof instead of a sample.
