@@ -14,7 +14,7 @@ enum Entries<'a> {
     Base([&'a [Packing]; 2]),
     BaseConstant([Packing; 2]),
     Packed([&'a [PackedE]; 2]),
-    Constant([PackedE; 2]),
+    Constant(Box<[PackedE; 2]>),
 }
 
 impl<'a> Entries<'a> {
@@ -23,7 +23,7 @@ impl<'a> Entries<'a> {
         match (access.table, access.inner) {
             (Table::Base(table), 1) => Self::BaseConstant(starts.map(|start| Packing::from(table[start]))),
             (Table::Base(table), inner) => Self::Base(starts.map(|at| Packing::pack_slice(&table[at..at + inner]))),
-            (table, 1) => Self::Constant(starts.map(|start| broadcast(table.get(start)))),
+            (table, 1) => Self::Constant(Box::new(starts.map(|start| broadcast(table.get(start))))),
             (Table::Packed(table), inner) => Self::Packed(starts.map(|at| &table[at / LANES..(at + inner) / LANES])),
             (Table::Extension(_), _) => unreachable!("a table of at least a register is packed"),
         }
@@ -45,7 +45,7 @@ impl<'a> Entries<'a> {
             Self::Base(entries) => entries.map(|entries| PackedE::from(entries[register])),
             Self::BaseConstant(entries) => entries.map(PackedE::from),
             Self::Packed(entries) => entries.map(|entries| entries[register]),
-            Self::Constant(entries) => *entries,
+            Self::Constant(entries) => **entries,
         }
     }
 }
