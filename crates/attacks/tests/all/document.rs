@@ -25,10 +25,9 @@ fn tests_behind_a_feature_are_run() {
     for crate_name in ["veritune-argument", "veritune-prover", "veritune-attacks"] {
         assert!(switched.iter().any(|line| line.contains(&format!("{crate_name}/mutation-testing"))), "{crate_name}");
     }
-    assert!(
-        makefile.lines().any(|l| l.starts_with("\tcargo test --release") && l.ends_with(" --features $(SWITCHED)"))
-    );
-    assert!(makefile.contains("test-rust: ") || makefile.contains("test-rust:\n"));
+    let command: Vec<&str> = makefile.lines().skip_while(|l| *l != "test-rust:").skip(1).take(2).collect();
+    assert!(command[0].starts_with("\tcargo test --release --workspace"), "{command:?}");
+    assert!(command[1].ends_with("--features $(SWITCHED)"), "{command:?}");
 }
 
 #[test]
