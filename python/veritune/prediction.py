@@ -43,7 +43,7 @@ PROVE_ONCE: Terms = (
 )
 """Settlement and release, and the first use of the memory, which the system clears."""
 SERIAL = 0.15
-"""Share of the work, beside a command's start, that further threads do not shorten."""
+"""Share of the work, beside a command's start, that further threads do not shorten: by the clocks of the same runs."""
 MEMORY: tuple[tuple[str, float], ...] = (("one", 9.4e7), ("witness", 52.0), ("slots", 52.0))
 """(count, bytes), of the peak of proving."""
 TRAIN_MEMORY: tuple[tuple[str, float], ...] = (("one", 8.8e7), ("slots", 9.7))

@@ -24,9 +24,6 @@ FITTED = {
 }
 
 
-TRAINED = [term[:2] for term in FITTED["train_core_seconds"]]
-
-
 def least_squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Projected gradient: the x >= 0 with the least |a x - b|; columns are scaled to length one."""
     size = np.linalg.norm(a, axis=0)
@@ -64,12 +61,13 @@ def fixed(measure: str, counts: dict[str, float], speed: dict[str, float]) -> fl
     """The part of a prediction whose factors are not fitted here; training is fitted before proving."""
     if measure == "memory_bytes":
         return 0.0
-    total, fitted = prediction.START_SECONDS, set(TRAINED) if measure[0] == "t" else set()
-    for per, terms in ((1.0, prediction.OPEN), (counts["steps"], prediction.EXECUTE)):
-        total += per * sum(f * counts[c] * speed[k] for c, k, f in terms if (c, k) not in fitted)
+    fitted = {term[:2] for term in FITTED[measure]}
+    parts = [(1.0, prediction.OPEN), (counts["steps"], prediction.EXECUTE)]
     if measure == "prove_core_seconds":
-        total += sum(f * counts[c] * speed[k] for c, k, f in prediction.PROVE_ONCE)
-        total += counts["steps"] * counts["witness"] * speed["witness_tree"]
+        parts += [(1.0, prediction.PROVE_ONCE), (counts["steps"], prediction.PROVE)]
+    total = prediction.START_SECONDS
+    for per, terms in parts:
+        total += per * sum(f * counts[c] * speed[k] for c, k, f in terms if (c, k) not in fitted)
     return total
 
 

@@ -10,6 +10,9 @@ pub(crate) type Packing = <F as Field>::Packing;
 /// Challenge-field elements, one per lane.
 pub(crate) type PackedE = <E as ExtensionField<F>>::ExtensionPacking;
 
+/// Elements of a register.
+pub(crate) const LANES: usize = Packing::WIDTH;
+
 /// Registers of consecutive elements, as many as are whole.
 pub(crate) fn pack(elements: &[E]) -> Vec<PackedE> {
     elements.chunks_exact(Packing::WIDTH).map(PackedE::from_ext_slice).collect()

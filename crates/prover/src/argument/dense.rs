@@ -4,8 +4,8 @@
 //! added in registers, chunk by chunk.
 
 use crate::commit::BlockVector;
-use crate::commit::block_vector::{BLOCK, LANES, store};
-use crate::lane::{PackedE, Packing, broadcast, mul, pack};
+use crate::commit::block_vector::{BLOCK, store};
+use crate::lane::{LANES, PackedE, Packing, broadcast, mul, pack};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -7,8 +7,8 @@
 
 mod registers;
 
-use super::table::{LANES, Table};
-use crate::lane::{PackedE, pack};
+use super::table::Table;
+use crate::lane::{LANES, PackedE, pack};
 use rayon::prelude::*;
 use veritune_argument::eq_table;
 use veritune_field::traits::{Field, PrimeCharacteristicRing};

@@ -1,13 +1,11 @@
 //! A factor's table, first variable most significant: integers until its first variable is bound, then elements of the
 //! challenge field in registers, and single ones once there are fewer than a register.
 
-use crate::lane::{PackedE, Packing, broadcast, line, mul, pack};
+use crate::lane::{LANES, PackedE, Packing, broadcast, line, mul, pack};
 use rayon::prelude::*;
 use veritune_field::traits::{PackedFieldExtension, PackedValue};
 use veritune_field::{E, F};
 
-/// Elements of a register.
-pub(super) const LANES: usize = Packing::WIDTH;
 /// Least work of a task, in entries.
 const ENTRIES_PER_TASK: usize = 1 << 12;
 

@@ -3,13 +3,11 @@
 //! A block holds as many elements as there are lanes: first all coefficients of 1, then those of x, then
 //! those of x^2. The blocks lie in one vector of base-field elements, so no conversion copies.
 
-use crate::lane::{PackedE, Packing};
+use crate::lane::{LANES, PackedE, Packing};
 use rayon::prelude::*;
 use veritune_field::traits::{BasedVectorSpace, PackedValue, PrimeCharacteristicRing};
 use veritune_field::{E, F};
 
-/// Elements of one block.
-pub(crate) const LANES: usize = Packing::WIDTH;
 /// Base-field elements of one block.
 pub(crate) const BLOCK: usize = 3 * LANES;
 

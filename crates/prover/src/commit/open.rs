@@ -1,11 +1,11 @@
 //! Opening: the prover's side of `veritune_commit::verify_opening`, step by step.
 
-use super::block_vector::{BlockVector, LANES};
+use super::block_vector::BlockVector;
 use super::encode::transform;
 use super::oracle::{Oracle, Proof, draw};
 use super::sumcheck::ProductSumcheck;
 use super::tree::CommittedTree;
-use crate::lane::{PackedE, Packing, sum_lanes};
+use crate::lane::{LANES, PackedE, Packing, sum_lanes};
 use rayon::prelude::*;
 use veritune_commit::{Labels, MAX_TREES, Profile, absorb_statement, eq_table, tree_point};
 use veritune_field::traits::{BasedVectorSpace, PackedFieldExtension, PackedValue, PrimeCharacteristicRing};

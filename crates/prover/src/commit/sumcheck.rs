@@ -4,8 +4,8 @@
 //! next round polynomial is one pass over memory, since memory bandwidth bounds the cost. Sums of field
 //! elements do not depend on the order, so the result is the same for every number of threads.
 
-use super::block_vector::{BLOCK, BlockVector, LANES, from_blocks, load, store, to_blocks};
-use crate::lane::{PackedE, Packing, broadcast, mul, sum_lanes};
+use super::block_vector::{BLOCK, BlockVector, from_blocks, load, store, to_blocks};
+use crate::lane::{LANES, PackedE, Packing, broadcast, mul, sum_lanes};
 use rayon::prelude::*;
 use veritune_field::traits::{PackedValue, PrimeCharacteristicRing};
 use veritune_field::{E, F};

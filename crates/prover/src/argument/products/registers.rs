@@ -4,8 +4,8 @@
 //! product in the challenge field.
 
 use super::{Access, Sums};
-use crate::argument::table::{LANES, Table};
-use crate::lane::{PackedE, Packing, broadcast, mul, sum_lanes};
+use crate::argument::table::Table;
+use crate::lane::{LANES, PackedE, Packing, broadcast, mul, sum_lanes};
 use std::ops::Sub;
 use veritune_field::traits::{PackedValue, PrimeCharacteristicRing};
 
