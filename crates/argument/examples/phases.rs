@@ -5,11 +5,10 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::time::Instant;
-use veritune_argument::{NUM_PLACES, Plan, count, verify_native};
+use veritune_argument::{Argument, NUM_PLACES};
 use veritune_field::E;
 use veritune_prover::argument::{Channel, NativeChannel, dense_weights, multiplicities, place_vectors, prove_into};
 use veritune_relations::builder::{Builder, Make, Sum};
-use veritune_relations::layout::Layout;
 use veritune_relations::{AxisId, Place, Program, Range, TensorId};
 use veritune_transcript::Transcript;
 
@@ -111,33 +110,33 @@ fn main() {
     let argument = |i: usize, default| std::env::args().nth(i).map_or(default, |s| s.parse().unwrap());
     let (layers, tokens) = (argument(1, 4), argument(2, 128));
     let (program, tensors) = program(layers, tokens);
-    let layout = Layout::new(&program);
-    let plan = Plan::new(&program, &layout).unwrap();
+    let argument = Argument::new(&program).unwrap();
+    let (layout, plan) = (&argument.layout, &argument.plan);
     println!(
-        "{} witness slots, {} leaves (2^{}), {:?}",
+        "{} witness slots, {} leaves (2^{}), {} scalars",
         layout.used[0],
         plan.num_leaves,
         plan.log_leaves,
-        count(&program, &layout, &plan).unwrap()
+        argument.wiring.num_scalars()
     );
     for _ in 0..3 {
         let since = Instant::now();
         let counts = multiplicities(&program, &tensors);
         println!("{:8.4} s multiplicities", since.elapsed().as_secs_f64());
         let since = Instant::now();
-        let vectors = place_vectors(&program, &layout, &tensors, &counts);
+        let vectors = place_vectors(&program, layout, &tensors, &counts);
         println!("{:8.4} s vectors", since.elapsed().as_secs_f64());
         let mut transcript = Transcript::new(b"phases");
         let since = Instant::now();
         let inner = NativeChannel::new(&mut transcript);
         let mut channel = Timed { inner, last: "", since: Instant::now() };
-        prove_into(&program, &layout, &plan, &vectors[0], &tensors, &mut channel);
+        prove_into(&argument, &vectors[0], &tensors, &mut channel);
         channel.note("end");
         println!("{:8.4} s all scalars", since.elapsed().as_secs_f64());
         let scalars = channel.inner.scalars;
         let since = Instant::now();
         let mut transcript = Transcript::new(b"phases");
-        let (joint, _) = verify_native(&program, &layout, &plan, &scalars, &mut transcript).unwrap();
+        let (joint, _) = argument.verify_native(&scalars, &mut transcript).unwrap();
         println!(
             "{:8.4} s verifier, {} parts, {} bytes",
             since.elapsed().as_secs_f64(),

@@ -13,11 +13,16 @@ pub enum CheckId {
     Equations,
     /// The last claim of the one-hot sumcheck equals the product of its bits.
     OneHots,
+    /// A product that is sent to be multiplied once more is the product.
+    Held,
+    /// The committed products of pads are their products.
+    Products,
 }
 
 impl CheckId {
     /// All checks, in the order of their codes.
-    pub const ALL: [Self; 4] = [Self::LookupSum, Self::LookupLayer, Self::Equations, Self::OneHots];
+    pub const ALL: [Self; 6] =
+        [Self::LookupSum, Self::LookupLayer, Self::Equations, Self::OneHots, Self::Held, Self::Products];
 
     /// The stable code.
     pub const fn code(self) -> &'static str {
@@ -26,6 +31,8 @@ impl CheckId {
             Self::LookupLayer => "VT-ARG-002",
             Self::Equations => "VT-ARG-003",
             Self::OneHots => "VT-ARG-004",
+            Self::Held => "VT-ARG-005",
+            Self::Products => "VT-ARG-006",
         }
     }
 }

@@ -1,38 +1,34 @@
-//! The pad counter: the verifier without a proof, counting what it would read and multiply.
+//! The pad counter: the verifier without a proof, noting what it would read and multiply.
 
 use crate::check::{ArgumentError, CheckId};
-use crate::context::{BaseClaim, Context, Linear};
+use crate::context::{Arithmetic, BaseClaim, Context, Linear};
 use crate::functional::Functional;
+use crate::wiring::Wiring;
 use std::ops::{Add, Sub};
 use veritune_field::E;
 use veritune_field::traits::PrimeCharacteristicRing;
 
-/// What a program's argument needs; a function of the program alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Notes the wiring of a program's argument; a function of the program alone.
+#[derive(Debug, Default)]
 pub struct PadCounter {
-    /// Scalars that hide something: one pad each.
-    pub num_hidden: usize,
-    /// Scalars sent in clear.
-    pub num_public: usize,
-    /// Products of scalars.
-    pub num_products: usize,
-    /// Claims on committed vectors.
-    pub num_claims: usize,
-    /// Claims on the base model.
-    pub num_base_claims: usize,
+    /// What was noted so far.
+    pub wiring: Wiring,
     num_challenges: u64,
 }
 
-impl PadCounter {
-    /// All scalars of the proof.
-    pub const fn num_scalars(&self) -> usize {
-        self.num_hidden.saturating_add(self.num_public)
-    }
-}
+/// The number of a scalar that hides something, and so of its pad.
+#[derive(Debug, Clone, Copy)]
+pub struct PadNumber(pub(crate) usize);
 
 /// A scalar without a value.
 #[derive(Debug, Clone, Copy)]
 pub struct Counted;
+
+impl From<PadNumber> for Counted {
+    fn from(_: PadNumber) -> Self {
+        Self
+    }
+}
 
 impl Add for Counted {
     type Output = Self;
@@ -57,34 +53,44 @@ impl Linear for Counted {
     }
 }
 
-impl Context for PadCounter {
+impl Arithmetic for PadCounter {
+    type Sent = PadNumber;
     type Scalar = Counted;
+
+    fn mul(&mut self, a: PadNumber, b: PadNumber) -> Counted {
+        self.wiring.products.push([a.0, b.0]);
+        Counted
+    }
+    fn hold(&mut self, label: &'static str, value: Counted) -> Result<PadNumber, ArgumentError> {
+        self.read_held(label, value)
+    }
+}
+
+impl Context for PadCounter {
     const NEEDS_VALUES: bool = false;
 
-    fn read(&mut self, _: &'static str) -> Result<Counted, ArgumentError> {
-        self.num_hidden = self.num_hidden.saturating_add(1);
-        Ok(Counted)
+    fn read(&mut self, _: &'static str) -> Result<PadNumber, ArgumentError> {
+        let number = self.wiring.num_pads;
+        self.wiring.num_pads = number.saturating_add(1);
+        Ok(PadNumber(number))
     }
     fn read_public(&mut self, _: &'static str) -> Result<E, ArgumentError> {
-        self.num_public = self.num_public.saturating_add(1);
+        self.wiring.num_public = self.wiring.num_public.saturating_add(1);
         Ok(E::ZERO)
     }
     fn challenge(&mut self, _: &'static str) -> E {
-        // Any values do: nothing that is counted depends on them.
+        // Any values do: nothing that is noted depends on them.
         self.num_challenges = self.num_challenges.saturating_add(1);
         E::from_u64(self.num_challenges)
     }
-    fn mul(&mut self, _: &Counted, _: &Counted) -> Counted {
-        self.num_products = self.num_products.saturating_add(1);
-        Counted
-    }
-    fn assert_zero(&mut self, _: CheckId, _: usize, _: &Counted) -> Result<(), ArgumentError> {
+    fn assert_zero(&mut self, _: CheckId, _: usize, _: Counted) -> Result<(), ArgumentError> {
+        self.wiring.num_equations = self.wiring.num_equations.saturating_add(1);
         Ok(())
     }
     fn claim(&mut self, _: Functional, _: Counted) {
-        self.num_claims = self.num_claims.saturating_add(1);
+        self.wiring.num_claims = self.wiring.num_claims.saturating_add(1);
     }
     fn base_claim(&mut self, _: BaseClaim) {
-        self.num_base_claims = self.num_base_claims.saturating_add(1);
+        self.wiring.num_base_claims = self.wiring.num_base_claims.saturating_add(1);
     }
 }

@@ -12,18 +12,20 @@
 //!  3. V, the sum of all product terms; the claim `L = -V`.
 //!  4. A sumcheck for V. A round sends `h(0), h_2, …, h_d` (coefficients; `h_1 = claim - 2 h(0) - h_2 - …`). A term of
 //!     fewer variables is multiplied by `1 - X` in each of the first rounds and has its own variables last.
-//!  5. One evaluation per distinct factor; the last claim must equal the combination of their products.
-//!     Public factors are evaluated by the verifier, base factors are sent in clear, each other one is a claim.
+//!  5. One evaluation per distinct factor, then every product of two that is multiplied by a third; the last claim must
+//!     equal the combination of the products. Public factors are evaluated by the verifier, base factors are sent in
+//!     clear, each other one is a claim.
 //!
 //! Soundness: axes' variables (rho) + number of equations (delta) + degree times rounds, over |E|.
 
 use crate::check::{ArgumentError, CheckId};
-use crate::context::{BaseClaim, Context, Labels, Linear};
+use crate::context::{Arithmetic, BaseClaim, Context, Labels, Linear};
 use crate::functional::{Functional, Part, eq_points};
 use crate::one_hots::{self, OneHotClaim};
 use crate::plan::{Plan, is_one_hot};
+use crate::products::{Product, Value};
 use crate::terms::{Factor, LinearTerm, ProductTerm};
-use crate::weights::{Points, Value, evaluate, public_sum, tensor_functional};
+use crate::weights::{Points, evaluate, public_sum, tensor_functional};
 use std::collections::BTreeMap;
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{E, f_from_i64};
@@ -50,18 +52,13 @@ pub(crate) fn verify<C: Context>(
     }
     // 3.
     let sum = ctx.read(Labels::EQUATION_SUM)?;
-    ctx.claim(linear, C::Scalar::known(E::ZERO) - sum.clone());
+    ctx.claim(linear, C::Scalar::known(E::ZERO) - sum.into());
     // 4.
-    let (claim, challenges) = sumcheck(ctx, sum, plan.num_rounds, plan.degree, Labels::EQUATION_ROUND)?;
+    let (claim, challenges) = sumcheck(ctx, sum.into(), plan.num_rounds, plan.degree, Labels::EQUATION_ROUND)?;
     // 5.
     let mut points = Points::new(program, &rho, &challenges);
-    let mut needed = vec![false; plan.factors.len()];
-    for &factor in plan.products.iter().flat_map(|t| &t.factors) {
-        if let Some(flag) = needed.get_mut(factor) {
-            *flag = true;
-        }
-    }
-    let mut values: Vec<Value<C::Scalar>> = Vec::with_capacity(plan.factors.len());
+    let needed = plan.needed();
+    let mut values: Vec<Value<C::Sent>> = Vec::with_capacity(plan.factors.len());
     let mut one_hot_claims = Vec::new();
     for (factor, needed) in plan.factors.iter().zip(needed) {
         if !needed {
@@ -71,22 +68,48 @@ pub(crate) fn verify<C: Context>(
         let weights = points.factor_weights(factor);
         values.push(if is_one_hot(program, factor.tensor) {
             let value = ctx.read(Labels::EQUATION_FACTOR)?;
-            one_hot_claims.extend(OneHotClaim::new(program, &points, factor, &weights, value.clone()));
+            one_hot_claims.extend(OneHotClaim::new(program, &points, factor, &weights, value));
             Value::Sent(value)
         } else {
             let labels = (Labels::EQUATION_FACTOR, Labels::EQUATION_BASE);
             evaluate(ctx, program, layout, factor.tensor, &weights, labels)?
         });
     }
-    let mut expected = C::Scalar::known(E::ZERO);
-    let mut products = BTreeMap::new();
-    for term in &plan.products {
-        let scale = term_scale(plan, term, &powers, &mut points);
-        let product = product(ctx, &values, &term.factors, &mut products);
-        expected = expected + product.scalar().scaled(scale);
-    }
-    ctx.assert_zero(CheckId::Equations, 0, &(claim - expected))?;
+    let expected = combine(plan, &powers, &mut points, &values, ctx)?;
+    ctx.assert_zero(CheckId::Equations, 0, claim - expected)?;
     one_hots::verify(program, layout, one_hot_claims, ctx)
+}
+
+/// What the last claim must be: the combination of the products of factors, whose evaluations are `values`.
+pub fn combine<A: Arithmetic>(
+    plan: &Plan,
+    powers: &[E],
+    points: &mut Points<'_>,
+    values: &[Value<A::Sent>],
+    arithmetic: &mut A,
+) -> Result<A::Scalar, ArgumentError> {
+    // Equal products are made once; a key's product is that of its last factor and of the key without it.
+    let mut made: BTreeMap<Vec<usize>, Product<A>> = BTreeMap::from([(Vec::new(), Product::ONE)]);
+    let mut sum = A::Scalar::known(E::ZERO);
+    for term in &plan.products {
+        let mut factors = term.factors.clone();
+        factors.sort_unstable();
+        let mut key = Vec::with_capacity(factors.len());
+        for id in factors {
+            let next: Vec<usize> = key.iter().copied().chain([id]).collect();
+            if !made.contains_key(&next)
+                && let (Some(before), Some(&value)) = (made.get_mut(&key), values.get(id))
+            {
+                let product = before.times(value.into(), Labels::EQUATION_PRODUCT, arithmetic)?;
+                made.insert(next.clone(), product);
+            }
+            key = next;
+        }
+        if let Some(product) = made.get(&key) {
+            sum = sum + product.clone().scalar().scaled(term_scale(plan, term, powers, points));
+        }
+    }
+    Ok(sum)
 }
 
 /// A challenge point for every axis.
@@ -116,12 +139,12 @@ pub(crate) fn sumcheck<C: Context>(
             high.push(ctx.read(label)?);
         }
         let x = ctx.challenge(label);
-        let first = high.iter().fold(claim - at_zero.clone().scaled(E::TWO), |sum, c| sum - c.clone());
-        claim = at_zero + first.scaled(x);
+        // h(0) + h_1 x + h_2 x^2 + … with h_1 = claim - 2 h(0) - h_2 - …
+        claim = claim.scaled(x) + C::Scalar::from(at_zero).scaled(E::ONE - x.double());
         let mut power = x;
         for coefficient in high {
             power *= x;
-            claim = claim + coefficient.scaled(power);
+            claim = claim + C::Scalar::from(coefficient).scaled(power - x);
         }
         challenges.push(x);
     }
@@ -217,32 +240,4 @@ fn term_scale(plan: &Plan, term: &ProductTerm, powers: &[E], points: &mut Points
         round = round.saturating_add(rho.len());
     }
     scale
-}
-
-/// The product of the factors; equal products are made once.
-fn product<C: Context>(
-    ctx: &mut C,
-    values: &[Value<C::Scalar>],
-    factors: &[usize],
-    products: &mut BTreeMap<Vec<usize>, Value<C::Scalar>>,
-) -> Value<C::Scalar> {
-    let mut sorted = factors.to_vec();
-    sorted.sort_unstable();
-    let mut product = Value::Known(E::ONE);
-    let mut key = Vec::with_capacity(sorted.len());
-    for id in sorted {
-        let Some(value) = values.get(id) else {
-            continue;
-        };
-        key.push(id);
-        product = match products.get(&key) {
-            Some(known) => known.clone(),
-            None => {
-                let new = product.times(value, ctx);
-                products.insert(key.clone(), new.clone());
-                new
-            }
-        };
-    }
-    product
 }

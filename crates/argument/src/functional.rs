@@ -16,6 +16,9 @@ type PackedE = <E as ExtensionField<F>>::ExtensionPacking;
 /// Number of committed places: witness, state before, state after, base.
 pub const NUM_PLACES: usize = 4;
 
+/// The witness place: the fresh vector of a proof, which holds the pads of its scalars too.
+pub const WITNESS_PLACE: usize = 0;
+
 /// The base place.
 pub const BASE_PLACE: usize = 3;
 

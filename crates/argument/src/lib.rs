@@ -1,10 +1,11 @@
 //! Reduction of equations and lookups to claims on committed vectors: the one verifier over a context.
 //!
-//! Statement: if [`verify_native`] succeeds, the joint claim holds for the vectors behind the roots and the base
+//! Statement: if [`Argument::verify_masked`] succeeds, the joint claim holds for the vectors behind the roots and the base
 //! claims hold, then the vectors satisfy every equation and every lookup of the program, except with the
 //! probability that [`soundness_terms`] adds up.
 //!
-//! The verifier is written once over [`Context`]; [`NativeCheck`] and [`PadCounter`] interpret it.
+//! The verifier is written once over [`Context`]. [`PadCounter`] notes what has to be masked, [`MaskedCheck`] checks proofs,
+//! [`NativeCheck`] checks scalars that hide nothing: it is what the masked proof is compared with.
 //! [`lookups`] and [`equations`] have the messages, `docs/spec/argument.md` the bytes.
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::as_conversions)]
@@ -16,25 +17,35 @@ mod context;
 mod counter;
 pub mod equations;
 mod functional;
+mod joint;
 pub mod leaves;
 pub mod lookups;
+mod masked;
 mod native;
 pub mod one_hots;
 mod plan;
+mod products;
+mod scalars;
 mod soundness;
 mod terms;
 mod verify;
 mod weights;
+mod wiring;
 
 pub use check::{ArgumentError, CheckId, PlanError};
-pub use context::{BaseClaim, Context, Labels, Linear};
-pub use counter::{Counted, PadCounter};
+pub use context::{Arithmetic, BaseClaim, Context, Labels, Linear};
+pub use counter::{Counted, PadCounter, PadNumber};
 pub use functional::{
-    AxisWeight, BASE_PLACE, Evaluator, Functional, NUM_PLACES, Part, eq_at, eq_points, eq_table, extension,
+    AxisWeight, BASE_PLACE, Evaluator, Functional, NUM_PLACES, Part, WITNESS_PLACE, eq_at, eq_points, eq_table,
+    extension,
 };
-pub use native::{Joint, NativeCheck};
+pub use joint::Joint;
+pub use masked::{Affine, Masked, MaskedCheck};
+pub use native::NativeCheck;
 pub use plan::{BlockKind, LeafBlock, Plan, Units, is_one_hot};
+pub use products::Value;
 pub use soundness::soundness_terms;
 pub use terms::{Binding, Factor, LinearTerm, ProductTerm, SumAxis};
-pub use verify::{count, num_scalars, verify, verify_native};
+pub use verify::{Argument, verify};
 pub use weights::{Points, public_sum, tensor_functional, weight_sum};
+pub use wiring::{ELEMENT_SLOTS, Lagrange, Wiring};

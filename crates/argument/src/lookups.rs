@@ -46,14 +46,18 @@ struct Values<S> {
     q1: S,
 }
 
-impl<S: Linear> Values<S> {
-    fn read<C: Context<Scalar = S>>(ctx: &mut C) -> Result<Self, ArgumentError> {
+impl<S: Copy> Values<S> {
+    fn read<C: Context<Sent = S>>(ctx: &mut C) -> Result<Self, ArgumentError> {
         let mut next = || ctx.read(Labels::LOOKUP_VALUES);
         Ok(Self { p0: next()?, p1: next()?, q0: next()?, q1: next()? })
     }
+    /// The numerator of the sum of the two fractions.
+    fn numerator<C: Context<Sent = S>>(&self, ctx: &mut C) -> C::Scalar {
+        ctx.mul(self.p0, self.q1) + ctx.mul(self.p1, self.q0)
+    }
     /// The claims after the merging challenge.
-    fn merge(self, challenge: E) -> (S, S) {
-        let line = |a: S, b: S| a.clone() + (b - a).scaled(challenge);
+    fn merge<C: Context<Sent = S>>(self, challenge: E) -> (C::Scalar, C::Scalar) {
+        let line = |a: S, b: S| C::Scalar::from(a).scaled(E::ONE - challenge) + C::Scalar::from(b).scaled(challenge);
         (line(self.p0, self.p1), line(self.q0, self.q1))
     }
 }
@@ -70,10 +74,10 @@ pub(crate) fn verify<C: Context>(
     let beta = ctx.challenge(Labels::LOOKUP_BETA);
     // 2.
     let values = Values::read(ctx)?;
-    let sum = ctx.mul(&values.p0, &values.q1) + ctx.mul(&values.p1, &values.q0);
-    ctx.assert_zero(CheckId::LookupSum, 0, &sum)?;
+    let sum = values.numerator(ctx);
+    ctx.assert_zero(CheckId::LookupSum, 0, sum)?;
     let merge = ctx.challenge(Labels::LOOKUP_VALUES);
-    let (mut p, mut q) = values.merge(merge);
+    let (mut p, mut q) = values.merge::<C>(merge);
     let mut point = vec![merge];
     // 3.
     for layer in 1..plan.log_leaves {
@@ -81,19 +85,18 @@ pub(crate) fn verify<C: Context>(
         let mut claim = p + q.scaled(lambda);
         let mut challenges = Vec::with_capacity(plan.log_leaves);
         for &coordinate in &point {
-            let difference = ctx.read(Labels::LOOKUP_ROUND)?;
-            let leading = ctx.read(Labels::LOOKUP_ROUND)?;
+            let difference = C::Scalar::from(ctx.read(Labels::LOOKUP_ROUND)?);
+            let leading = C::Scalar::from(ctx.read(Labels::LOOKUP_ROUND)?);
             let x = ctx.challenge(Labels::LOOKUP_ROUND);
-            let at_zero = claim - difference.clone().scaled(coordinate);
-            claim = at_zero + difference.scaled(x) + leading.scaled(x * (x - E::ONE));
+            // s(0) = claim - coordinate * difference.
+            claim = claim + difference.scaled(x - coordinate) + leading.scaled(x * (x - E::ONE));
             challenges.push(x);
         }
         let values = Values::read(ctx)?;
-        let numerator = values.p1.clone() + values.q1.clone().scaled(lambda);
-        let sum = ctx.mul(&values.p0, &values.q1) + ctx.mul(&values.q0, &numerator);
-        ctx.assert_zero(CheckId::LookupLayer, layer, &(claim - sum))?;
+        let sum = values.numerator(ctx) + ctx.mul(values.q0, values.q1).scaled(lambda);
+        ctx.assert_zero(CheckId::LookupLayer, layer, claim - sum)?;
         let merge = ctx.challenge(Labels::LOOKUP_VALUES);
-        (p, q) = values.merge(merge);
+        (p, q) = values.merge::<C>(merge);
         point.clear();
         point.push(merge);
         point.append(&mut challenges);

@@ -6,17 +6,18 @@
 //! Messages, numbered as in the code:
 //!  1. A challenge eta; claim k is weighted `eta^(k+1)`.
 //!  2. A sumcheck over the outer variables, as in [`crate::equations`], of degree bits + 1 (W) + 1 (flag).
-//!  3. The evaluations of the bits and the flag of every one-hot, each once; the last claim must equal the
-//!     combination. Each evaluation is a claim.
+//!  3. The evaluations of the bits and the flag of every one-hot, each once, each a claim; then, for every claim, the
+//!     products that are multiplied once more. The last claim must equal the combination.
 //!
 //! Soundness: claims (eta) + degree times rounds, over |E|. The bits are proved to be 0 or 1 by equations.
 
 use crate::check::{ArgumentError, CheckId};
-use crate::context::{Context, Labels, Linear};
+use crate::context::{Arithmetic, Context, Labels, Linear};
 use crate::equations::sumcheck;
 use crate::functional::{AxisWeight, eq_table};
+use crate::products::{Line, Product, Value};
 use crate::terms::{Binding, Factor};
-use crate::weights::{Points, Value, evaluate};
+use crate::weights::{Points, evaluate};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
@@ -95,7 +96,7 @@ pub fn rounds_and_degree(program: &Program, one_hots: impl Iterator<Item = usize
 pub(crate) fn verify<C: Context>(
     program: &Program,
     layout: &Layout,
-    claims: Vec<OneHotClaim<C::Scalar>>,
+    claims: Vec<OneHotClaim<C::Sent>>,
     ctx: &mut C,
 ) -> Result<(), ArgumentError> {
     if claims.is_empty() {
@@ -105,20 +106,39 @@ pub(crate) fn verify<C: Context>(
     let eta = ctx.challenge(Labels::ONE_HOT_ETA);
     let powers: Vec<E> = eta.powers().skip(1).take(claims.len()).collect();
     let zero = C::Scalar::known(E::ZERO);
-    let sum = claims.iter().zip(&powers).fold(zero.clone(), |sum, (c, &p)| sum + c.value.clone().scaled(p));
+    let sum = claims.iter().zip(&powers).fold(zero, |sum, (c, &p)| sum + C::Scalar::from(c.value).scaled(p));
     // 2.
     let (num_rounds, degree) = rounds_and_degree(program, claims.iter().map(|c| c.one_hot));
     let (claim, challenges) = sumcheck(ctx, sum, num_rounds, degree, Labels::ONE_HOT_ROUND)?;
     // 3.
-    let mut values: BTreeMap<usize, Bits<C::Scalar>> = BTreeMap::new();
-    let mut expected = zero;
-    for (claim, power) in claims.iter().zip(powers) {
-        let Some(shape) = shape(program, claim.one_hot) else {
+    let mut values = BTreeMap::new();
+    for claim in &claims {
+        if let (Entry::Vacant(new), Some(shape)) = (values.entry(claim.one_hot), shape(program, claim.one_hot)) {
+            let axes = axis_points(&shape.outer, &challenges);
+            new.insert(read_bits(program, layout, &shape, &axes, ctx)?);
+        }
+    }
+    let expected = combine(program, &claims, &values, eta, &challenges, ctx)?;
+    ctx.assert_zero(CheckId::OneHots, 0, claim - expected)
+}
+
+/// What the last claim must be, from the evaluations of flag and bits of each one-hot.
+pub fn combine<A: Arithmetic, S>(
+    program: &Program,
+    claims: &[OneHotClaim<S>],
+    values: &BTreeMap<usize, Bits<A::Sent>>,
+    eta: E,
+    challenges: &[E],
+    arithmetic: &mut A,
+) -> Result<A::Scalar, ArgumentError> {
+    let mut sum = A::Scalar::known(E::ZERO);
+    for (claim, power) in claims.iter().zip(eta.powers().skip(1)) {
+        let (Some(shape), Some(values)) = (shape(program, claim.one_hot), values.get(&claim.one_hot)) else {
             continue;
         };
-        let axes = axis_points(&shape.outer, &challenges);
+        let axes = axis_points(&shape.outer, challenges);
         let num_variables = axes.iter().map(Vec::len).sum::<usize>();
-        let dummies = challenges.iter().take(num_rounds.saturating_sub(num_variables));
+        let dummies = challenges.iter().take(challenges.len().saturating_sub(num_variables));
         let mut scale = power * dummies.map(|&x| E::ONE - x).product::<E>();
         for (weight, point) in claim.outer.iter().zip(&axes) {
             if let AxisWeight::Dense { start, values, .. } = weight {
@@ -126,23 +146,18 @@ pub(crate) fn verify<C: Context>(
                 scale *= table.iter().skip(*start).zip(values.iter()).map(|(&a, &b)| a * b).sum::<E>();
             }
         }
-        let (bits, flag) = match values.entry(claim.one_hot) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(read_bits(program, layout, &shape, &axes, ctx)?),
-        };
-        let mut product = flag.clone().unwrap_or(Value::Known(E::ONE));
-        for (bit, &p) in bits.iter().zip(claim.point.iter().rev()) {
-            // b p + (1 - b)(1 - p)
-            let q = E::ONE - p;
-            let factor = match bit {
-                Value::Known(b) => Value::Known(q + *b * (p - q)),
-                Value::Sent(b) => Value::Sent(C::Scalar::known(q) + b.clone().scaled(p - q)),
-            };
-            product = product.times(&factor, ctx);
+        let mut product = Product::ONE;
+        for line in values.flag.iter().map(|&flag| Line::from(flag)) {
+            product = product.times(line, Labels::ONE_HOT_PRODUCT, arithmetic)?;
         }
-        expected = expected + product.scalar().scaled(scale);
+        for (&value, &p) in values.bits.iter().zip(claim.point.iter().rev()) {
+            // b p + (1 - b)(1 - p)
+            let line = Line { constant: E::ONE - p, slope: p.double() - E::ONE, value };
+            product = product.times(line, Labels::ONE_HOT_PRODUCT, arithmetic)?;
+        }
+        sum = sum + product.scalar().scaled(scale);
     }
-    ctx.assert_zero(CheckId::OneHots, 0, &(claim - expected))
+    Ok(sum)
 }
 
 /// The challenges of each outer axis: the last ones, outermost axis first.
@@ -158,7 +173,14 @@ pub fn axis_points(outer: &[&Axis], challenges: &[E]) -> Vec<Vec<E>> {
     points
 }
 
-type Bits<S> = (Vec<Value<S>>, Option<Value<S>>);
+/// Evaluations of a one-hot's flag, if it has one, and of its bits, the least significant first.
+#[derive(Debug, Clone)]
+pub struct Bits<S> {
+    /// The flag.
+    pub flag: Option<Value<S>>,
+    /// The bits.
+    pub bits: Vec<Value<S>>,
+}
 
 fn read_bits<C: Context>(
     program: &Program,
@@ -166,7 +188,7 @@ fn read_bits<C: Context>(
     shape: &Shape<'_>,
     axes: &[Vec<E>],
     ctx: &mut C,
-) -> Result<Bits<C::Scalar>, ArgumentError> {
+) -> Result<Bits<C::Sent>, ArgumentError> {
     let labels = (Labels::ONE_HOT_VALUE, Labels::ONE_HOT_VALUE);
     let mut weights: Vec<AxisWeight> = Vec::with_capacity(axes.len().saturating_add(1));
     for (axis, point) in shape.outer.iter().zip(axes) {
@@ -185,5 +207,5 @@ fn read_bits<C: Context>(
         weights.push(AxisWeight::single(log, bit));
         bits.push(evaluate(ctx, program, layout, shape.one_hot.bits, &weights, labels)?);
     }
-    Ok((bits, flag))
+    Ok(Bits { flag, bits })
 }

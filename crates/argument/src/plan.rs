@@ -110,6 +110,17 @@ pub fn is_one_hot(program: &Program, tensor: TensorId) -> bool {
 }
 
 impl Plan {
+    /// Per factor, whether a product has it.
+    pub fn needed(&self) -> Vec<bool> {
+        let mut needed = vec![false; self.factors.len()];
+        for &factor in self.products.iter().flat_map(|t| &t.factors) {
+            if let Some(flag) = needed.get_mut(factor) {
+                *flag = true;
+            }
+        }
+        needed
+    }
+
     /// The plan of `program`, or why it cannot be argued about.
     pub fn new(program: &Program, layout: &Layout) -> Result<Self, PlanError> {
         check_tensors(program, layout)?;

@@ -1,17 +1,13 @@
 //! The error terms of the argument, each a numerator over |E| = p^3.
 
-use crate::check::ArgumentError;
 use crate::functional::pow2;
 use crate::one_hots::rounds_and_degree;
-use crate::plan::{BlockKind, Plan};
-use crate::verify::count;
-use veritune_relations::Program;
-use veritune_relations::layout::Layout;
+use crate::plan::BlockKind;
+use crate::verify::Argument;
 
-/// Every source of error of the argument with its numerator; the error is numerator / |E|.
-pub fn soundness_terms(program: &Program, layout: &Layout) -> Result<Vec<(String, u64)>, ArgumentError> {
-    let plan = Plan::new(program, layout)?;
-    let counts = count(program, layout, &plan)?;
+/// Every source of error of a masked argument with its numerator; the error is numerator / |E|.
+pub fn soundness_terms(argument: &Argument<'_>) -> Vec<(String, u64)> {
+    let Argument { program, plan, wiring, .. } = argument;
     let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     let leaves = wide(plan.num_leaves);
     let looked_up = program.lookups.iter().map(|l| l.columns.len());
@@ -43,6 +39,9 @@ pub fn soundness_terms(program: &Program, layout: &Layout) -> Result<Vec<(String
         terms.push(("one-hot eta".to_owned(), wide(claims.len())));
         terms.push(("one-hot sumcheck".to_owned(), wide(degree.saturating_mul(rounds))));
     }
-    terms.push(("joint gamma".to_owned(), wide(counts.num_claims)));
-    Ok(terms)
+    terms.push(("products of pads".to_owned(), wide(wiring.num_nodes().saturating_mul(2))));
+    // Two more equations for the products.
+    let combined = wiring.num_claims.saturating_add(wiring.num_equations).saturating_add(2);
+    terms.push(("joint gamma".to_owned(), wide(combined)));
+    terms
 }

@@ -1,8 +1,9 @@
 //! Evaluations of tensors under tensor-product weights: known, settled later, or hidden.
 
 use crate::check::ArgumentError;
-use crate::context::{BaseClaim, Context, Linear};
+use crate::context::{BaseClaim, Context};
 use crate::functional::{AxisWeight, Functional, Part, eq_prefix, eq_table};
+use crate::products::Value;
 use crate::terms::{Binding, Factor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,31 +11,6 @@ use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{E, F, f_from_i64};
 use veritune_relations::layout::{Layout, order, place_index};
 use veritune_relations::{AxisId, Place, Program, TensorId};
-
-/// A value that the verifier knows or that the prover sent.
-#[derive(Debug, Clone)]
-pub(crate) enum Value<S> {
-    Known(E),
-    Sent(S),
-}
-
-impl<S: Linear> Value<S> {
-    /// The value as a scalar.
-    pub(crate) fn scalar(&self) -> S {
-        match self {
-            Self::Known(value) => S::known(*value),
-            Self::Sent(value) => value.clone(),
-        }
-    }
-    /// The product; only two sent values cost a multiplication.
-    pub(crate) fn times<C: Context<Scalar = S>>(&self, other: &Self, ctx: &mut C) -> Self {
-        match (self, other) {
-            (Self::Known(a), Self::Known(b)) => Self::Known(*a * *b),
-            (Self::Known(a), Self::Sent(b)) | (Self::Sent(b), Self::Known(a)) => Self::Sent(b.clone().scaled(*a)),
-            (Self::Sent(a), Self::Sent(b)) => Self::Sent(ctx.mul(a, b)),
-        }
-    }
-}
 
 /// The points that bindings refer to, as they are and with the tables of `eq` made from them.
 pub struct Points<'a> {
@@ -205,7 +181,7 @@ pub(crate) fn evaluate<C: Context>(
     tensor: TensorId,
     axes: &[AxisWeight],
     labels: (&'static str, &'static str),
-) -> Result<Value<C::Scalar>, ArgumentError> {
+) -> Result<Value<C::Sent>, ArgumentError> {
     let functional = |tensor| {
         if C::NEEDS_VALUES { tensor_functional(program, layout, tensor, axes, E::ONE) } else { Functional::default() }
     };
@@ -218,7 +194,7 @@ pub(crate) fn evaluate<C: Context>(
         }
         _ => {
             let value = ctx.read(labels.0)?;
-            ctx.claim(functional(tensor), value.clone());
+            ctx.claim(functional(tensor), value.into());
             Ok(Value::Sent(value))
         }
     }

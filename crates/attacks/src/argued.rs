@@ -1,28 +1,26 @@
-//! The argument's verifier as a cheating prover runs it: it notes what it would refuse, and goes on.
+//! The argument's verifier as a cheating prover runs it: with the pads that it knows, on the true scalars, and it goes on
+//! whatever it finds.
 
 use std::collections::BTreeMap;
 use veritune_argument::{
-    ArgumentError, BaseClaim, CheckId, Context, Functional, Joint, Labels, NativeCheck, Plan, is_one_hot,
+    Argument, ArgumentError, Arithmetic, BaseClaim, CheckId, Context, Functional, Joint, Labels, is_one_hot,
 };
-use veritune_field::{E, E_BYTES};
-use veritune_prover::argument::dense_weights;
+use veritune_field::{E, E_BYTES, e_from_bytes};
+use veritune_prover::argument::{Pads, dense_weights};
 use veritune_prover::commit::CommittedTree;
-use veritune_relations::layout::Layout;
-use veritune_relations::{Place, Program};
+use veritune_relations::Place;
 use veritune_transcript::Transcript;
 
 /// An argument with the vectors that it is about.
 pub struct Argued<'a> {
-    /// Its program.
-    pub(crate) program: &'a Program,
-    /// The program's layout.
-    pub(crate) layout: &'a Layout,
-    /// The program's plan.
-    pub(crate) plan: &'a Plan,
+    /// The argument.
+    pub(crate) argument: &'a Argument<'a>,
     /// Labels of its scalars.
     pub(crate) labels: &'a [&'static str],
     /// The vectors that are opened.
     pub(crate) trees: &'a [CommittedTree],
+    /// What masks its scalars.
+    pub(crate) pads: &'a Pads,
     /// The transcript before it.
     pub(crate) transcript: &'a Transcript,
 }
@@ -33,14 +31,14 @@ impl std::fmt::Debug for Argued<'_> {
     }
 }
 
-/// What a verifier finds that goes on whatever it finds.
+/// What the scalars are off by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Residuals {
     /// What the equations' last claim is off by.
     pub equations: E,
     /// What the one-hots' last claim is off by.
     pub one_hots: E,
-    /// The joint target less the true value.
+    /// The target of the opening less the true value.
     pub joint: E,
 }
 
@@ -52,17 +50,26 @@ impl Argued<'_> {
 
     /// Positions of the evaluations of factors that no settlement checks, and which factors they are.
     pub fn factors(&self) -> Vec<(usize, usize)> {
-        let needed = |id: &usize| self.plan.products.iter().any(|term| term.factors.contains(id));
+        let needed = |id: &usize| self.argument.plan.products.iter().any(|term| term.factors.contains(id));
         let is_sent = |id: &usize| {
-            let tensor = self.plan.factors[*id].tensor;
-            let place = self.program.tensor(tensor).place;
-            is_one_hot(self.program, tensor) || !matches!(place, Place::Base | Place::Public)
+            let tensor = self.argument.plan.factors[*id].tensor;
+            let place = self.argument.program.tensor(tensor).place;
+            is_one_hot(self.argument.program, tensor) || !matches!(place, Place::Base | Place::Public)
         };
-        let ids = (0..self.plan.factors.len()).filter(needed);
+        let ids = (0..self.argument.plan.factors.len()).filter(needed);
         let sent = ids.filter(is_sent);
         let positions = self.sent(Labels::EQUATION_FACTOR);
         assert_eq!(positions.len(), sent.clone().count());
         sent.zip(positions).map(|(id, position)| (position, id)).collect()
+    }
+
+    /// Position of the first evaluation of a one-hot.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn one_hot_factor(&self) -> usize {
+        let is_one = |id: usize| is_one_hot(self.argument.program, self.argument.plan.factors[id].tensor);
+        self.factors().into_iter().find(|&(_, id)| is_one(id)).expect("a one-hot").0
     }
 
     /// What these scalars leave.
@@ -70,11 +77,12 @@ impl Argued<'_> {
     /// # Panics
     /// If they are not canonical.
     pub fn residuals(&self, scalars: &[u8]) -> Residuals {
-        let mut transcript = self.transcript.clone();
-        let inner = NativeCheck::new(scalars, scalars.len() / E_BYTES, &mut transcript).expect("its own length");
-        let mut probe = Probe { inner, found: BTreeMap::new() };
-        veritune_argument::verify(self.program, self.layout, self.plan, &mut probe).expect("nothing is refused");
-        let (joint, _) = probe.inner.finish().expect("all scalars are read");
+        let (all, transcript) = (scalars.as_chunks().0, self.transcript.clone());
+        let mut probe = Probe { all, next: 0, pads: self.pads, num_pads: 0, transcript, found: BTreeMap::new() };
+        let Argument { program, layout, plan, .. } = self.argument;
+        veritune_argument::verify(program, layout, plan, &mut probe).expect("nothing is refused");
+        let (joint, _) =
+            self.argument.verify_masked(scalars, &mut self.transcript.clone()).expect("nothing is refused");
         let off = |check: CheckId| probe.found.get(&check).copied().unwrap_or_default();
         Residuals {
             equations: off(CheckId::Equations),
@@ -84,37 +92,49 @@ impl Argued<'_> {
     }
 }
 
-/// The native check that notes what it would refuse, and goes on.
+/// Takes the pads off and notes what the verifier would refuse.
 struct Probe<'a> {
-    inner: NativeCheck<'a>,
+    all: &'a [[u8; E_BYTES]],
+    next: usize,
+    pads: &'a Pads,
+    num_pads: usize,
+    transcript: Transcript,
     found: BTreeMap<CheckId, E>,
 }
 
-impl Context for Probe<'_> {
+impl Arithmetic for Probe<'_> {
+    type Sent = E;
     type Scalar = E;
 
+    fn mul(&mut self, a: E, b: E) -> E {
+        a * b
+    }
+    fn hold(&mut self, label: &'static str, value: E) -> Result<E, ArgumentError> {
+        self.read_held(label, value)
+    }
+}
+
+impl Context for Probe<'_> {
     fn read(&mut self, label: &'static str) -> Result<E, ArgumentError> {
-        self.inner.read(label)
+        let pad = self.pads.pad(self.num_pads);
+        self.num_pads += 1;
+        Ok(self.read_public(label)? - pad)
     }
     fn read_public(&mut self, label: &'static str) -> Result<E, ArgumentError> {
-        self.inner.read_public(label)
+        let value = e_from_bytes(self.all[self.next]).expect("canonical");
+        self.next += 1;
+        self.transcript.absorb_e(label, &[value]);
+        Ok(value)
     }
     fn challenge(&mut self, label: &'static str) -> E {
-        self.inner.challenge(label)
+        self.transcript.challenge_e(label)
     }
-    fn mul(&mut self, a: &E, b: &E) -> E {
-        self.inner.mul(a, b)
-    }
-    fn assert_zero(&mut self, check: CheckId, _: usize, value: &E) -> Result<(), ArgumentError> {
-        self.found.insert(check, *value);
+    fn assert_zero(&mut self, check: CheckId, _: usize, value: E) -> Result<(), ArgumentError> {
+        self.found.insert(check, value);
         Ok(())
     }
-    fn claim(&mut self, functional: Functional, value: E) {
-        self.inner.claim(functional, value);
-    }
-    fn base_claim(&mut self, claim: BaseClaim) {
-        self.inner.base_claim(claim);
-    }
+    fn claim(&mut self, _: Functional, _: E) {}
+    fn base_claim(&mut self, _: BaseClaim) {}
 }
 
 /// What the joint functional gives for the vectors of these trees, in order of their places.

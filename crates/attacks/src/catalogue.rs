@@ -8,6 +8,7 @@ mod balanced;
 mod certificate;
 mod forward;
 mod loss;
+mod masked;
 mod opening;
 mod optimizer;
 mod policy;
@@ -21,6 +22,9 @@ pub use certificate::{CERTIFICATE_ATTACKS, CertificateAttack};
 pub use policy::{UNMET_DEMANDS, UnmetDemand};
 pub use protocol::{HONEST, Honest, PROTOCOL_ATTACKS, ProtocolAttack};
 pub use world::World;
+
+/// The check of the value of the functional that is opened.
+pub(crate) const OPENING_SUM: &str = "opening-sumcheck-claim";
 
 /// What sees an attack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,14 +74,24 @@ impl Attack {
         optimizer::UNCLIPPED.iter().any(|a| a.name == self.name)
     }
 
-    /// The checks of the protocol without which, and with no fewer, the attack passes; a verifier reports the first. A
-    /// batched sumcheck does not name the equation. A false lookup leaves the sum of all fractions different from zero; a
-    /// false equation leaves the functional of all linear terms different from what the rounds of the others prove.
-    pub fn refused_with(&self, is_equation: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    /// The code that a verifier reports. Behind masks every false equation, of whatever check, is a false value of the one
+    /// functional that is opened.
+    pub fn refused(&self) -> Option<&'static str> {
+        match self.caught {
+            Caught::Checks(_) => Some(OPENING_SUM),
+            Caught::Settlement => Some("VT-RUN-008"),
+            Caught::NoEffect => None,
+        }
+    }
+
+    /// The checks of the protocol without which, and with no fewer, the attack passes. A batched sumcheck does not name the
+    /// equation. A false lookup leaves the sum of all fractions different from zero; a false equation leaves the functional
+    /// of all linear terms different from what the rounds of the others prove.
+    pub fn stopped_by(&self, is_equation: impl Fn(&str) -> bool) -> Vec<&'static str> {
         match self.caught {
             Caught::Checks(checks) => {
                 let lookups = checks.iter().any(|c| !is_equation(c)).then_some("VT-ARG-001");
-                let equations = checks.iter().any(|c| is_equation(c)).then_some("opening-sumcheck-claim");
+                let equations = checks.iter().any(|c| is_equation(c)).then_some(OPENING_SUM);
                 lookups.into_iter().chain(equations).collect()
             }
             Caught::Settlement => vec!["VT-RUN-008"],

@@ -2,11 +2,13 @@
 
 use crate::argued::{Argued, truth};
 use std::collections::{BTreeMap, BTreeSet};
-use veritune_argument::{ArgumentError, BASE_PLACE, BaseClaim, Joint, NUM_PLACES, Plan, verify_native};
+use veritune_argument::{Argument, BASE_PLACE, BaseClaim, Joint, NUM_PLACES, WITNESS_PLACE};
 use veritune_commit::{Profile, Root, TreeHash, TreeShape};
 use veritune_executor::{Tensors, check};
-use veritune_field::{E, E_BYTES, F, P, e_from_bytes};
-use veritune_prover::argument::{Channel, NativeChannel, dense_weights, multiplicities, place_vectors, prove_into};
+use veritune_field::{E, F, P};
+use veritune_prover::argument::{
+    Channel, MaskedChannel, Pads, dense_weights, multiplicities, place_vectors, prove_into,
+};
 use veritune_prover::commit::{CommittedTree, Deviation as Opener, Randomness, commit, open_deviating};
 use veritune_relations::layout::Layout;
 use veritune_relations::{Program, TensorId};
@@ -33,17 +35,8 @@ pub struct Proved {
     pub roots: [Root; 2],
     /// Its bytes.
     pub bytes: Vec<u8>,
-}
-
-impl Proved {
-    /// A scalar of the argument.
-    ///
-    /// # Panics
-    /// If there is none.
-    pub fn scalar(&self, index: usize) -> E {
-        let start = 32 + index * E_BYTES;
-        e_from_bytes(self.bytes[start..start + E_BYTES].try_into().expect("24 bytes")).expect("canonical")
-    }
+    /// The argument's scalars before their pads, with their labels.
+    pub sent: Vec<(&'static str, E)>,
 }
 
 /// The profile of the harness.
@@ -59,10 +52,10 @@ fn shape(profile: &Profile, name: &'static str, slots: usize) -> TreeShape {
     shape_for(profile, name, slots, hash, masked, 1).expect("a tiny vector fits")
 }
 
-fn shapes(profile: &Profile, layout: &Layout) -> [TreeShape; 3] {
-    std::array::from_fn(|place| {
-        let name = if place == 0 { "witness" } else { TREES[place - 1].1 };
-        shape(profile, name, layout.used[place])
+fn shapes(profile: &Profile, argument: &Argument<'_>) -> [TreeShape; 3] {
+    std::array::from_fn(|place| match place {
+        WITNESS_PLACE => shape(profile, "witness", argument.witness_slots()),
+        _ => shape(profile, TREES[place - 1].1, argument.layout.used[place]),
     })
 }
 
@@ -86,12 +79,15 @@ type Change = Box<dyn Fn(&Layout, &mut [Vec<F>; NUM_PLACES])>;
 pub struct Deviation {
     /// Changes the vectors before anything happens.
     pub vectors: Change,
-    /// Changes what is committed; the argument goes on with the vectors as they were.
+    /// Changes what is committed, the elements that mask the argument at the end of the witness included; the argument
+    /// goes on with the vectors as they were.
     pub committed: Change,
+    /// What masks the argument, if it is not drawn: of this proof or of another one.
+    pub pads: Option<fn(&Argument<'_>) -> Pads>,
     /// What is absorbed in place of the witness root before the challenges.
     pub absorbed: Option<Root>,
-    /// Changes a scalar of the argument before it is sent, by its number; the last argument draws the challenge that
-    /// would come if the scalar were not absorbed.
+    /// Changes a scalar of the argument before it is masked and sent, by its number; the last argument draws the
+    /// challenge that would come if the scalar were not absorbed.
     pub scalar: Numbered,
     /// The same by its label; after the value comes the last challenge of a label.
     pub labelled: Option<Labelled>,
@@ -109,7 +105,7 @@ type Numbered = Box<dyn Fn(usize, E, &dyn Fn() -> E) -> E>;
 type Labelled = Box<dyn Fn(&str, E, &dyn Fn(&str) -> E, &dyn Fn() -> E) -> E>;
 type ArgumentEdit = Box<dyn Fn(&Argued<'_>, &mut [u8])>;
 /// Gets the joint functional's weights of the vector, and the claimed value less the true one.
-type LateEdit = fn(&[E], E, &mut [F]);
+type LateEdit = Box<dyn Fn(&[E], E, &mut [F])>;
 type OpeningEdit = Box<dyn Fn(&Opened<'_>, &mut [u8])>;
 
 /// What an opening is of.
@@ -132,6 +128,7 @@ impl Default for Deviation {
         Self {
             vectors: Box::new(|_, _| ()),
             committed: Box::new(|_, _| ()),
+            pads: None,
             absorbed: None,
             scalar: Box::new(|_, scalar, _| scalar),
             labelled: None,
@@ -150,14 +147,15 @@ impl Opener for Faithful {}
 
 /// Sends scalars as a deviation wants them.
 struct LyingChannel<'a> {
-    inner: NativeChannel<'a>,
-    sent: Vec<&'static str>,
+    inner: MaskedChannel<'a>,
+    sent: Vec<(&'static str, E)>,
     drawn: BTreeMap<&'static str, E>,
     deviation: &'a Deviation,
 }
 
-impl Channel for LyingChannel<'_> {
-    fn send(&mut self, label: &'static str, scalar: E) {
+impl LyingChannel<'_> {
+    /// What is sent instead.
+    fn lie(&mut self, label: &'static str, scalar: E) -> E {
         let next = self.inner.transcript.clone();
         let peek = || next.clone().challenge_e(label);
         let mut scalar = (self.deviation.scalar)(self.sent.len(), scalar, &peek);
@@ -165,11 +163,19 @@ impl Channel for LyingChannel<'_> {
             let drawn = |label: &str| self.drawn.get(label).copied().unwrap_or_default();
             scalar = labelled(label, scalar, &drawn, &peek);
         }
-        self.sent.push(label);
+        self.sent.push((label, scalar));
+        scalar
+    }
+}
+
+impl Channel for LyingChannel<'_> {
+    fn send(&mut self, label: &'static str, scalar: E) {
+        let scalar = self.lie(label, scalar);
         self.inner.send(label, scalar);
     }
     fn send_public(&mut self, label: &'static str, scalar: E) {
-        self.send(label, scalar);
+        let scalar = self.lie(label, scalar);
+        self.inner.send_public(label, scalar);
     }
     fn challenge(&mut self, label: &'static str) -> E {
         let challenge = self.inner.challenge(label);
@@ -178,21 +184,23 @@ impl Channel for LyingChannel<'_> {
     }
 }
 
-/// Proves `program` for `tensors`, true or not. An argument that is refused before its opening gets zeros for an
-/// opening, which nobody reads.
+/// Proves `program` for `tensors`, true or not.
 ///
 /// # Panics
 /// If the program cannot be argued about.
 pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -> Proved {
-    let (profile, layout) = (profile(), Layout::new(program));
-    let plan = Plan::new(program, &layout).expect("a plan");
+    let (profile, argument) = (profile(), Argument::new(program).expect("an argument"));
+    let (layout, wiring) = (&argument.layout, &argument.wiring);
     let tensors = plain(tensors);
     let counts = multiplicities(program, &tensors);
-    let mut vectors = place_vectors(program, &layout, &tensors, &counts);
-    (deviation.vectors)(&layout, &mut vectors);
-    let witness = vectors[0].clone();
-    (deviation.committed)(&layout, &mut vectors);
-    let shapes = shapes(&profile, &layout);
+    let mut vectors = place_vectors(program, layout, &tensors, &counts);
+    (deviation.vectors)(layout, &mut vectors);
+    let drawn = || Pads::draw(wiring, &Randomness::from_seed([8; 32]));
+    let pads = deviation.pads.map_or_else(drawn, |pads| pads(&argument));
+    vectors[WITNESS_PLACE].extend(pads.slots());
+    let witness = vectors[WITNESS_PLACE].clone();
+    (deviation.committed)(layout, &mut vectors);
+    let shapes = shapes(&profile, &argument);
     let mut trees: Vec<CommittedTree> = (0..3)
         .map(|place| {
             let randomness = Randomness::from_seed([place as u8 + 1; 32]);
@@ -203,50 +211,48 @@ pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -
     let mut transcript = transcript(&roots(&trees));
     absorb_witness(&mut transcript, &deviation.absorbed.unwrap_or_else(|| trees[0].root()));
     let mut replay = transcript.clone();
-    let (mut scalars, labels) = {
-        let inner = NativeChannel::new(&mut transcript);
+    let (mut scalars, sent) = {
+        let inner = MaskedChannel::new(&mut transcript, wiring, &pads);
         let mut channel = LyingChannel { inner, sent: Vec::new(), drawn: BTreeMap::new(), deviation };
-        prove_into(program, &layout, &plan, &witness, &tensors, &mut channel);
-        (channel.inner.scalars, channel.sent)
+        prove_into(&argument, &witness, &tensors, &mut channel);
+        (channel.inner.finish(), channel.sent)
     };
     if let Some(edit) = &deviation.argument {
-        let (layout, plan, trees, labels) = (&layout, &plan, &trees[..], &labels[..]);
-        let argued = Argued { program, layout, plan, labels, trees, transcript: &replay };
-        edit(&argued, &mut scalars);
+        let labels: Vec<&'static str> = sent.iter().map(|(label, _)| *label).collect();
+        let (argument, trees, pads, labels) = (&argument, &trees[..], &pads, &labels[..]);
+        edit(&Argued { argument, labels, trees, pads, transcript: &replay }, &mut scalars);
     }
     let mut bytes = trees[0].root().0.to_vec();
     bytes.extend_from_slice(&scalars);
-    match verify_native(program, &layout, &plan, &scalars, &mut replay) {
-        Ok((joint, _)) => {
-            if let Some((place, edit)) = deviation.late {
-                let mut vector = trees[place].vector()[..layout.used[place]].to_vec();
-                let weights = dense_weights(&joint.parts, place, vector.len()).elements();
-                edit(&weights, joint.target - truth(&joint, &trees), &mut vector);
-                let randomness = Randomness::from_seed([place as u8 + 9; 32]);
-                trees[place] = commit(&profile, shapes[place], vector, randomness).expect("it fits");
-            }
-            let weights =
-                |(place, tree): (usize, &CommittedTree)| dense_weights(&joint.parts, place, tree.vector().len());
-            let opened: Vec<_> = trees.iter().enumerate().map(weights).collect();
-            let truth = truth(&joint, &trees);
-            let before = replay.clone();
-            let statement: Vec<_> = shapes.into_iter().zip(trees.iter().map(CommittedTree::root)).collect();
-            let mut all: Vec<&mut CommittedTree> = trees.iter_mut().collect();
-            let target = opening_target(&joint, &[]);
-            let opener = &*deviation.opener;
-            let opening = open_deviating(&profile, &mut all, opened, target, &mut replay, opener);
-            let (mut opening, _) = opening.expect("three trees");
-            if let Some(edit) = &deviation.opening {
-                let (profile, trees, joint) = (&profile, &statement[..], &joint);
-                let excess = target - truth;
-                edit(&Opened { profile, trees, joint, excess, transcript: &before }, &mut opening);
-            }
-            bytes.extend_from_slice(&opening);
+    let (joint, _) = argument.verify_masked(&scalars, &mut replay).expect("its own scalars");
+    if let Some((place, edit)) = &deviation.late {
+        let place = *place;
+        let used = if place == WITNESS_PLACE { argument.witness_slots() } else { layout.used[place] };
+        let mut vector = trees[place].vector()[..used].to_vec();
+        let weights = dense_weights(&joint.parts, place, vector.len()).elements();
+        edit(&weights, joint.target - truth(&joint, &trees), &mut vector);
+        let randomness = Randomness::from_seed([place as u8 + 9; 32]);
+        trees[place] = commit(&profile, shapes[place], vector, randomness).expect("it fits");
+        if place == WITNESS_PLACE {
+            bytes[..32].copy_from_slice(&trees[place].root().0);
         }
-        Err(ArgumentError::Refused { .. }) => bytes.resize(bytes.len() + 1024, 0),
-        Err(error) => panic!("{error}"),
     }
-    Proved { roots: roots(&trees), bytes }
+    let weights = |(place, tree): (usize, &CommittedTree)| dense_weights(&joint.parts, place, tree.vector().len());
+    let opened: Vec<_> = trees.iter().enumerate().map(weights).collect();
+    let truth = truth(&joint, &trees);
+    let before = replay.clone();
+    let statement: Vec<_> = shapes.into_iter().zip(trees.iter().map(CommittedTree::root)).collect();
+    let mut all: Vec<&mut CommittedTree> = trees.iter_mut().collect();
+    let target = opening_target(&joint, &[]);
+    let opening = open_deviating(&profile, &mut all, opened, target, &mut replay, &*deviation.opener);
+    let (mut opening, _) = opening.expect("three trees");
+    if let Some(edit) = &deviation.opening {
+        let (profile, trees, joint) = (&profile, &statement[..], &joint);
+        let excess = target - truth;
+        edit(&Opened { profile, trees, joint, excess, transcript: &before }, &mut opening);
+    }
+    bytes.extend_from_slice(&opening);
+    Proved { roots: roots(&trees), bytes, sent }
 }
 
 /// Verifies with the honest verifier's code.
@@ -254,11 +260,11 @@ pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -
 /// # Errors
 /// The code of the refusal.
 pub fn verify(program: &Program, proved: &Proved) -> Result<Vec<BaseClaim>, Refusal> {
-    let (profile, layout) = (profile(), Layout::new(program));
-    let shapes = shapes(&profile, &layout);
+    let (profile, argument) = (profile(), Argument::new(program).map_err(|error| error.code().to_owned())?);
+    let shapes = shapes(&profile, &argument);
     let placed: Vec<Placed<'_>> = (0..2).map(|i| (TREES[i].0, Source::Tree(shapes[i + 1], proved.roots[i]))).collect();
     let mut transcript = transcript(&proved.roots);
-    proof::verify(program, &layout, &profile, shapes[0], &placed, &proved.bytes, &mut transcript)
+    proof::verify(&argument, &profile, shapes[0], &placed, &proved.bytes, &mut transcript)
         .map_err(|error| error.code().to_owned())
 }
 

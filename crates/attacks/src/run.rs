@@ -2,11 +2,11 @@
 
 use crate::setting::{self, Numbers, execute, random_dataset, tiny_spec};
 use std::collections::BTreeMap;
-use veritune_argument::{ArgumentError, BASE_PLACE, Joint, NUM_PLACES};
+use veritune_argument::{Argument, BASE_PLACE, Joint, NUM_PLACES};
 use veritune_commit::{Profile, Root, TreeShape};
 use veritune_executor::Tensors;
 use veritune_field::F;
-use veritune_prover::argument::{self, dense_weights, multiplicities, place_vectors, witness_vector};
+use veritune_prover::argument::{self, Pads, dense_weights, multiplicities, place_vectors, witness_vector};
 use veritune_prover::commit::{CommittedTree, Randomness, commit, open};
 use veritune_relations::initial::initial_state;
 use veritune_relations::layout::Layout;
@@ -15,7 +15,7 @@ use veritune_relations::step::{Tables, no_leaves};
 use veritune_relations::{Place, Program, Spec, TensorId, release};
 use veritune_run::dataset::Dataset;
 use veritune_transcript::Transcript;
-use veritune_verifier::proof::{Placed, Source, absorb_witness, opening_target};
+use veritune_verifier::proof::{self, Placed, ProofError, Source, absorb_witness, opening_target};
 use veritune_verifier::settlement::{StepClaims, combine};
 use veritune_verifier::statement::{BASE_TREE_SEED, Run, base_root};
 use veritune_verifier::step::{Context, STATE_AFTER, STATE_BEFORE};
@@ -96,9 +96,9 @@ fn first_program(run: &Run) -> Program {
 /// The tree of a base with these values.
 pub fn base_tree(run: &Run, inputs: &Values) -> CommittedTree {
     let (profile, program) = (run.profile().expect("a profile"), first_program(run));
-    let layout = Layout::new(&program);
-    let shapes = run.shapes(&profile, &layout).expect("shapes");
-    let [.., vector] = vectors(&program, &layout, inputs);
+    let argument = Argument::new(&program).expect("an argument");
+    let shapes = run.shapes(&profile, &argument).expect("shapes");
+    let [.., vector] = vectors(&program, &argument.layout, inputs);
     tree(&profile, shapes.base, vector, BASE_TREE_SEED)
 }
 
@@ -151,7 +151,7 @@ pub fn prove_false_step(
     before: &Values,
     numbers: [usize; 2],
     lie: impl FnOnce(&mut Program, &mut Tensors<i64>) -> Vec<usize>,
-) -> Result<Proof, ArgumentError> {
+) -> Result<Proof, ProofError> {
     let run = context.run;
     let rows = context.rows(step);
     let leaves = dataset.leaves(&rows);
@@ -201,18 +201,23 @@ fn prove_program(
     others: &mut [(usize, &mut CommittedTree)],
     known: &[Placed<'_>],
     transcript: &mut Transcript,
-) -> Result<Vec<u8>, ArgumentError> {
-    let layout = Layout::new(program);
+) -> Result<Vec<u8>, ProofError> {
+    let argument = Argument::new(program)?;
     let tensors: Vec<Vec<i64>> = (0..tensors.len()).map(|i| tensors.get(TensorId(i)).to_vec()).collect();
     let mut counts = multiplicities(program, &tensors);
     uncounted.iter().for_each(|&row| counts.range[row] += 1);
-    let vector = witness_vector(program, &layout, &tensors, &counts);
-    let mut witness = tree(&context.profile, shape, vector, seed);
+    let mut verified = transcript.clone();
+    let randomness = Randomness::from_seed(seed);
+    let pads = Pads::draw(&argument.wiring, &randomness);
+    let mut vector = witness_vector(program, &argument.layout, &tensors, &counts);
+    vector.extend(pads.slots());
+    let mut witness = commit(&context.profile, shape, vector, randomness).expect("a tiny vector fits");
     absorb_witness(transcript, &witness.root());
-    let used = layout.used[0];
-    let proof = argument::prove(program, &layout, &witness.vector()[..used], &tensors, transcript)?;
+    let proof = argument::prove(&argument, witness.vector(), &tensors, &pads, transcript)?;
     let joint = Joint { parts: proof.parts, target: proof.target };
     let target = opening_target(&joint, known);
+    let mut placed: Vec<Placed<'_>> = known.to_vec();
+    placed.extend(others.iter().map(|(place, tree)| (*place, Source::Tree(tree.shape(), tree.root()))));
     let mut opened = vec![dense_weights(&joint.parts, 0, witness.vector().len())];
     opened.extend(others.iter().map(|(place, tree)| dense_weights(&joint.parts, *place, tree.vector().len())));
     let mut trees: Vec<&mut CommittedTree> = vec![&mut witness];
@@ -221,6 +226,8 @@ fn prove_program(
     let mut bytes = witness.root().0.to_vec();
     bytes.extend_from_slice(&proof.scalars);
     bytes.extend_from_slice(&opening);
+    // A prover that masks its scalars sees only here whether what it proved is true.
+    proof::verify(&argument, &context.profile, shape, &placed, &bytes, &mut verified)?;
     Ok(bytes)
 }
 
@@ -245,7 +252,8 @@ pub fn prove_release(context: &Context<'_>, state: &Values, number: usize, file_
     let built = release::build(&context.run.spec, &context.first, &copies(context, state)).expect("a release");
     let tensors = execute(&built.program, state).expect("a release");
     let mut tree = state_tree(context, state, number);
-    let shape = context.run.release_shape(&context.profile, &Layout::new(&built.program)).expect("a shape");
+    let argument = Argument::new(&built.program).expect("an argument");
+    let shape = context.run.release_shape(&context.profile, &argument).expect("a shape");
     let mut transcript = context.run.release_transcript(&tree.root(), file_digest);
     let mut others = [(STATE_BEFORE, &mut tree)];
     prove_program(context, &built.program, shape, &tensors, &[], [77; 32], &mut others, &[], &mut transcript)

@@ -4,13 +4,12 @@ use peak_alloc::PeakAlloc;
 use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
-use veritune_argument::soundness_terms;
+use veritune_argument::{Argument, soundness_terms};
 use veritune_attacks::{TinyCertificate, World, prove_and_verify, run, setting, violated};
 use veritune_envelope::canonical_json::Value;
 use veritune_envelope::directory::{ADAPTER_CONFIG, ADAPTER_MODEL, CERTIFICATE};
 use veritune_field::P;
 use veritune_relations::constants::step_constants;
-use veritune_relations::layout::Layout;
 use veritune_relations::program::{Operation, Term};
 use veritune_relations::release;
 use veritune_relations::spec::Decimal;
@@ -172,10 +171,7 @@ fn a_division_whose_denominator_exceeds_its_declared_width_is_refused() {
 fn the_ledger_of_a_step_covers_the_release() {
     let context = Context::new(&HONEST.tiny.run).expect("a context");
     let release = release::build(&HONEST.tiny.run.spec, &context.first, &run::copies(&context, &HONEST.tiny.states[1]));
-    let terms = |program| {
-        let layout = Layout::new(program);
-        soundness_terms(program, &layout).expect("terms")
-    };
+    let terms = |program| soundness_terms(&Argument::new(program).expect("an argument"));
     let step = terms(&context.first.program);
     for (name, numerator) in terms(&release.expect("a release").program) {
         let ours = step.iter().find(|(n, _)| *n == name).map_or(0, |(_, n)| *n);

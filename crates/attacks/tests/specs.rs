@@ -4,13 +4,12 @@ use peak_alloc::PeakAlloc;
 use std::panic::catch_unwind;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
-use veritune_argument::num_scalars;
+use veritune_argument::Argument;
 use veritune_attacks::setting::{Numbers, tiny_spec};
 use veritune_attacks::tamper::of_step;
 use veritune_commit::Root;
 use veritune_relations::Spec;
 use veritune_relations::digest::spec_digest;
-use veritune_relations::layout::Layout;
 use veritune_relations::scales::{KINDS, Scales};
 use veritune_relations::spec::{Decimal, Optimizer, Schedule, Target};
 use veritune_relations::step::{StepProgram, no_leaves};
@@ -131,7 +130,8 @@ fn form(spec: Spec) -> Result<(), String> {
     let refused = context.verify_step(1, context.first_root(), none, &vec![0; least]);
     assert!(matches!(refused, Err(StepRefused::Rows(RowsRefused::Root { .. }))), "{refused:?}");
     // A step's length is taken from the first one's program.
-    let scalars = |p: &StepProgram| num_scalars(&p.program, &Layout::new(&p.program)).map_err(|e| e.to_string());
+    let scalars =
+        |p: &StepProgram| Argument::new(&p.program).map(|a| a.wiring.num_masked_scalars()).map_err(|e| e.to_string());
     let last = context.program(run.spec.training.steps, &no_leaves(&run.spec)).map_err(|e| e.to_string())?;
     assert_eq!(scalars(&last)?, scalars(&context.first)?);
     Ok(())

@@ -138,13 +138,13 @@ pub fn prove(name: &str, folder: &Path, repeat: usize, threads: usize) -> Result
         fs::write(folder.join("statement.json"), serde_json::to_vec(&told)?)?;
         fs::write(folder.join("proof.bin"), bytes)?;
     }
-    let Statement { workload, layout, .. } = statement;
+    let Statement { workload, witness_slots, .. } = statement;
     Ok(Proved {
         workload: workload.name,
         statement: workload.statement,
         precision: workload.precision,
         elements: workload.elements,
-        witness_slots: layout.used[0],
+        witness_slots,
         setup_seconds,
         prove_seconds,
         prove_processor_seconds,
@@ -167,19 +167,19 @@ pub fn verify(folder: &Path, repeat: usize) -> Result<Verified, BenchError> {
     let bytes = fs::read(folder.join("proof.bin"))?;
     let mut verify_seconds = Vec::new();
     for _ in 0..repeat.max(1) {
-        let (verdict, elapsed) = seconds(|| {
+        let (verdict, elapsed) = seconds(|| -> Result<_, BenchError> {
             let mut transcript = statement.transcript(&states);
             proof::verify(
-                &statement.workload.program,
-                &statement.layout,
+                &statement.argument()?,
                 &statement.profile,
                 statement.witness,
                 &statement.placed(&states),
                 &bytes,
                 &mut transcript,
             )
+            .map_err(|e| BenchError::Refused(e.to_string()))
         });
-        let claims = verdict.map_err(|e| BenchError::Refused(e.to_string()))?;
+        let claims = verdict?;
         if !claims.is_empty() {
             return Err(BenchError::Refused("claims on a base that nobody settles".to_owned()));
         }
@@ -195,7 +195,7 @@ pub fn verify(folder: &Path, repeat: usize) -> Result<Verified, BenchError> {
         security_bits,
         max_proofs,
         hiding_commitments: shapes.all(|shape| shape.tail_rows(&statement.profile) > 0),
-        masked_transcript: false,
+        masked_transcript: true,
         peak_mib: peak_mib(),
     })
 }

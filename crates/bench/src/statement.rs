@@ -3,13 +3,14 @@
 use crate::BenchError;
 use crate::workloads::{self, Workload};
 use serde::{Deserialize, Serialize};
+use veritune_argument::Argument;
 use veritune_commit::{Profile, Root, TreeHash, TreeShape};
 use veritune_relations::digest::program_digest;
 use veritune_relations::layout::Layout;
 use veritune_transcript::Transcript;
 use veritune_verifier::ledger::proof_ledger;
 use veritune_verifier::proof::{Placed, Source};
-use veritune_verifier::statement::{STATE_BUDGET, shape_for};
+use veritune_verifier::statement::{STATE_BUDGET, StatementError, shape_for};
 use veritune_verifier::step::{STATE_AFTER, STATE_BEFORE};
 
 /// Everything that follows from the name.
@@ -18,6 +19,8 @@ pub struct Statement {
     pub workload: Workload,
     /// Its layout.
     pub layout: Layout,
+    /// Slots of the witness: those of the layout and those that mask the argument.
+    pub witness_slots: usize,
     /// The commitment profile.
     pub profile: Profile,
     /// Shape of the witness tree: fresh, hiding, masked.
@@ -41,17 +44,24 @@ impl Statement {
     /// Builds the program and its shapes.
     pub fn new(name: &str) -> Result<Self, BenchError> {
         let workload = workloads::build(name)?;
-        let layout = Layout::new(&workload.program);
-        let [witness, before, ..] = layout.used;
+        let argument = Argument::new(&workload.program).map_err(StatementError::from)?;
+        let witness_slots = argument.witness_slots();
+        let layout = argument.layout;
+        let [_, before, ..] = layout.used;
         // As a run chooses its rows (`veritune_run::settings`), without a dataset to open.
-        let profile = Profile::new(witness.next_power_of_two().ilog2().saturating_sub(6).clamp(12, 20))
-            .map_err(veritune_verifier::statement::StatementError::from)?;
+        let profile = Profile::new(witness_slots.next_power_of_two().ilog2().saturating_sub(6).clamp(12, 20))
+            .map_err(StatementError::from)?;
         let state = (before > 0)
             .then(|| shape_for(&profile, "state", before, TreeHash::Poseidon2, false, STATE_BUDGET))
             .transpose()?;
-        let witness = shape_for(&profile, "witness", witness, TreeHash::Blake3, true, 1)?;
+        let witness = shape_for(&profile, "witness", witness_slots, TreeHash::Blake3, true, 1)?;
         let digest = program_digest(&workload.program);
-        Ok(Self { workload, layout, profile, witness, state, digest })
+        Ok(Self { workload, layout, witness_slots, profile, witness, state, digest })
+    }
+
+    /// The argument of the workload.
+    pub fn argument(&self) -> Result<Argument<'_>, BenchError> {
+        Ok(Argument::new(&self.workload.program).map_err(StatementError::from)?)
     }
 
     /// The transcript of a proof before its witness.
@@ -74,7 +84,8 @@ impl Statement {
     pub fn security_bits(&self) -> Result<(u32, u64), BenchError> {
         let trees = 1 + 2 * usize::from(self.state.is_some());
         let widest = self.witness.log_columns.max(self.state.map_or(0, |s| s.log_columns));
-        let ledger = proof_ledger(&self.profile, trees, widest, &self.workload.program)?;
+        let argument = self.argument()?;
+        let ledger = proof_ledger(&self.profile, trees, widest, &argument);
         Ok((ledger.total_bits().0 / 1000, ledger.max_proofs()))
     }
 }

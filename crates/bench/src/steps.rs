@@ -9,9 +9,9 @@ use crate::workloads::training;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
+use veritune_argument::Argument;
 use veritune_commit::Root;
 use veritune_model::{BaseModel, Checkpoint, DEFAULT_BASE_BITS};
-use veritune_relations::layout::Layout;
 use veritune_relations::program::{AxisId, Index, Operation, Place};
 use veritune_relations::scales::Scales;
 use veritune_relations::spec::Target;
@@ -25,7 +25,7 @@ use veritune_run::store::Store;
 use veritune_run::train::Committer;
 use veritune_run::{calibrate, train};
 use veritune_verifier::ledger::run_ledger;
-use veritune_verifier::statement::{Run, base_root};
+use veritune_verifier::statement::{Run, StatementError, base_root};
 use veritune_verifier::step::Context;
 
 /// Width of the range table, as in the demo.
@@ -211,10 +211,11 @@ pub fn prove(model: &Path, text: &Path, folder: &Path, size: &Size, threads: usi
         let mut run = Run { spec, plan_digest: [0; 32], seed: [5; 32], dataset: none, base: none };
         let profile = run.profile()?;
         let first = run.program(&Tables::new(&run.spec)?, 1, &no_leaves(&run.spec))?;
-        let layout = Layout::new(&first.program);
-        let shapes = run.shapes(&profile, &layout)?;
+        let argument = Argument::new(&first.program).map_err(StatementError::from)?;
+        let layout = &argument.layout;
+        let shapes = run.shapes(&profile, &argument)?;
         let committer = Committer { run: &run, profile: &profile, shapes, secret: store.secret()? };
-        let base = committer.base(&first, &layout, &inputs.base)?.root();
+        let base = committer.base(&first, layout, &inputs.base)?.root();
         run.dataset = inputs.dataset.root();
         run.base = base_root(&run.spec, &base);
         Ok((run, inputs, store, profile))
@@ -228,7 +229,8 @@ pub fn prove(model: &Path, text: &Path, folder: &Path, size: &Size, threads: usi
     let program = &prover.context().first.program;
     let adapters = prover.context().first.adapters.values().flat_map(|a| [&a.a, &a.b]);
     let trained_parameters = adapters.map(|m| program.shape(m.copy).iter().product::<usize>()).sum();
-    let (multiply_adds, witness_slots) = (multiply_adds(program), Layout::new(program).used[0]);
+    let (multiply_adds, witness_slots) =
+        (multiply_adds(program), Argument::new(program).map_err(StatementError::from)?.witness_slots());
     let (mut prove_seconds, mut prove_processor_seconds) = (Vec::new(), Vec::new());
     for step in 1..=size.steps {
         let processor = processor_time();
@@ -280,7 +282,7 @@ pub fn verify(folder: &Path) -> Result<VerifiedSteps, BenchError> {
         security_bits: ledger.total_bits().0 / 1000,
         max_proofs: ledger.max_proofs(),
         hiding_commitments: shapes.iter().all(|shape| shape.tail_rows(&context.profile) > 0),
-        masked_transcript: false,
+        masked_transcript: true,
         peak_mib: peak_mib(),
     })
 }

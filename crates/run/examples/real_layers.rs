@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
+use veritune_argument::Argument;
 use veritune_commit::Root;
 use veritune_model::{BaseModel, Checkpoint, DEFAULT_BASE_BITS};
-use veritune_relations::layout::Layout;
 use veritune_relations::scales::Scales;
 use veritune_relations::step::{Tables, no_leaves};
 use veritune_run::dataset::{Dataset, Rows};
@@ -106,13 +106,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let profile = run.profile()?;
     let tables = Tables::new(&run.spec)?;
     let first = run.program(&tables, 1, &no_leaves(&run.spec))?;
-    let layout = Layout::new(&first.program);
-    let shapes = run.shapes(&profile, &layout)?;
+    let argument = Argument::new(&first.program)?;
+    let layout = &argument.layout;
+    let shapes = run.shapes(&profile, &argument)?;
     eprintln!("slots {:?}, log_rows {}, {shapes:?}", layout.used, run.spec.log_rows);
     run.dataset = inputs.dataset.root();
     let start = Instant::now();
     let committer = Committer { run: &run, profile: &profile, shapes, secret: store.secret()? };
-    let tree = committer.base(&first, &layout, &inputs.base)?.root();
+    let tree = committer.base(&first, layout, &inputs.base)?.root();
     run.base = base_root(&run.spec, &tree);
     let commit_base_s = start.elapsed().as_secs_f64();
     eprintln!("base committed in {commit_base_s:.1} s, peak {} MiB", peak_mib());
@@ -150,13 +151,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     veritune_verifier::settlement::verify(&run, &profile, shapes.base, &claims, &settlement)?;
     let verify_settlement_s = start.elapsed().as_secs_f64();
     let program = run.program(&tables, steps as u64, &no_leaves(&run.spec))?.program;
-    let plan = veritune_argument::Plan::new(&program, &layout)?;
-    let scalars = veritune_argument::count(&program, &layout, &plan)?.num_scalars();
+    let scalars = Argument::new(&program)?.wiring.num_masked_scalars();
     println!(
         "{}",
         serde_json::json!({"layers": layers, "tokens": tokens, "targets": text("targets", "qv"), "steps": steps,
             "threads": threads, "range_bits": range_bits, "log_rows": run.spec.log_rows, "losses": losses,
-            "slots": {"witness": layout.used[0], "state": layout.used[1], "base": layout.used[veritune_argument::BASE_PLACE]},
+            "slots": {"witness": argument.witness_slots(), "state": layout.used[1], "base": layout.used[veritune_argument::BASE_PLACE]},
             "scalars": scalars, "calibrate_s": calibrate_s, "commit_base_s": commit_base_s, "train_s": train_s,
             "prove_s": prove_s, "prove_peak_mib": prove_peak, "proof_bytes": bytes.len(), "verify_s": verify_s,
             "flipped_bit_refused": true, "settle_s": settle_s, "settlement_bytes": settlement.len(),

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 use std::time::Instant;
+use veritune_argument::Argument;
 use veritune_commit::Root;
 use veritune_model::{BaseModel, Checkpoint, DEFAULT_BASE_BITS};
-use veritune_relations::layout::Layout;
 use veritune_relations::scales::Scales;
 use veritune_relations::step::{Tables, no_leaves};
 use veritune_run::dataset::{Dataset, Rows};
@@ -47,15 +47,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = Store::open(&folder)?;
     let profile = run.profile()?;
     let first = run.program(&Tables::new(&run.spec)?, 1, &no_leaves(&run.spec))?;
-    let layout = Layout::new(&first.program);
-    let shapes = run.shapes(&profile, &layout)?;
+    let argument = Argument::new(&first.program)?;
+    let layout = &argument.layout;
+    let shapes = run.shapes(&profile, &argument)?;
     println!("log_rows {} shapes {shapes:?} used {:?}", run.spec.log_rows, layout.used);
     let t = Instant::now();
     run.dataset = inputs.dataset.root();
     println!("rows hashed {:?}", t.elapsed());
     let t = Instant::now();
     let committer = Committer { run: &run, profile: &profile, shapes, secret: store.secret()? };
-    let tree = committer.base(&first, &layout, &inputs.base)?.root();
+    let tree = committer.base(&first, layout, &inputs.base)?.root();
     run.base = base_root(&run.spec, &tree);
     println!("base committed {:?}", t.elapsed());
     let t = Instant::now();
@@ -87,16 +88,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let t = Instant::now();
             let program = prover.context().program(step, &no_leaves(&run.spec))?.program;
             let built = t.elapsed();
-            let layout = Layout::new(&program);
-            let laid_out = t.elapsed();
-            let plan = veritune_argument::Plan::new(&program, &layout)?;
-            let planned = t.elapsed();
-            let counts = veritune_argument::count(&program, &layout, &plan)?;
-            println!(
-                "program {built:?} layout {laid_out:?} plan {planned:?} count {:?}; {} scalars",
-                t.elapsed(),
-                counts.num_scalars()
-            );
+            let argument = Argument::new(&program)?;
+            println!("program {built:?} argument {:?}; {} scalars", t.elapsed(), argument.wiring.num_masked_scalars());
         }
         claims.push(checked.ok_or("refused")?);
     }

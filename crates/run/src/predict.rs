@@ -8,15 +8,16 @@ use crate::session::Planned;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use veritune_argument::{Plan, num_scalars};
+use veritune_argument::Argument;
 use veritune_commit::{Profile, TreeHash, TreeShape};
 use veritune_executor::Executor;
 use veritune_field::traits::{ExtensionField, Field, PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
 use veritune_field::{E, E_BYTES, F, f_from_i64};
 use veritune_prover::commit::{Randomness, commit};
 use veritune_relations::builder::{Builder, Make, Sum};
-use veritune_relations::layout::Layout;
 use veritune_relations::{AxisId, Index, Operation, Place, Program, Range, Term, View, release};
+use veritune_verifier::proof::scalar_bytes;
+use veritune_verifier::statement::StatementError;
 
 /// The work of one step, of the run's ends, and the sizes of its proofs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,9 +50,8 @@ impl Counts {
     /// The counts of a planned run.
     pub fn of(planned: &Planned) -> Result<Self, RunError> {
         let program = &planned.program.program;
-        let layout = Layout::new(program);
-        let wrong = |e: &dyn std::fmt::Display| RunError::Commit(e.to_string());
-        let plan = Plan::new(program, &layout).map_err(|e| wrong(&e))?;
+        let argument = Argument::new(program).map_err(StatementError::from)?;
+        let plan = &argument.plan;
         let profile = planned.run().profile()?;
         let shapes = planned.shapes();
         let elements = |shape: &TreeShape| (shape.num_columns() << shape.log_rows) as f64;
@@ -64,9 +64,8 @@ impl Counts {
         }
         let bound = factors.iter().filter_map(|&&f| plan.factors.get(f)).map(|f| size(&program.tensor(f.tensor).axes));
         let steps = planned.spec().training.steps;
-        let scalars = num_scalars(program, &layout).map_err(|e| wrong(&e))?;
         let trees = [&shapes.witness, &shapes.state, &shapes.state];
-        let step_bytes = 96.0 + (scalars * E_BYTES) as f64 + opening_bytes(&profile, &trees);
+        let step_bytes = 96.0 + scalar_bytes(&argument) as f64 + opening_bytes(&profile, &trees);
         // The first step has no tree of the state before.
         let less = opening_bytes(&profile, &trees) - opening_bytes(&profile, &trees[..2]);
         Ok(Self {
@@ -92,10 +91,9 @@ fn release_bytes(planned: &Planned, profile: &Profile) -> Result<f64, RunError> 
     let zeros: Vec<Vec<i64>> =
         release::matrices(step).into_iter().map(|(_, id)| vec![0; step.program.shape(id).iter().product()]).collect();
     let program = release::build(planned.spec(), step, &zeros)?.program;
-    let layout = Layout::new(&program);
-    let shape = planned.run().release_shape(profile, &layout)?;
-    let scalars = num_scalars(&program, &layout).map_err(|e| RunError::Commit(e.to_string()))?;
-    Ok(32.0 + (scalars * E_BYTES) as f64 + opening_bytes(profile, &[&shape, &planned.shapes().state]))
+    let argument = Argument::new(&program).map_err(StatementError::from)?;
+    let shape = planned.run().release_shape(profile, &argument)?;
+    Ok(32.0 + scalar_bytes(&argument) as f64 + opening_bytes(profile, &[&shape, &planned.shapes().state]))
 }
 
 /// Multiply-adds of all sums of products; an operation without products counts once per value.

@@ -6,11 +6,11 @@ use crate::store::{Store, fresh_seed, read, write_whole};
 use crate::train::{self, Committer, Executed, State};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use veritune_argument::{BaseClaim, Joint};
+use veritune_argument::{Argument, BaseClaim, Joint};
 use veritune_commit::{Profile, Root, TreeShape};
 use veritune_executor::{Executor, Tensors};
 use veritune_field::F;
-use veritune_prover::argument::{dense_weights, multiplicities, prove as prove_argument, witness_vector};
+use veritune_prover::argument::{Pads, dense_weights, multiplicities, prove as prove_argument, witness_vector};
 use veritune_prover::commit::{CommittedTree, Randomness, commit, open};
 use veritune_relations::layout::Layout;
 use veritune_relations::{Program, release};
@@ -44,19 +44,19 @@ pub fn prove_program(
     known: &[(usize, &[F])],
     transcript: &mut Transcript,
 ) -> Result<Proof, RunError> {
-    let layout = Layout::new(program);
+    let argument = Argument::new(program).map_err(commit_error)?;
     let counts = multiplicities(program, tensors);
-    let vector = witness_vector(program, &layout, tensors, &counts);
     // Fresh for every attempt: a failed proof's randomness is never used again.
     let randomness = Randomness::from_seed(fresh_seed()?);
+    let pads = Pads::draw(&argument.wiring, &randomness);
+    let mut vector = witness_vector(program, &argument.layout, tensors, &counts);
+    vector.extend(pads.slots());
     let mut witness = commit(profile, witness_shape, vector, randomness).map_err(commit_error)?;
     absorb_witness(transcript, &witness.root());
-    let used = layout.used[0];
-    let argument =
-        prove_argument(program, &layout, &witness.vector()[..used], tensors, transcript).map_err(commit_error)?;
+    let proof = prove_argument(&argument, witness.vector(), tensors, &pads, transcript).map_err(commit_error)?;
     let placed: Vec<_> =
         known.iter().map(|(place, vector)| (*place, veritune_verifier::proof::Source::Known(vector))).collect();
-    let joint = Joint { parts: argument.parts, target: argument.target };
+    let joint = Joint { parts: proof.parts, target: proof.target };
     let target = opening_target(&joint, &placed);
     let mut opened = vec![dense_weights(&joint.parts, 0, witness.vector().len())];
     opened.extend(trees.iter().map(|(place, tree)| dense_weights(&joint.parts, *place, tree.vector().len())));
@@ -65,9 +65,9 @@ pub fn prove_program(
     let root = all[0].root();
     let opening = open(profile, &mut all, opened, target, transcript).map_err(commit_error)?;
     let mut bytes = root.0.to_vec();
-    bytes.extend_from_slice(&argument.scalars);
+    bytes.extend_from_slice(&proof.scalars);
     bytes.extend_from_slice(&opening);
-    Ok(Proof { bytes, base_claims: argument.base_claims })
+    Ok(Proof { bytes, base_claims: proof.base_claims })
 }
 
 /// All tensors as plain vectors.
@@ -256,8 +256,8 @@ impl<'a> Prover<'a> {
         let tensors = plain(executor.tensors());
         let mut tree = self.committer.state(first, &self.layout, last, &state)?;
         count(&mut tree, &state_name(last), &self.store.openings()?)?;
-        let layout = Layout::new(&built.program);
-        let shape = run.release_shape(&self.context.profile, &layout)?;
+        let argument = Argument::new(&built.program).map_err(commit_error)?;
+        let shape = run.release_shape(&self.context.profile, &argument)?;
         let mut transcript = run.release_transcript(&tree.root(), file_digest);
         let mut trees = [(STATE_BEFORE, &mut tree)];
         let proof =

@@ -11,6 +11,7 @@ use crate::settings::{Settings, model};
 use crate::train::Committer;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use veritune_argument::Argument;
 use veritune_commit::Root;
 use veritune_envelope::statement::PlanV1;
 use veritune_model::{BaseModel, Checkpoint, DEFAULT_BASE_BITS};
@@ -19,7 +20,7 @@ use veritune_relations::digest::spec_digest;
 use veritune_relations::layout::Layout;
 use veritune_relations::scales::Scales;
 use veritune_relations::step::{StepProgram, Tables, no_leaves};
-use veritune_verifier::statement::{Run, Shapes, base_root};
+use veritune_verifier::statement::{Run, Shapes, StatementError, base_root};
 
 /// Seed of every calibration: public, so that anyone with the rows gets the same scales.
 pub const CALIBRATION_SEED: [u8; 32] = *b"veritune public calibration seed";
@@ -99,6 +100,7 @@ pub struct Planned {
     run: Run,
     shapes: Shapes,
     layout: Layout,
+    witness_slots: usize,
     tables: Tables,
     /// A program of the spec's first step; which rows it reads depends on the seed, its layout does not.
     pub program: StepProgram,
@@ -111,9 +113,11 @@ impl Planned {
         let run = Run { spec, plan_digest: [0; 32], seed: [0; 32], dataset: unknown, base: unknown };
         let tables = Tables::new(&run.spec)?;
         let program = run.program(&tables, 1, &no_leaves(&run.spec))?;
-        let layout = Layout::new(&program.program);
-        let shapes = run.shapes(&run.profile()?, &layout)?;
-        Ok(Self { run, shapes, layout, tables, program })
+        let argument = Argument::new(&program.program).map_err(StatementError::from)?;
+        let shapes = run.shapes(&run.profile()?, &argument)?;
+        let witness_slots = argument.witness_slots();
+        let layout = argument.layout;
+        Ok(Self { run, shapes, layout, witness_slots, tables, program })
     }
 
     /// The spec.
@@ -133,7 +137,7 @@ impl Planned {
 
     /// Slots of the witness that are in use.
     pub fn witness_slots(&self) -> usize {
-        self.layout.used[0]
+        self.witness_slots
     }
 
     /// The digest of the program that a plan pins.

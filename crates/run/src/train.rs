@@ -4,6 +4,7 @@ use crate::RunError;
 use crate::inputs::{Inputs, Named, name_before, tensors_of};
 use crate::store::{self, Store};
 use std::sync::Arc;
+use veritune_argument::Argument;
 use veritune_commit::{Profile, Root};
 use veritune_executor::{Executor, Tensors};
 use veritune_field::{F, f_from_i64};
@@ -12,7 +13,7 @@ use veritune_relations::initial::initial_state;
 use veritune_relations::layout::{Layout, place_index};
 use veritune_relations::step::{LOSS_BITS, StepProgram, Tables, no_leaves};
 use veritune_relations::{Place, Program, TensorId};
-use veritune_verifier::statement::{Run, Shapes};
+use veritune_verifier::statement::{Run, Shapes, StatementError};
 use veritune_verifier::step::place_values;
 
 /// State values by name in the state before.
@@ -149,9 +150,10 @@ pub fn train(
     let profile = run.profile()?;
     let tables = Tables::new(&run.spec)?;
     let first = run.program(&tables, 1, &no_leaves(&run.spec))?;
-    let layout = Layout::new(&first.program);
-    let committer =
-        Committer { run, profile: &profile, shapes: run.shapes(&profile, &layout)?, secret: store.secret()? };
+    let argument = Argument::new(&first.program).map_err(StatementError::from)?;
+    let layout = &argument.layout;
+    let shapes = run.shapes(&profile, &argument)?;
+    let committer = Committer { run, profile: &profile, shapes, secret: store.secret()? };
     let ids = tensors_of(&first.program, Place::StateBefore);
     let lens: Vec<usize> = ids.iter().map(|&id| first.program.shape(id).iter().product()).collect();
     let names: Vec<String> = ids.iter().map(|&id| first.program.tensor(id).name.clone()).collect();
@@ -159,7 +161,7 @@ pub fn train(
         let values: Vec<&[i64]> = names.iter().filter_map(|n| state.get(n).map(|v| v.as_slice())).collect();
         store.save_state(step, &values)?;
         let root =
-            if step == 0 { run.first_state_digest() } else { committer.state(&first, &layout, step, state)?.root().0 };
+            if step == 0 { run.first_state_digest() } else { committer.state(&first, layout, step, state)?.root().0 };
         store.save_root(step, &root)
     };
     let (mut done, mut state) = match store.last_step()? {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use veritune_argument::Argument;
 use veritune_commit::Root;
 use veritune_envelope::canonical_json::{self, Value};
 use veritune_envelope::dsse::Envelope;
@@ -12,7 +13,6 @@ use veritune_envelope::statement::{BaseCommitment, BaseFile, PlanSchema, PlanV1,
 use veritune_envelope::{Digest, bundle};
 use veritune_model::{BaseModel, Checkpoint, DEFAULT_BASE_BITS};
 use veritune_relations::digest::spec_digest;
-use veritune_relations::layout::Layout;
 use veritune_relations::scales::Scales;
 use veritune_relations::step::{Tables, no_leaves};
 use veritune_run::dataset::{Dataset, Rows};
@@ -78,11 +78,12 @@ fn publish(folder: &Path) -> Published {
     let draft = Run { spec: spec.clone(), plan_digest: [0; 32], seed: [0; 32], dataset: zero, base: zero };
     let profile = draft.profile().unwrap();
     let first = draft.program(&Tables::new(&spec).unwrap(), 1, &no_leaves(&spec)).unwrap();
-    let layout = Layout::new(&first.program);
-    let shapes = draft.shapes(&profile, &layout).unwrap();
+    let argument = Argument::new(&first.program).unwrap();
+    let layout = &argument.layout;
+    let shapes = draft.shapes(&profile, &argument).unwrap();
     let committer = Committer { run: &draft, profile: &profile, shapes, secret: [0; 32] };
     let dataset = inputs.dataset.root();
-    let base_root = base_root(&spec, &committer.base(&first, &layout, &inputs.base).unwrap().root());
+    let base_root = base_root(&spec, &committer.base(&first, layout, &inputs.base).unwrap().root());
 
     let recipe = format!(r#"{{"beacon":{{"source":"demo"}},{}"#, &SETTINGS[1..]);
     let plan = PlanV1 {

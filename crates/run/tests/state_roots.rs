@@ -3,9 +3,9 @@
 //! `vectors/state_roots.json` holds them; `make test-portable` runs this test in builds for AVX2 and for AVX-512.
 
 use std::path::Path;
+use veritune_argument::Argument;
 use veritune_commit::Root;
 use veritune_model::{BaseModel, Checkpoint, DEFAULT_BASE_BITS};
-use veritune_relations::layout::Layout;
 use veritune_relations::scales::Scales;
 use veritune_relations::step::{Tables, no_leaves};
 use veritune_run::dataset::{Dataset, Rows};
@@ -40,8 +40,9 @@ fn state_roots(threads: usize) -> Vec<String> {
     let tables = Tables::new(&run.spec).unwrap();
     let program = |step| run.program(&tables, step, &no_leaves(&run.spec)).unwrap();
     let first = program(1);
-    let layout = Layout::new(&first.program);
-    let shapes = run.shapes(&profile, &layout).unwrap();
+    let argument = Argument::new(&first.program).unwrap();
+    let layout = &argument.layout;
+    let shapes = run.shapes(&profile, &argument).unwrap();
     let committer = Committer { run: &run, profile: &profile, shapes, secret: [7; 32] };
     let mut state = train::first_state(&first, &run.seed);
     let mut roots = Vec::new();
@@ -50,7 +51,7 @@ fn state_roots(threads: usize) -> Vec<String> {
     for step in 1..=run.spec.training.steps {
         let executed = train::execute(program(step), &inputs, step, &sampler.rows(step), &state, threads).unwrap();
         state = train::state_after(&executed);
-        let oracle = pool.install(|| committer.state(&first, &layout, step, &state)).unwrap().root();
+        let oracle = pool.install(|| committer.state(&first, layout, step, &state)).unwrap().root();
         roots.push(run.state_root(step, &oracle).iter().map(|byte| format!("{byte:02x}")).collect());
     }
     roots

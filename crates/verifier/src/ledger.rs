@@ -10,11 +10,9 @@
 use crate::seed::QUICKNET;
 use crate::statement::{Run, StatementError};
 use crate::step::Context;
-use veritune_argument::{ArgumentError, Plan, count, soundness_terms};
+use veritune_argument::{Argument, soundness_terms};
 use veritune_commit::Profile;
 use veritune_envelope::statement as envelope;
-use veritune_relations::Program;
-use veritune_relations::layout::Layout;
 use veritune_soundness::{Assumption, Derivation, Ledger};
 
 /// Bits that every certificate must reach.
@@ -34,31 +32,22 @@ pub fn run_ledger(context: &Context<'_>) -> Result<Ledger, StatementError> {
     let shapes = &context.shapes;
     let columns = [shapes.witness, shapes.state, shapes.base];
     let widest = columns.iter().map(|s| s.log_columns).max().unwrap_or(0);
-    let program = &context.first.program;
-    let mut ledger = proof_ledger(&context.profile, NUM_TREES, widest, program)?;
-    let layout = Layout::new(program);
-    let plan = Plan::new(program, &layout).map_err(ArgumentError::from)?;
-    let counts = count(program, &layout, &plan)?;
+    let argument = Argument::new(&context.first.program)?;
+    let mut ledger = proof_ledger(&context.profile, NUM_TREES, widest, &argument);
     // Powers of one challenge combine the claims on the base of all steps, as many in each.
-    let claims = u64::try_from(counts.num_base_claims).unwrap_or(u64::MAX);
+    let claims = u64::try_from(argument.wiring.num_base_claims).unwrap_or(u64::MAX);
     let numerator = claims.saturating_mul(run.spec.training.steps);
     ledger.push("settlement challenge", Derivation::OverChallengeField { numerator }, SCHWARTZ_ZIPPEL);
     Ok(ledger)
 }
 
-/// The terms of one proof of `program` with `num_trees` trees of at most `2^widest` columns.
-pub fn proof_ledger(
-    profile: &Profile,
-    num_trees: usize,
-    widest: u32,
-    program: &Program,
-) -> Result<Ledger, StatementError> {
+/// The terms of one proof with `num_trees` trees of at most `2^widest` columns.
+pub fn proof_ledger(profile: &Profile, num_trees: usize, widest: u32, argument: &Argument<'_>) -> Ledger {
     let mut ledger = profile.ledger(num_trees, widest);
-    let layout = Layout::new(program);
-    for (source, numerator) in soundness_terms(program, &layout).map_err(StatementError::from)? {
+    for (source, numerator) in soundness_terms(argument) {
         ledger.push(source, Derivation::OverChallengeField { numerator }, SCHWARTZ_ZIPPEL);
     }
-    Ok(ledger)
+    ledger
 }
 
 /// The ledger as it stands in the certificate of a run with a beacon of this source.

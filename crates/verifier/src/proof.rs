@@ -3,16 +3,14 @@
 //! Bytes: root of the fresh witness tree (32), the argument's scalars (24 each, as many as the program fixes), the
 //! opening (the rest, whose length the profile fixes).
 //!
-//! Statement: the trees hold vectors that satisfy the program. Messages: witness root; argument (its challenges come
-//! after every root); joint opening of all trees at the argument's one functional. Soundness: the sum of the
-//! argument's and the opening's terms, see [`crate::ledger`].
+//! Statement: the trees hold vectors that satisfy the program. Messages: witness root; argument, masked by pads in the
+//! witness vector (its challenges come after every root); joint opening of all trees at the argument's one functional.
+//! Soundness: the sum of the argument's and the opening's terms, see [`crate::ledger`].
 
-use veritune_argument::{ArgumentError, AxisWeight, BaseClaim, Joint, NUM_PLACES, Part, Plan, count, verify_native};
+use veritune_argument::{Argument, ArgumentError, AxisWeight, BaseClaim, Joint, NUM_PLACES, Part};
 use veritune_commit::{OpeningError, Profile, Root, TreeShape, tree_point, verify_opening};
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{E, E_BYTES, F};
-use veritune_relations::Program;
-use veritune_relations::layout::Layout;
 use veritune_transcript::Transcript;
 
 /// Where the values of a place other than the witness come from.
@@ -64,6 +62,11 @@ impl ProofError {
 /// Bytes of a root.
 pub(crate) const ROOT_BYTES: usize = 32;
 
+/// Bytes of the scalars of a proof.
+pub fn scalar_bytes(argument: &Argument<'_>) -> usize {
+    argument.wiring.num_masked_scalars().saturating_mul(E_BYTES)
+}
+
 /// Binds a transcript to the witness root; prover and verifier.
 pub fn absorb_witness(transcript: &mut Transcript, root: &Root) {
     transcript.absorb("witness root", &root.0);
@@ -104,16 +107,14 @@ pub fn opening_target(joint: &Joint, placed: &[Placed<'_>]) -> E {
 ///
 /// *Caller must* have absorbed all public inputs and the roots of `placed`, and settle the returned claims.
 pub fn verify(
-    program: &Program,
-    layout: &Layout,
+    argument: &Argument<'_>,
     profile: &Profile,
     witness: TreeShape,
     placed: &[Placed<'_>],
     bytes: &[u8],
     transcript: &mut Transcript,
 ) -> Result<Vec<BaseClaim>, ProofError> {
-    let plan = Plan::new(program, layout).map_err(ArgumentError::from)?;
-    let scalar_bytes = count(program, layout, &plan)?.num_scalars().saturating_mul(E_BYTES);
+    let scalar_bytes = scalar_bytes(argument);
     let expected = scalar_bytes.saturating_add(ROOT_BYTES);
     let truncated = || ProofError::Truncated { expected, got: bytes.len() };
     let (root, rest) = bytes.split_first_chunk::<ROOT_BYTES>().ok_or_else(truncated)?;
@@ -121,7 +122,7 @@ pub fn verify(
     let (scalars, opening) = rest.split_at_checked(scalar_bytes).ok_or_else(truncated)?;
     let root = Root(*root);
     absorb_witness(transcript, &root);
-    let (joint, base_claims) = verify_native(program, layout, &plan, scalars, transcript)?;
+    let (joint, base_claims) = argument.verify_masked(scalars, transcript)?;
 
     let mut trees = vec![(0, witness, root)];
     for (place, source) in placed {

@@ -3,10 +3,10 @@
 //! Everything here is built from the plan and the certificate's public roots by the verifier itself; the prover
 //! uses the same code.
 
+use veritune_argument::Argument;
 use veritune_commit::{MAX_LOG_COLUMNS, Profile, ProfileError, Root, ShapeError, TreeHash, TreeShape, capacity};
 use veritune_field::f_to_bytes;
 use veritune_relations::Spec;
-use veritune_relations::layout::Layout;
 use veritune_relations::sampler::Sampler;
 use veritune_relations::step::{self, Leaf, StepError, StepProgram, Tables};
 use veritune_transcript::Transcript;
@@ -125,9 +125,10 @@ impl Run {
         Ok(step::build_with(&self.spec, tables, step, leaves)?)
     }
 
-    /// Shapes of the trees, from the layout of any step of the run.
-    pub fn shapes(&self, profile: &Profile, layout: &Layout) -> Result<Shapes, StatementError> {
-        let [witness, before, _, base] = layout.used;
+    /// Shapes of the trees, from the argument of any step of the run.
+    pub fn shapes(&self, profile: &Profile, argument: &Argument<'_>) -> Result<Shapes, StatementError> {
+        let [_, before, _, base] = argument.layout.used;
+        let witness = argument.witness_slots();
         Ok(Shapes {
             witness: shape_for(profile, "witness", witness, TreeHash::Blake3, true, 1)?,
             state: shape_for(profile, "state", before, TreeHash::Poseidon2, false, STATE_BUDGET)?,
@@ -189,9 +190,8 @@ impl Run {
     }
 
     /// Shape of the witness tree of a release.
-    pub fn release_shape(&self, profile: &Profile, layout: &Layout) -> Result<TreeShape, StatementError> {
-        let [witness, ..] = layout.used;
-        shape_for(profile, "release witness", witness, TreeHash::Blake3, true, 1)
+    pub fn release_shape(&self, profile: &Profile, argument: &Argument<'_>) -> Result<TreeShape, StatementError> {
+        shape_for(profile, "release witness", argument.witness_slots(), TreeHash::Blake3, true, 1)
     }
 }
 

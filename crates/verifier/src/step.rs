@@ -8,9 +8,9 @@ use crate::proof::{self, Placed, ProofError, ROOT_BYTES, Source};
 use crate::rows::{self, RowsRefused};
 use crate::statement::{Run, Shapes, StatementError};
 use std::sync::{Mutex, PoisonError};
-use veritune_argument::{BaseClaim, num_scalars};
+use veritune_argument::{Argument, BaseClaim};
 use veritune_commit::{OpeningError, Profile, Root, most_opening_bytes};
-use veritune_field::{E_BYTES, F, f_from_i64};
+use veritune_field::{F, f_from_i64};
 use veritune_relations::layout::{Layout, place_index, positions};
 use veritune_relations::sampler::Sampler;
 use veritune_relations::step::{Leaf, StepProgram, Tables, no_leaves};
@@ -52,8 +52,8 @@ pub struct Context<'a> {
     /// The program of the first step, without leaves.
     pub first: StepProgram,
     tables: Tables,
-    /// Scalars of a step's argument: as many in every step.
-    num_scalars: usize,
+    /// Bytes of the scalars of a step's argument: as many in every step.
+    scalar_bytes: usize,
     /// Behind a lock so that a context that is shared makes an epoch's permutation once.
     sampler: Mutex<Sampler>,
 }
@@ -64,12 +64,12 @@ impl<'a> Context<'a> {
         let profile = run.profile()?;
         let tables = Tables::new(&run.spec)?;
         let first = run.program(&tables, 1, &no_leaves(&run.spec))?;
-        let layout = Layout::new(&first.program);
-        let shapes = run.shapes(&profile, &layout)?;
-        let num_scalars = num_scalars(&first.program, &layout)?;
-        let first_state = first_state_vector(&first, &layout, &run.seed);
+        let argument = Argument::new(&first.program)?;
+        let shapes = run.shapes(&profile, &argument)?;
+        let scalar_bytes = proof::scalar_bytes(&argument);
+        let first_state = first_state_vector(&first, &argument.layout, &run.seed);
         let sampler = Mutex::new(run.sampler());
-        Ok(Self { run, profile, shapes, first_state, first, tables, num_scalars, sampler })
+        Ok(Self { run, profile, shapes, first_state, first, tables, scalar_bytes, sampler })
     }
 
     /// The tables of the run's programs.
@@ -101,8 +101,7 @@ impl<'a> Context<'a> {
 
     /// Fewest and most bytes of a step's rows and proof; what lies between depends on the positions that are drawn.
     pub fn step_bytes(&self) -> [usize; 2] {
-        let scalars = self.num_scalars.saturating_mul(E_BYTES);
-        let least = rows::num_bytes(self.run).saturating_add(ROOT_BYTES).saturating_add(scalars);
+        let least = rows::num_bytes(self.run).saturating_add(ROOT_BYTES).saturating_add(self.scalar_bytes);
         // The first step has one tree less, which makes its opening shorter.
         let trees = [self.shapes.witness, self.shapes.state, self.shapes.state];
         [least, least.saturating_add(most_opening_bytes(&self.profile, &trees))]
@@ -144,10 +143,10 @@ impl<'a> Context<'a> {
         self.check_length(bytes)?;
         let (leaves, bytes) = rows::verify(self.run, &self.rows(step), bytes)?;
         let program = self.program(step, &leaves)?.program;
-        let layout = Layout::new(&program);
+        let argument = Argument::new(&program).map_err(StatementError::from)?;
         let mut transcript = self.run.step_transcript(step, &leaves, &before, &after);
         let placed = self.placed(step, before, after);
-        Ok(proof::verify(&program, &layout, &self.profile, self.shapes.witness, &placed, bytes, &mut transcript)?)
+        Ok(proof::verify(&argument, &self.profile, self.shapes.witness, &placed, bytes, &mut transcript)?)
     }
 
     /// Checks the proof that the copies are those of the last state. `file_digest` is SHA-256 of the adapter file.
@@ -159,11 +158,11 @@ impl<'a> Context<'a> {
         bytes: &[u8],
     ) -> Result<(), StepRefused> {
         let program = release::build(&self.run.spec, &self.first, copies).map_err(StatementError::from)?.program;
-        let layout = Layout::new(&program);
-        let shape = self.run.release_shape(&self.profile, &layout)?;
+        let argument = Argument::new(&program).map_err(StatementError::from)?;
+        let shape = self.run.release_shape(&self.profile, &argument)?;
         let mut transcript = self.run.release_transcript(&last, file_digest);
         let placed = [(STATE_BEFORE, Source::Tree(self.shapes.state, last))];
-        proof::verify(&program, &layout, &self.profile, shape, &placed, bytes, &mut transcript)?;
+        proof::verify(&argument, &self.profile, shape, &placed, bytes, &mut transcript)?;
         Ok(())
     }
 }

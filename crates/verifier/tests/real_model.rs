@@ -4,7 +4,9 @@
 use peak_alloc::PeakAlloc;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use veritune_argument::{ArgumentError, BaseClaim, CheckId, Context, Functional, Plan, count, soundness_terms, verify};
+use veritune_argument::{
+    Argument, ArgumentError, Arithmetic, BaseClaim, CheckId, Context, Functional, Plan, soundness_terms, verify,
+};
 use veritune_field::E;
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_relations::layout::Layout;
@@ -75,12 +77,11 @@ fn the_real_step_sends_few_scalars() {
     let _alone = ALONE.lock().unwrap();
     let spec = smollm2(&[Target::Query, Target::Value]);
     let program = step::build(&spec, 5, &step::no_leaves(&spec)).unwrap().program;
-    let layout = Layout::new(&program);
-    let plan = Plan::new(&program, &layout).unwrap();
-    let scalars = count(&program, &layout, &plan).unwrap().num_scalars();
-    println!("{scalars} scalars, {:?} slots", layout.used);
+    let argument = Argument::new(&program).unwrap();
+    let scalars = argument.wiring.num_masked_scalars();
+    println!("{scalars} scalars, {} products, {:?} slots", argument.wiring.products.len(), argument.layout.used);
     assert!(scalars <= MAX_SCALARS, "{scalars}");
-    let largest = soundness_terms(&program, &layout).unwrap().into_iter().map(|(_, n)| n).max().unwrap();
+    let largest = soundness_terms(&argument).into_iter().map(|(_, n)| n).max().unwrap();
     assert!(largest < 1 << 32, "a term of {largest} / |E| leaves less than 160 bits");
 }
 
@@ -91,9 +92,19 @@ struct Claims {
     challenges: u64,
 }
 
-impl Context for Claims {
+impl Arithmetic for Claims {
+    type Sent = E;
     type Scalar = E;
 
+    fn mul(&mut self, _: E, _: E) -> E {
+        E::ZERO
+    }
+    fn hold(&mut self, _: &'static str, _: E) -> Result<E, ArgumentError> {
+        Ok(E::ZERO)
+    }
+}
+
+impl Context for Claims {
     fn read(&mut self, _: &'static str) -> Result<E, ArgumentError> {
         Ok(E::ZERO)
     }
@@ -104,10 +115,7 @@ impl Context for Claims {
         self.challenges += 1;
         E::from_u64(self.challenges)
     }
-    fn mul(&mut self, _: &E, _: &E) -> E {
-        E::ZERO
-    }
-    fn assert_zero(&mut self, _: CheckId, _: usize, _: &E) -> Result<(), ArgumentError> {
+    fn assert_zero(&mut self, _: CheckId, _: usize, _: E) -> Result<(), ArgumentError> {
         Ok(())
     }
     fn claim(&mut self, _: Functional, _: E) {}

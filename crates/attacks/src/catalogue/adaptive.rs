@@ -15,25 +15,25 @@ use veritune_relations::layout::{Layout, limb_widths};
 pub(super) const ATTACKS: &[ProtocolAttack] = &[
     attack(
         "a commitment is made when its challenges are known: multiplicities balance a value out of range",
-        "VT-ARG-001",
+        SUM,
         &["absorb witness root"],
         adaptive_multiplicities,
     ),
     attack(
         "values of the root are chosen when their challenge is known: a multiplicity is forged",
-        "VT-ARG-002",
+        SUM,
         &["absorb lookup values"],
         adaptive_values,
     ),
     attack(
         "a round of the lookups is chosen when its challenge is known: a multiplicity is forged",
-        "VT-ARG-002",
+        SUM,
         &["absorb lookup round"],
         adaptive_lookup_round,
     ),
     attack(
         "a round of the equations is chosen when its challenge is known: the count of labels is halved",
-        "VT-ARG-003",
+        SUM,
         &["absorb equation round"],
         adaptive_round,
     ),

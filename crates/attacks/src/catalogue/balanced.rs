@@ -1,15 +1,15 @@
-//! Commitments and evaluations, chosen so that errors cancel at challenges that are known.
+//! Commitments and scalars, chosen so that errors cancel at challenges that are known.
 //!
-//! The witness counts half of the labels. The verifier's checks of sums stay satisfied, and the error of the joint claim is
-//! taken away by others of its parts.
+//! The witness counts half of the labels, and the error of the one functional that is opened is taken away by others of its
+//! parts.
 
 use super::adaptive::{add, halved_labels, solve, verdict};
 use super::protocol::{HONEST, ProtocolAttack, SUM, attack};
-use crate::argued::{Argued, Residuals};
+use crate::argued::Argued;
 use crate::harness::{Deviation, prove};
 use std::cell::Cell;
 use std::rc::Rc;
-use veritune_argument::{Labels, is_one_hot};
+use veritune_argument::Labels;
 use veritune_field::traits::{Field, PrimeCharacteristicRing};
 use veritune_field::{E, F};
 
@@ -17,101 +17,85 @@ use veritune_field::{E, F};
 pub(super) const ATTACKS: &[ProtocolAttack] = &[
     attack(
         "the state before is committed to when all challenges are known: the count of labels is halved",
-        "VT-ARG-002",
+        SUM,
         &["absorb state before"],
         || late(1),
     ),
     attack(
         "the state after is committed to when all challenges are known: the count of labels is halved",
-        "VT-ARG-002",
+        SUM,
         &["absorb state after"],
         || late(2),
     ),
     attack(
-        "evaluations of factors are chosen when all challenges are known: the count of labels is halved",
-        "VT-ARG-004",
-        &["absorb equation factor"],
-        || balanced(two_factors, |r| [r.equations, r.joint]),
+        "the equations' sum is chosen when all challenges are known: the count of labels is halved",
+        SUM,
+        &["absorb equation sum"],
+        || chosen(Labels::EQUATION_SUM),
     ),
     attack(
-        "the equations' sum and a factor's evaluation are chosen when all challenges are known: the count of labels is halved",
-        "VT-ARG-003",
-        &["absorb equation sum", "absorb equation factor"],
-        || balanced(sum_and_factor, |r| [r.equations, r.joint]),
+        "the evaluation of a factor is chosen when all challenges are known: the count of labels is halved",
+        SUM,
+        &["absorb equation factor"],
+        || chosen(Labels::EQUATION_FACTOR),
     ),
     attack(
         "a round of the one-hots is chosen when its challenge is known: the count of labels is halved",
-        "VT-ARG-004",
+        SUM,
         &["absorb one-hot round"],
         one_hot_round,
     ),
     attack(
-        "evaluations of bits are chosen when the challenge of all claims is known: the count of labels is halved",
+        "the evaluation of a bit is chosen when all challenges are known: the count of labels is halved",
         SUM,
         &["absorb one-hot value"],
-        || balanced(two_bits, |r| [r.one_hots, r.joint]),
+        || chosen(Labels::ONE_HOT_VALUE),
+    ),
+    attack(
+        "a product of bits is chosen when all challenges are known: the count of labels is halved",
+        SUM,
+        &["absorb one-hot product"],
+        || chosen(Labels::ONE_HOT_PRODUCT),
     ),
 ];
 
-/// The count of labels is halved, and two scalars are changed so that two residuals, which are affine in them, are zero.
-fn balanced(choose: fn(&Argued<'_>) -> [usize; 2], of: fn(Residuals) -> [E; 2]) -> Result<(), String> {
+/// The count of labels is halved, and the last scalar of this label is changed so that the functional that is opened has the
+/// value that it should not have.
+fn chosen(label: &'static str) -> Result<(), String> {
     let (tensors, _, _) = halved_labels()?;
     let edit = move |argued: &Argued<'_>, scalars: &mut [u8]| {
-        let chosen = choose(argued);
-        let honest = of(argued.residuals(scalars));
-        let slopes = chosen.map(|index| {
-            let mut changed = scalars.to_vec();
-            add(&mut changed, index, E::ONE);
-            let residuals = of(argued.residuals(&changed));
-            [residuals[0] - honest[0], residuals[1] - honest[1]]
-        });
-        // slopes[0] x + slopes[1] y = -honest, by Cramer's rule.
-        let cross = |a: [E; 2], b: [E; 2]| a[0] * b[1] - a[1] * b[0];
-        let inverse = cross(slopes[0], slopes[1]).inverse();
-        add(scalars, chosen[0], -cross(honest, slopes[1]) * inverse);
-        add(scalars, chosen[1], -cross(slopes[0], honest) * inverse);
+        let index = *argued.sent(label).last().expect("a scalar of the label");
+        settle(argued, scalars, index);
     };
     verdict(&tensors, &Deviation { argument: Some(Box::new(edit)), ..Deviation::default() })
+}
+
+/// Changes a scalar, in which the excess of the target is affine, so that there is none.
+pub(super) fn settle(argued: &Argued<'_>, scalars: &mut [u8], index: usize) {
+    let excess = argued.residuals(scalars).joint;
+    let mut changed = scalars.to_vec();
+    add(&mut changed, index, E::ONE);
+    let slope = argued.residuals(&changed).joint - excess;
+    add(scalars, index, -excess * slope.inverse());
 }
 
 /// The count of labels is halved, and three entries of a state take the error of the joint claim away.
 fn late(place: usize) -> Result<(), String> {
     let (tensors, _, _) = halved_labels()?;
-    let edit = |weights: &[E], excess: E, vector: &mut [F]| {
-        let weighed: Vec<usize> = (0..weights.len()).filter(|&slot| weights[slot] != E::ZERO).take(3).collect();
-        let slots: [usize; 3] = weighed.try_into().expect("three entries with a weight");
-        for (slot, change) in slots.into_iter().zip(solve(slots.map(|slot| weights[slot]), excess)) {
-            vector[slot] += change;
-        }
-    };
-    verdict(&tensors, &Deviation { late: Some((place, edit)), ..Deviation::default() })
+    verdict(&tensors, &Deviation { late: Some((place, Box::new(first_weighed))), ..Deviation::default() })
 }
 
-/// Evaluations of committed factors that no product has twice or together, by position.
-fn independent(argued: &Argued<'_>) -> Vec<(usize, usize)> {
-    let once = |id: usize| argued.plan.products.iter().all(|t| t.factors.iter().filter(|&&f| f == id).count() < 2);
-    let committed = |id: usize| !is_one_hot(argued.program, argued.plan.factors[id].tensor);
-    argued.factors().into_iter().filter(|&(_, id)| committed(id) && once(id)).collect()
+/// Takes the excess away with the first three slots that have a weight.
+fn first_weighed(weights: &[E], excess: E, vector: &mut [F]) {
+    let weighed: Vec<usize> = (0..weights.len()).filter(|&slot| weights[slot] != E::ZERO).take(3).collect();
+    take(weights, excess, vector, weighed.try_into().expect("three entries with a weight"));
 }
 
-fn two_factors(argued: &Argued<'_>) -> [usize; 2] {
-    let all = independent(argued);
-    let (first, id) = all[0];
-    let apart =
-        |other: usize| !argued.plan.products.iter().any(|t| t.factors.contains(&id) && t.factors.contains(&other));
-    let second = all.iter().skip(1).find(|(_, other)| apart(*other)).expect("factors of other terms");
-    [first, second.0]
-}
-
-fn sum_and_factor(argued: &Argued<'_>) -> [usize; 2] {
-    [argued.sent(Labels::EQUATION_SUM)[0], independent(argued)[0].0]
-}
-
-/// The first and the last evaluation are of bits, or a flag, of different one-hots: no product has both.
-fn two_bits(argued: &Argued<'_>) -> [usize; 2] {
-    let sent = argued.sent(Labels::ONE_HOT_VALUE);
-    assert!(argued.program.one_hots.len() > 1);
-    [sent[0], sent[sent.len() - 1]]
+/// Takes the excess away with three slots.
+pub(super) fn take(weights: &[E], excess: E, vector: &mut [F], slots: [usize; 3]) {
+    for (slot, change) in slots.into_iter().zip(solve(slots.map(|slot| weights[slot]), excess)) {
+        vector[slot] += change;
+    }
 }
 
 /// What the sum of the equations exceeds its value by if the count of labels were true.
@@ -128,8 +112,7 @@ fn one_hot_round() -> Result<(), String> {
     let measured: Rc<Cell<Option<(usize, E)>>> = Rc::default();
     let found = Rc::clone(&measured);
     let measure = move |argued: &Argued<'_>, scalars: &mut [u8]| {
-        let is_one = |id: usize| is_one_hot(argued.program, argued.plan.factors[id].tensor);
-        let (position, _) = argued.factors().into_iter().find(|&(_, id)| is_one(id)).expect("a one-hot");
+        let position = argued.one_hot_factor();
         let error = argued.residuals(scalars).equations;
         let mut changed = scalars.to_vec();
         add(&mut changed, position, E::ONE);

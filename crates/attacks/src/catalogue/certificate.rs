@@ -80,7 +80,7 @@ pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
         |t, parts| chain(t, parts, &[1, 2, 2]),
     ),
     inside(
-        "VT-ARG-002",
+        "opening-sumcheck-claim",
         attack(
             "a step's proof is reused at the next step, between the states of that step",
             Monotonous,
@@ -174,7 +174,7 @@ pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
         }),
     ),
     inside(
-        "VT-ARG-002",
+        "opening-sumcheck-claim",
         attack(
             "one bit of the adapter file is changed: another integer",
             AdamW,

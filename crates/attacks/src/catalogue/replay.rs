@@ -1,6 +1,6 @@
 //! A proof that is kept while what it is about changes.
 
-use super::protocol::{ProtocolAttack, attack};
+use super::protocol::{ProtocolAttack, SUM, attack};
 use crate::certificate::{adapter_of, release_of, sha256};
 use crate::run::{self, TinyRun, copies};
 use crate::tamper::of_step;
@@ -13,18 +13,14 @@ use veritune_verifier::step::Context;
 
 /// The attacks. The run is that of equal programs, so that as little as possible but the transcript tells inputs apart.
 pub(super) const ATTACKS: &[ProtocolAttack] = &[
-    attack("a step's proof is kept under another plan", "VT-ARG-002", &["absorb plan digest"], || {
+    attack("a step's proof is kept under another plan", SUM, &["absorb plan digest"], || {
         step(|run| run.plan_digest[0] ^= 1)
     }),
-    attack("a step's proof is kept under another spec of equal meaning", "VT-ARG-002", &["absorb spec digest"], || {
+    attack("a step's proof is kept under another spec of equal meaning", SUM, &["absorb spec digest"], || {
         step(|run| run.spec.training.learning_rate.0 = "1.0e-3".into())
     }),
-    attack("a step's proof is kept under another seed", "VT-ARG-002", &["absorb seed"], || {
-        step(|run| run.seed[31] ^= 1)
-    }),
-    attack("a step's proof is kept under another base", "VT-ARG-002", &["absorb base root"], || {
-        step(|run| run.base.0[0] ^= 1)
-    }),
+    attack("a step's proof is kept under another seed", SUM, &["absorb seed"], || step(|run| run.seed[31] ^= 1)),
+    attack("a step's proof is kept under another base", SUM, &["absorb base root"], || step(|run| run.base.0[0] ^= 1)),
     attack(
         "a step's proof is kept under another dataset",
         "VT-ROWS-003",
@@ -34,27 +30,27 @@ pub(super) const ATTACKS: &[ProtocolAttack] = &[
     attack(
         "a step's proof is kept with another leaf of its row",
         "VT-ROWS-003",
-        &["VT-ROWS-003", "absorb leaf", "absorb opening target", "opening-sumcheck-claim"],
+        &["VT-ROWS-003", "absorb leaf", "absorb opening target", SUM],
         other_leaf,
     ),
-    attack("a release is kept for another file", "VT-ARG-002", &["absorb adapter file"], || {
+    attack("a release is kept for another file", SUM, &["absorb adapter file"], || {
         release(|_, digest| digest[31] ^= 1)
     }),
     attack(
         "a release is kept for another last state",
-        "VT-ARG-002",
+        SUM,
         &["absorb last state", "absorb opening tree", "opening-root-mismatch"],
         || release(|last, _| last.0[0] ^= 1),
     ),
-    attack("a settlement is kept for other steps", "opening-sumcheck-claim", &["absorb settled step"], || {
+    attack("a settlement is kept for other steps", SUM, &["absorb settled step"], || {
         settled(|_, steps| steps[0].step += 1)
     }),
-    attack("a settlement is kept for other proofs", "opening-sumcheck-claim", &["absorb settled proof"], || {
+    attack("a settlement is kept for other proofs", SUM, &["absorb settled proof"], || {
         settled(|_, steps| steps[0].proof_digest[0] ^= 1)
     }),
     attack(
         "values of the base are chosen when the challenge that settles them is known",
-        "opening-sumcheck-claim",
+        SUM,
         &["absorb settled value"],
         || settled(cancelling_values),
     ),

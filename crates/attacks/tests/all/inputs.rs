@@ -164,8 +164,16 @@ fn a_step_is_bound_to_its_number_and_states() {
     }
     assert!(verdict(1, t.roots[1], t.roots[2]).expect_err("accepted").starts_with("VT-PROOF-003"));
     for byte in [0, 9, 31] {
-        assert!(verdict(2, flipped(t.roots[1], byte), t.roots[2]).expect_err("accepted").starts_with("VT-ARG-002"));
-        assert!(verdict(2, t.roots[1], flipped(t.roots[2], byte)).expect_err("accepted").starts_with("VT-ARG-002"));
+        assert!(
+            verdict(2, flipped(t.roots[1], byte), t.roots[2])
+                .expect_err("accepted")
+                .starts_with("opening-sumcheck-claim")
+        );
+        assert!(
+            verdict(2, t.roots[1], flipped(t.roots[2], byte))
+                .expect_err("accepted")
+                .starts_with("opening-sumcheck-claim")
+        );
     }
 }
 
@@ -178,10 +186,10 @@ fn a_release_is_bound_to_state_copies_and_file() {
         context.verify_release(last, copies, digest, &release).map_err(|e| e.to_string())
     };
     assert_eq!(verdict(t.roots[2], &copies, &digest), Ok(()));
-    assert!(verdict(t.roots[1], &copies, &digest).expect_err("accepted").starts_with("VT-ARG-002"));
+    assert!(verdict(t.roots[1], &copies, &digest).expect_err("accepted").starts_with("opening-sumcheck-claim"));
     let mut other_file = digest;
     other_file[31] ^= 1;
-    assert!(verdict(t.roots[2], &copies, &other_file).expect_err("accepted").starts_with("VT-ARG-002"));
+    assert!(verdict(t.roots[2], &copies, &other_file).expect_err("accepted").starts_with("opening-sumcheck-claim"));
     for matrix in 0..copies.len() {
         let mut other = copies.clone();
         let entry = other[matrix].last_mut().expect("an entry");

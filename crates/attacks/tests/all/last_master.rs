@@ -1,9 +1,9 @@
 //! The masters after the last step, which no step reads and, where no file is checked, no release either: the step that
 //! makes them admits one integer each.
 
-use veritune_argument::ArgumentError;
 use veritune_attacks::certificate::TinyCertificate;
 use veritune_attacks::run::{adamw, prove_false_step};
+use veritune_verifier::proof::ProofError;
 use veritune_verifier::step::Context;
 
 /// `2^-16` modulo p, as the signed integer of least absolute value.
@@ -13,7 +13,7 @@ const MASTER: &str = "state_after.q_proj.a.master";
 
 /// A master's remainder is `2^16 (w - u) - decay + 2^15 - 2^16 w'`. With `w' + 2^-16` modulo p in place of `w'` it is one
 /// less: still a row. The step ranges `w - u - w'`, which such a value leaves by far.
-fn prove(is_ranged: bool) -> Result<(), ArgumentError> {
+fn prove(is_ranged: bool) -> Result<(), ProofError> {
     let certificate = TinyCertificate::new(adamw(1));
     let tiny = &certificate.tiny;
     let context = Context::new(&tiny.run).expect("a context");
@@ -47,6 +47,6 @@ fn prove(is_ranged: bool) -> Result<(), ArgumentError> {
 
 #[test]
 fn a_master_that_is_right_modulo_p_only_is_refused_by_the_range_of_its_decay() {
-    assert_eq!(prove(true).expect_err("refused").code(), "VT-ARG-001");
+    assert_eq!(prove(true).expect_err("refused").code(), "opening-sumcheck-claim");
     assert_eq!(prove(false), Ok(()), "without the range");
 }

@@ -1,15 +1,15 @@
 //! All equations in one sumcheck: the prover of [`veritune_argument::equations`].
 
 use super::bind::factor_table;
-use super::channel::Channel;
+use super::channel::{Channel, Own};
 use super::expression;
 use super::one_hots;
 use super::products::{FactorState, TermState};
 use super::table::Table;
 use rayon::prelude::*;
-use veritune_argument::equations::{base_factors, equation_weights};
+use veritune_argument::equations::{base_factors, combine, equation_weights};
 use veritune_argument::one_hots::OneHotClaim;
-use veritune_argument::{AxisWeight, Binding, Factor, Labels, Plan, Points, is_one_hot};
+use veritune_argument::{AxisWeight, Binding, Factor, Labels, Plan, Points, Value, is_one_hot};
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{E, f_from_i64};
 use veritune_relations::{Place, Program, View};
@@ -51,8 +51,7 @@ pub(super) fn prove<C: Channel>(program: &Program, plan: &Plan, tensors: &[Vec<i
     if plan.products.is_empty() {
         return;
     }
-    let mut needed = vec![false; plan.factors.len()];
-    plan.products.iter().flat_map(|t| &t.factors).for_each(|&f| needed[f] = true);
+    let needed = plan.needed();
     let mut factors: Vec<FactorState> = plan
         .factors
         .par_iter()
@@ -121,19 +120,26 @@ pub(super) fn prove<C: Channel>(program: &Program, plan: &Plan, tensors: &[Vec<i
         challenges.push(x);
     }
     let mut points = Points::new(program, &rho, &challenges);
+    let mut values = vec![Value::Known(E::ZERO); plan.factors.len()];
     let mut claims = Vec::new();
     for (id, factor) in plan.factors.iter().enumerate().filter(|&(id, _)| needed[id]) {
         let place = program.tensor(factor.tensor).place;
         let value = factors[id].table.get(0);
+        values[id] = Value::Known(value);
         if is_one_hot(program, factor.tensor) {
-            channel.send(Labels::EQUATION_FACTOR, value);
             let weights: Vec<AxisWeight> = points.factor_weights(factor);
             claims.extend(OneHotClaim::new(program, &points, factor, &weights, value));
         } else if place == Place::Base {
             channel.send_public(Labels::EQUATION_BASE, value);
-        } else if place != Place::Public {
-            channel.send(Labels::EQUATION_FACTOR, value);
+            continue;
+        } else if place == Place::Public {
+            continue;
         }
+        channel.send(Labels::EQUATION_FACTOR, value);
+        values[id] = Value::Sent(value);
     }
+    // Only what it sends matters: the products that are multiplied once more.
+    let _ = combine(plan, &powers, &mut points, &values, &mut Own(channel))
+        .expect("the prover's arithmetic refuses nothing");
     one_hots::prove(program, tensors, &claims, channel);
 }

@@ -14,19 +14,19 @@ mod expression;
 mod fractions;
 mod leaves;
 mod one_hots;
+mod pads;
 mod products;
 mod table;
 mod witness;
 
-pub use channel::{Channel, NativeChannel};
+pub use channel::{Channel, MaskedChannel, NativeChannel};
 pub use dense::dense_weights;
+pub use pads::Pads;
 pub use witness::{Multiplicities, multiplicities, place_vectors, witness_vector};
 
 use veritune_argument::lookups::Fingerprint;
-use veritune_argument::{ArgumentError, BaseClaim, Labels, Part, Plan, verify_native};
+use veritune_argument::{Argument, ArgumentError, BaseClaim, Labels, Part};
 use veritune_field::{E, F};
-use veritune_relations::Program;
-use veritune_relations::layout::Layout;
 use veritune_transcript::Transcript;
 
 /// A proof and what the joint opening needs.
@@ -46,14 +46,8 @@ pub struct ArgumentProof {
 ///
 /// `tensors` are dense values over active indices, row-major, per tensor; those of public and virtual tensors are
 /// not read. `witness` is the committed witness vector, of which the multiplicities are read.
-pub fn prove_into<C: Channel>(
-    program: &Program,
-    layout: &Layout,
-    plan: &Plan,
-    witness: &[F],
-    tensors: &[Vec<i64>],
-    channel: &mut C,
-) {
+pub fn prove_into<C: Channel>(argument: &Argument<'_>, witness: &[F], tensors: &[Vec<i64>], channel: &mut C) {
+    let Argument { program, layout, plan, .. } = argument;
     let alpha = channel.challenge(Labels::LOOKUP_ALPHA);
     let beta = channel.challenge(Labels::LOOKUP_BETA);
     let leaves = leaves::leaves(program, layout, plan, Fingerprint { alpha, beta }, tensors, witness);
@@ -62,23 +56,22 @@ pub fn prove_into<C: Channel>(
     equations::prove(program, plan, tensors, channel);
 }
 
-/// Proves the program for committed vectors.
+/// Proves the program for committed vectors, behind the pads that the witness vector ends with.
 ///
-/// *Caller must* have absorbed the protocol, all public inputs and the roots of all vectors into `transcript`. A
-/// false witness gives a proof that is refused, or an error.
+/// *Caller must* have absorbed the protocol, all public inputs and the roots of all vectors into `transcript`, and use
+/// `pads` for nothing else. A false witness gives a proof that no opening completes.
 pub fn prove(
-    program: &Program,
-    layout: &Layout,
+    argument: &Argument<'_>,
     witness: &[F],
     tensors: &[Vec<i64>],
+    pads: &Pads,
     transcript: &mut Transcript,
 ) -> Result<ArgumentProof, ArgumentError> {
-    let plan = Plan::new(program, layout)?;
     let mut replay = transcript.clone();
-    let mut channel = NativeChannel::new(transcript);
-    prove_into(program, layout, &plan, witness, tensors, &mut channel);
-    let scalars = channel.scalars;
-    let (joint, base_claims) = verify_native(program, layout, &plan, &scalars, &mut replay)?;
+    let mut channel = MaskedChannel::new(transcript, &argument.wiring, pads);
+    prove_into(argument, witness, tensors, &mut channel);
+    let scalars = channel.finish();
+    let (joint, base_claims) = argument.verify_masked(&scalars, &mut replay)?;
     *transcript = replay;
     Ok(ArgumentProof { scalars, parts: joint.parts, target: joint.target, base_claims })
 }

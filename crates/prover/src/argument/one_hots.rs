@@ -1,12 +1,14 @@
 //! Tables of virtual one-hots, and the sumcheck that reduces their evaluations to bits: the prover of
 //! [`veritune_argument::one_hots`].
 
-use super::channel::Channel;
+use super::channel::{Channel, Own};
 use super::expression;
 use super::table::Table;
 use rayon::prelude::*;
-use veritune_argument::one_hots::{OneHotClaim, rounds_and_degree};
-use veritune_argument::{AxisWeight, Binding, Factor, Labels, Points};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use veritune_argument::one_hots::{Bits, OneHotClaim, combine, rounds_and_degree};
+use veritune_argument::{AxisWeight, Binding, Factor, Labels, Points, Value};
 use veritune_field::traits::{Field, PrimeCharacteristicRing};
 use veritune_field::{E, F, f_from_i64};
 use veritune_relations::{OneHot, Place, Program, TensorId, View};
@@ -113,6 +115,7 @@ pub(super) fn prove<C: Channel>(program: &Program, tensors: &[Vec<i64>], claims:
         .map(|(claim, weight)| state(program, tensors, claim, weight, num_rounds))
         .collect();
     let interpolation = Interpolation::new(degree);
+    let mut challenges = Vec::with_capacity(num_rounds);
     for round in 0..num_rounds {
         let mut polynomial = vec![E::ZERO; degree + 1];
         for state in &states {
@@ -128,6 +131,7 @@ pub(super) fn prove<C: Channel>(program: &Program, tensors: &[Vec<i64>], claims:
         channel.send(Labels::ONE_HOT_ROUND, polynomial[0]);
         polynomial.iter().skip(2).for_each(|&c| channel.send(Labels::ONE_HOT_ROUND, c));
         let x = channel.challenge(Labels::ONE_HOT_ROUND);
+        challenges.push(x);
         for state in &mut states {
             if round < state.first_round {
                 state.weight *= E::ONE - x;
@@ -140,24 +144,26 @@ pub(super) fn prove<C: Channel>(program: &Program, tensors: &[Vec<i64>], claims:
         }
     }
     // Per one-hot once: flag, then bits; the tables hold `bit` before the line is applied.
-    let mut sent: Vec<usize> = Vec::new();
+    let mut values = BTreeMap::new();
     for (claim, state) in claims.iter().zip(&states) {
-        if sent.contains(&claim.one_hot) {
+        let Entry::Vacant(new) = values.entry(claim.one_hot) else {
             continue;
-        }
-        sent.push(claim.one_hot);
+        };
         let one_hot = &program.one_hots[claim.one_hot];
-        let mut next = 1;
-        if let Some(flag) = one_hot.flag {
-            if program.tensor(flag).place != Place::Public {
-                channel.send(Labels::ONE_HOT_VALUE, state.tables[next][0]);
+        let mut send = |tensor: TensorId, table: &Vec<E>| {
+            if program.tensor(tensor).place == Place::Public {
+                return Value::Known(table[0]);
             }
-            next += 1;
-        }
-        if program.tensor(one_hot.bits).place != Place::Public {
-            state.tables[next..].iter().for_each(|t| channel.send(Labels::ONE_HOT_VALUE, t[0]));
-        }
+            channel.send(Labels::ONE_HOT_VALUE, table[0]);
+            Value::Sent(table[0])
+        };
+        let mut tables = state.tables[1..].iter();
+        let flag = one_hot.flag.map(|flag| send(flag, tables.next().expect("a table of the flag")));
+        let bits = tables.map(|table| send(one_hot.bits, table)).collect();
+        new.insert(Bits { flag, bits });
     }
+    let _ = combine(program, claims, &values, eta, &challenges, &mut Own(channel))
+        .expect("the prover's arithmetic refuses nothing");
 }
 
 /// Tables of a claim: the weight, the flag if there is one, the bits.

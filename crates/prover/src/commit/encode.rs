@@ -20,7 +20,7 @@ pub(super) fn encode(coefficients: &[F], width: usize, log_inverse_rate: u32) ->
 }
 
 /// The same for a matrix that is already padded with zero rows.
-pub(super) fn transform(values: Vec<F>, width: usize) -> Vec<F> {
+pub(crate) fn transform(values: Vec<F>, width: usize) -> Vec<F> {
     DFT.dft_batch(RowMajorMatrix::new(values, width)).values
 }
 

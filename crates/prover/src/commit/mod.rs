@@ -17,6 +17,8 @@ mod randomness;
 mod sumcheck;
 mod tree;
 
+pub(crate) use encode::transform;
+
 pub use block_vector::BlockVector;
 pub use open::{Deviation, OpenError, OpeningReport, Queried, open, open_deviating, open_with_report};
 pub use randomness::Randomness;

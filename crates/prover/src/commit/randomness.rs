@@ -3,8 +3,8 @@
 //! A seed that is a pseudo-random function of a run secret and a step lets the prover drop a tree and
 //! commit to it again later. Two vectors never share a seed.
 
-use veritune_field::traits::PrimeCharacteristicRing;
-use veritune_field::{F, F_BYTES, P};
+use veritune_field::traits::{BasedVectorSpace, PrimeCharacteristicRing};
+use veritune_field::{E, F, F_BYTES, P};
 use zeroize::Zeroize;
 
 /// The injected randomness of one committed tree.
@@ -15,6 +15,11 @@ impl Randomness {
     /// Randomness from a uniform secret seed, used for one vector only.
     pub fn from_seed(seed: [u8; 32]) -> Self {
         Self(seed)
+    }
+
+    /// `count` uniform pads for the argument of the proof that this vector is the witness of.
+    pub(crate) fn pads(&self, count: usize) -> Vec<E> {
+        E::reconstitute_from_base(self.elements(Purpose::Pads, 0, 3 * count))
     }
 
     /// `count` uniform elements for `purpose` and `chunk`; chunks are independent.
@@ -57,4 +62,6 @@ pub(super) enum Purpose {
     Mask = 1,
     /// Leaf salts.
     Salt = 2,
+    /// One-time pads of the argument's scalars.
+    Pads = 3,
 }

@@ -75,8 +75,8 @@ fn forged_multiplicities_are_refused() {
         }
         for counts in forged {
             let vectors = place_vectors(&program, &layout, &tensors, &counts);
-            let scalars = scalars(&program, &layout, &vectors[0], &tensors);
-            assert_ne!(verify(&program, &layout, &vectors, &scalars), Ok(()), "{name}");
+            let scalars = scalars(&program, &vectors[0], &tensors);
+            assert_ne!(verify(&program, &vectors, &scalars), Ok(()), "{name}");
         }
     }
 }
@@ -110,13 +110,15 @@ fn used_slots(program: &Program, layout: &Layout) -> [Vec<bool>; NUM_PLACES] {
 #[test]
 fn every_slot_in_use_has_a_weight_and_no_other_slot_has_one() {
     for Case { name, program, tensors } in all() {
-        let layout = Layout::new(&program);
-        let vectors = place_vectors(&program, &layout, &tensors, &multiplicities(&program, &tensors));
-        let proof = prove(&program, &layout, &vectors[0], &tensors, &mut transcript()).unwrap();
+        let argument = Argument::new(&program).unwrap();
+        let layout = &argument.layout;
+        let MaskedProof { vectors, proof } = prove_masked(&argument, &tensors, 1);
         let parts = proof.parts.iter().chain(proof.base_claims.iter().flat_map(|c| &c.parts));
         let parts: Vec<Part> = parts.cloned().collect();
-        for (place, used) in used_slots(&program, &layout).iter().enumerate() {
-            let weights = weights(&parts, &layout, place);
+        for (place, mut used) in used_slots(&program, layout).into_iter().enumerate() {
+            // Every element of the wiring is used too.
+            used.resize(vectors[place].len(), true);
+            let weights = weights(&parts, place, used.len());
             for (slot, &used) in used.iter().enumerate() {
                 assert_eq!(weights[slot] != E::ZERO, used, "{name}: place {place} slot {slot}");
             }
@@ -129,18 +131,18 @@ fn every_changed_scalar_is_refused() {
     for Case { name, program, tensors } in all() {
         let layout = Layout::new(&program);
         let vectors = place_vectors(&program, &layout, &tensors, &multiplicities(&program, &tensors));
-        let scalars = scalars(&program, &layout, &vectors[0], &tensors);
-        assert_eq!(verify(&program, &layout, &vectors, &scalars), Ok(()));
+        let scalars = scalars(&program, &vectors[0], &tensors);
+        assert_eq!(verify(&program, &vectors, &scalars), Ok(()));
         for index in 0..scalars.len() / 8 {
             let mut changed = scalars.clone();
             let word: &mut [u8; 8] = (&mut changed[8 * index..8 * index + 8]).try_into().unwrap();
             *word = ((u64::from_le_bytes(*word) + 1) % P).to_le_bytes();
-            assert_ne!(verify(&program, &layout, &vectors, &changed), Ok(()), "{name} word {index}");
+            assert_ne!(verify(&program, &vectors, &changed), Ok(()), "{name} word {index}");
         }
         for index in 0..scalars.len() / 8 {
             let mut changed = scalars.clone();
             changed[8 * index..8 * index + 8].copy_from_slice(&P.to_le_bytes());
-            let refusal = verify(&program, &layout, &vectors, &changed).unwrap_err();
+            let refusal = verify(&program, &vectors, &changed).unwrap_err();
             assert!(matches!(refusal, Refusal::Argument(_)), "{name}: {refusal:?}");
         }
         let length = |got| {
@@ -148,10 +150,10 @@ fn every_changed_scalar_is_refused() {
             Err(Refusal::Argument(ArgumentError::Length { expected, got }))
         };
         for cut in [0, 1, 23, 24, scalars.len() - 24, scalars.len() - 1] {
-            assert_eq!(verify(&program, &layout, &vectors, &scalars[..cut]), length(cut));
+            assert_eq!(verify(&program, &vectors, &scalars[..cut]), length(cut));
         }
         let longer = [scalars.as_slice(), &[0; 24]].concat();
-        assert_eq!(verify(&program, &layout, &vectors, &longer), length(longer.len()));
+        assert_eq!(verify(&program, &vectors, &longer), length(longer.len()));
     }
 }
 

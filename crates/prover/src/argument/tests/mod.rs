@@ -2,33 +2,37 @@
 
 mod fractions;
 mod malicious;
+mod masked;
 mod opening;
 mod programs;
 mod solve;
 
 use super::*;
+use crate::commit::Randomness;
 use programs::{Case, all};
 use std::sync::Arc;
-use veritune_argument::{AxisWeight, Joint, NUM_PLACES, count};
+use veritune_argument::{AxisWeight, Joint, NUM_PLACES};
 use veritune_field::E_BYTES;
 use veritune_field::traits::PrimeCharacteristicRing;
+use veritune_relations::Program;
+use veritune_relations::layout::Layout;
 
 fn transcript() -> Transcript {
     Transcript::new(b"argument test")
 }
 
-/// The weights on the slots in use of a place.
-fn weights(parts: &[Part], layout: &Layout, place: usize) -> Vec<E> {
-    let mut weights = dense_weights(parts, place, layout.used[place]).elements();
-    weights.truncate(layout.used[place]);
+/// The weights on the first `len` slots of a place.
+fn weights(parts: &[Part], place: usize, len: usize) -> Vec<E> {
+    let mut weights = dense_weights(parts, place, len).elements();
+    weights.truncate(len);
     weights
 }
 
 /// What the opening and the settlement would check, on vectors in clear.
-fn settle(vectors: &[Vec<F>; NUM_PLACES], joint: &Joint, base: &[BaseClaim], layout: &Layout) -> bool {
+fn settle(vectors: &[Vec<F>; NUM_PLACES], joint: &Joint, base: &[BaseClaim]) -> bool {
     let dot = |parts: &[Part]| -> E {
         let of = |(place, vector): (usize, &Vec<F>)| -> E {
-            weights(parts, layout, place).iter().zip(vector).map(|(&w, &v)| w * v).sum()
+            weights(parts, place, vector.len()).iter().zip(vector).map(|(&w, &v)| w * v).sum()
         };
         vectors.iter().enumerate().map(of).sum()
     };
@@ -42,17 +46,16 @@ enum Refusal {
     Opening,
 }
 
-fn verify(program: &Program, layout: &Layout, vectors: &[Vec<F>; NUM_PLACES], scalars: &[u8]) -> Result<(), Refusal> {
-    let plan = Plan::new(program, layout).unwrap();
-    let (joint, base) = verify_native(program, layout, &plan, scalars, &mut transcript()).map_err(Refusal::Argument)?;
-    if settle(vectors, &joint, &base, layout) { Ok(()) } else { Err(Refusal::Opening) }
+fn verify(program: &Program, vectors: &[Vec<F>; NUM_PLACES], scalars: &[u8]) -> Result<(), Refusal> {
+    let argument = Argument::new(program).unwrap();
+    let (joint, base) = argument.verify_native(scalars, &mut transcript()).map_err(Refusal::Argument)?;
+    if settle(vectors, &joint, &base) { Ok(()) } else { Err(Refusal::Opening) }
 }
 
-fn scalars(program: &Program, layout: &Layout, witness: &[F], tensors: &[Vec<i64>]) -> Vec<u8> {
-    let plan = Plan::new(program, layout).unwrap();
+fn scalars(program: &Program, witness: &[F], tensors: &[Vec<i64>]) -> Vec<u8> {
     let mut transcript = transcript();
     let mut channel = NativeChannel::new(&mut transcript);
-    prove_into(program, layout, &plan, witness, tensors, &mut channel);
+    prove_into(&Argument::new(program).unwrap(), witness, tensors, &mut channel);
     channel.scalars
 }
 
@@ -60,8 +63,8 @@ fn scalars(program: &Program, layout: &Layout, witness: &[F], tensors: &[Vec<i64
 fn run(program: &Program, tensors: &[Vec<i64>]) -> Result<(), Refusal> {
     let layout = Layout::new(program);
     let vectors = place_vectors(program, &layout, tensors, &multiplicities(program, tensors));
-    let scalars = scalars(program, &layout, &vectors[0], tensors);
-    verify(program, &layout, &vectors, &scalars)
+    let scalars = scalars(program, &vectors[0], tensors);
+    verify(program, &vectors, &scalars)
 }
 
 #[test]
@@ -71,28 +74,44 @@ fn honest_witnesses_are_accepted() {
     }
 }
 
+/// A masked proof with the vectors that it is about: the witness ends with the elements of the wiring.
+struct MaskedProof {
+    vectors: [Vec<F>; NUM_PLACES],
+    proof: ArgumentProof,
+}
+
+fn prove_masked(argument: &Argument<'_>, tensors: &[Vec<i64>], seed: u8) -> MaskedProof {
+    let counts = multiplicities(argument.program, tensors);
+    let mut vectors = place_vectors(argument.program, &argument.layout, tensors, &counts);
+    let pads = Pads::draw(&argument.wiring, &Randomness::from_seed([seed; 32]));
+    vectors[0].extend(pads.slots());
+    let proof = prove(argument, &vectors[0], tensors, &pads, &mut transcript()).unwrap();
+    MaskedProof { vectors, proof }
+}
+
 #[test]
-fn the_counter_counts_the_scalars_that_are_read_and_prove_returns_what_verify_derives() {
+fn the_scalars_sent_are_those_of_the_wiring_and_prove_returns_what_verify_derives() {
     for Case { name, program, tensors } in all() {
-        let layout = Layout::new(&program);
-        let vectors = place_vectors(&program, &layout, &tensors, &multiplicities(&program, &tensors));
-        let proof = prove(&program, &layout, &vectors[0], &tensors, &mut transcript()).unwrap();
-        let plan = Plan::new(&program, &layout).unwrap();
-        let counter = count(&program, &layout, &plan).unwrap();
-        assert_eq!(proof.scalars.len(), counter.num_scalars() * E_BYTES, "{name}");
-        assert!(counter.num_products >= 2 * plan.log_leaves, "{name}");
-        assert_eq!(counter.num_base_claims, proof.base_claims.len(), "{name}");
-        let (joint, _) = verify_native(&program, &layout, &plan, &proof.scalars, &mut transcript()).unwrap();
+        let argument = Argument::new(&program).unwrap();
+        let wiring = &argument.wiring;
+        let MaskedProof { vectors, proof } = prove_masked(&argument, &tensors, 1);
+        assert_eq!(proof.scalars.len(), wiring.num_masked_scalars() * E_BYTES, "{name}");
+        assert_eq!(scalars(&program, &vectors[0], &tensors).len(), wiring.num_scalars() * E_BYTES, "{name}");
+        assert_eq!(vectors[0].len(), argument.witness_slots(), "{name}");
+        assert!(wiring.products.len() >= 3 * argument.plan.log_leaves - 1, "{name}");
+        assert_eq!(wiring.num_base_claims, proof.base_claims.len(), "{name}");
+        let (joint, _) = argument.verify_masked(&proof.scalars, &mut transcript()).unwrap();
         assert_eq!(joint.target, proof.target, "{name}");
         // The verifier's evaluation of the weights is the extension of the prover's table of them.
         let logs: Vec<usize> =
-            layout.used.iter().map(|&u| u.next_power_of_two().trailing_zeros() as usize + 2).collect();
+            vectors.iter().map(|v| v.len().next_power_of_two().trailing_zeros() as usize + 2).collect();
         let points: Vec<Vec<E>> =
             logs.iter().map(|&log| (0..log).map(|i| E::from_usize(17 * i * i + 3)).collect()).collect();
         let at = joint.weights_at(&std::array::from_fn(|i| points[i].as_slice()));
         for place in 0..NUM_PLACES {
             let eq = veritune_argument::eq_table(&points[place]);
-            let expected: E = weights(&proof.parts, &layout, place).iter().zip(&eq).map(|(&w, &e)| w * e).sum();
+            let weights = weights(&proof.parts, place, vectors[place].len());
+            let expected: E = weights.iter().zip(&eq).map(|(&w, &e)| w * e).sum();
             assert_eq!(at[place], expected, "{name} {place}");
         }
     }

@@ -33,16 +33,21 @@ fn bound(roots: &[(TreeShape, Root)]) -> Transcript {
 }
 
 /// Proves against `committed` vectors with the tensors given and verifies everything but the base claims.
-fn round_trip(case: &Case, committed: &[Vec<F>; NUM_PLACES], witness: &[F]) -> Result<(), OpeningError> {
-    let Case { program, tensors, .. } = case;
-    let layout = Layout::new(program);
+fn round_trip(
+    argument: &Argument<'_>,
+    tensors: &[Vec<i64>],
+    committed: &[Vec<F>; NUM_PLACES],
+    witness: &[F],
+    pads: &Pads,
+) -> Result<(), OpeningError> {
     let profile = Profile::new(LOG_ROWS).unwrap();
     let mut trees = trees(&profile, committed);
     let places: Vec<usize> = trees.iter().map(|(place, _)| *place).collect();
     let roots: Vec<(TreeShape, Root)> = trees.iter().map(|(_, t)| (t.shape(), t.root())).collect();
     let mut transcript = bound(&roots);
-    let proof = prove(program, &layout, witness, tensors, &mut transcript).unwrap();
-    let weights: Vec<Vec<E>> = places.iter().map(|&place| weights(&proof.parts, &layout, place)).collect();
+    let proof = prove(argument, witness, tensors, pads, &mut transcript).unwrap();
+    let weights: Vec<Vec<E>> =
+        places.iter().map(|&place| weights(&proof.parts, place, committed[place].len())).collect();
     // A cheating prover opens what it committed to: the value that it can prove is not the verifier's target.
     let committed = places.iter().flat_map(|&place| &committed[place]);
     let target = weights.iter().flatten().zip(committed).map(|(&w, &v)| w * v).sum();
@@ -51,8 +56,7 @@ fn round_trip(case: &Case, committed: &[Vec<F>; NUM_PLACES], witness: &[F]) -> R
     let opening = open(&profile, &mut opened, weights, target, &mut transcript).unwrap();
 
     let mut transcript = bound(&roots);
-    let plan = Plan::new(program, &layout).unwrap();
-    let (joint, _) = verify_native(program, &layout, &plan, &proof.scalars, &mut transcript).unwrap();
+    let (joint, _) = argument.verify_masked(&proof.scalars, &mut transcript).unwrap();
     verify_opening(&profile, &roots, joint.target, &opening, &mut transcript, |z| {
         let mut points: [Vec<E>; NUM_PLACES] = Default::default();
         for (&place, (shape, _)) in places.iter().zip(&roots) {
@@ -65,17 +69,19 @@ fn round_trip(case: &Case, committed: &[Vec<F>; NUM_PLACES], witness: &[F]) -> R
 
 #[test]
 fn an_argument_with_its_opening_is_accepted_and_another_commitment_is_not() {
-    for case in [layers(), attention()] {
-        let layout = Layout::new(&case.program);
-        let counts = multiplicities(&case.program, &case.tensors);
-        let vectors = place_vectors(&case.program, &layout, &case.tensors, &counts);
-        assert_eq!(round_trip(&case, &vectors, &vectors[0]), Ok(()), "{}", case.name);
+    for Case { name, program, tensors } in [layers(), attention()] {
+        let argument = Argument::new(&program).unwrap();
+        let counts = multiplicities(&program, &tensors);
+        let mut vectors = place_vectors(&program, &argument.layout, &tensors, &counts);
+        let pads = Pads::draw(&argument.wiring, &Randomness::from_seed([99; 32]));
+        vectors[0].extend(pads.slots());
+        assert_eq!(round_trip(&argument, &tensors, &vectors, &vectors[0], &pads), Ok(()), "{name}");
         for place in (0..veritune_argument::BASE_PLACE).filter(|&place| !vectors[place].is_empty()) {
             let mut other = vectors.clone();
             // Row 2 of the range table in the witness, an entry of a tensor elsewhere.
             other[place][2] += F::ONE;
-            let refusal = round_trip(&case, &other, &vectors[0]);
-            assert!(refusal.is_err(), "{} {place}", case.name);
+            let refusal = round_trip(&argument, &tensors, &other, &vectors[0], &pads);
+            assert!(refusal.is_err(), "{name} {place}");
         }
     }
 }
