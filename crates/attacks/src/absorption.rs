@@ -94,6 +94,12 @@ pub const ABSORPTIONS: &[Absorption] = &[
     ),
     row("opening sumcheck", Step, "opening sumcheck"),
     row("opening values", Step, "opening gamma"),
+    bound(
+        row("opening combined value", Step, "opening cover"),
+        "two checks determine it from what is absorbed or committed to: the last claim admits the value of the combination alone, and `opening-combined-value` the sum of the values, less a part that is divided by the challenge it would follow; no false sum of values meets both but for one such challenge",
+    ),
+    row("opening cover sums", Step, "opening cover"),
+    row("opening covered pads", Step, "opening positions"),
     row("opening level root", Step, "opening positions"),
     row("opening fold", Step, "opening fold"),
     row("opening final vector", Step, "opening positions"),

@@ -66,16 +66,20 @@ const BASE_TREE: Row = row("base tree", &[("VT-PROOF-004", "base tree")], CUT);
 /// What every opening has, the tree of the witness or of the base first.
 const OPENING: &[Row] = &[
     row("sumcheck", OPENING_SUM, end("sumcheck")),
-    // The value of the mask is in no sum: it moves the positions.
+    row("values", OPENING_SUM, end("values")),
+    row("combined value", OPENING_SUM, end("combined value")),
+    row("cover sums", OPENING_SUM, end("cover sums")),
+    // Of a pad that no scalar goes under, or of what hides pads, no relation says anything: they move the positions.
     row(
-        "values",
+        "covered pads",
         &[
             ("opening-sumcheck-claim", "values"),
+            ("opening-combined-value", "values"),
             ("opening-root-mismatch", "*"),
             ("opening-not-canonical", "*"),
             ("opening-unexpected-end", "*"),
         ],
-        end("values"),
+        end("covered pads"),
     ),
     row("root of level 1", ROWS_MOVED, end("root of level 1")),
     row(
@@ -85,6 +89,16 @@ const OPENING: &[Row] = &[
     ),
     row(
         "tree 0 row mask",
+        &[("opening-root-mismatch", "tree 0"), ("opening-not-canonical", "tree 0 row")],
+        end("tree 0 row"),
+    ),
+    row(
+        "tree 0 row pads",
+        &[("opening-root-mismatch", "tree 0"), ("opening-not-canonical", "tree 0 row")],
+        end("tree 0 row"),
+    ),
+    row(
+        "tree 0 row cover",
         &[("opening-root-mismatch", "tree 0"), ("opening-not-canonical", "tree 0 row")],
         end("tree 0 row"),
     ),

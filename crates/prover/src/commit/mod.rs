@@ -7,7 +7,9 @@
 
 mod blake3_tree;
 pub(crate) mod block_vector;
+mod deviation;
 mod encode;
+mod levels;
 #[cfg(feature = "kernels")]
 pub(crate) mod loops;
 mod open;
@@ -18,7 +20,8 @@ mod sumcheck;
 mod tree;
 
 pub use block_vector::BlockVector;
-pub use open::{Deviation, OpenError, OpeningReport, Queried, open, open_deviating, open_with_report};
+pub use deviation::{Covering, Deviation, Queried};
+pub use open::{OpenError, OpeningReport, open, open_deviating, open_with_report};
 pub use randomness::Randomness;
 pub use tree::{CommittedTree, commit};
 

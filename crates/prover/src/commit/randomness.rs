@@ -57,4 +57,8 @@ pub(super) enum Purpose {
     Mask = 1,
     /// Leaf salts.
     Salt = 2,
+    /// The polynomial of one-time pads.
+    Pads = 3,
+    /// Its cover.
+    Cover = 4,
 }

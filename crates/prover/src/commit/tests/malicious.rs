@@ -130,8 +130,11 @@ fn a_tree_whose_leaves_are_not_salted_is_refused() {
 
 #[test]
 fn an_element_plus_the_order_is_refused() {
-    // Nothing is weighed, so every round polynomial of the first sumcheck is zero: p is the same element.
+    // Nothing is weighed, so every round polynomial of the first sumcheck is zero, and so is the first pad: p is the same
+    // element.
     let mut instance = Instance::new(11, &[blake3(11, 2, true, 1)]);
+    let profile = instance.profile.clone();
+    instance.trees[0].remask(&profile, |masks| masks.pads[0] = E::ZERO);
     instance.weights[0].clear();
     instance.target = E::ZERO;
     let (mut proof, _) = instance.prove();
