@@ -131,7 +131,9 @@ fn multiply_adds(program: &Program) -> f64 {
 fn opening_bytes(profile: &Profile, trees: &[&TreeShape]) -> f64 {
     let element = E_BYTES as f64;
     let widest = trees.iter().map(|t| t.log_columns).max().unwrap_or(0);
-    let mut bytes = f64::from(profile.log_rows() + widest) * 2.0 * element + (trees.len() + 1) as f64 * element;
+    // Two elements a round; the values, the mask's and the combination's; two sums; the covered pads.
+    let rounds = 2 * (profile.log_rows() + widest);
+    let mut bytes = (f64::from(rounds) + (trees.len() + 1 + 1 + 2 + profile.pads_length()) as f64) * element;
     for tree in trees {
         let (rows, siblings) = multiproof(profile.queries(), tree.log_domain(profile));
         bytes += rows * tree.row_bytes() as f64 + siblings * 32.0;

@@ -27,13 +27,13 @@ pub(super) const ATTACKS: &[ProtocolAttack] = &[
         "covered pads satisfy the sumcheck's relation and are not those of the tree: the count of labels is halved",
         "opening-covered-row",
         &["opening-covered-row"],
-        || opened(Box::new(Pads { at_positions: false })),
+        || opened(Box::new(Bent)),
     ),
     attack(
         "covered pads are chosen when the positions that they answer for are known: the count of labels is halved",
         "opening-covered-row",
         &["absorb opening covered pads"],
-        || opened(Box::new(Pads { at_positions: true })),
+        || opened(Box::new(BentElsewhere)),
     ),
     attack(
         "the value of the witness satisfies the sumcheck, and the combination has its own value: the count of labels is halved",
@@ -87,17 +87,21 @@ impl Opener for Sums {
     }
 }
 
-/// The covered pads satisfy the relations; if `at_positions`, they are true at the positions that would be drawn if they were
-/// not absorbed.
-struct Pads {
-    at_positions: bool,
+/// The covered pads satisfy the relations: the pad of the first round's constant takes the error in.
+struct Bent;
+
+impl Opener for Bent {
+    fn covered_pads(&self, at: &Covering<'_>, challenge: E, covered: &mut [E]) {
+        covered[0] += challenge * at.missing()[0] * at.relations[0].coefficients()[0].inverse();
+    }
 }
 
-impl Opener for Pads {
+/// The covered pads satisfy the relations, and are true at the positions that would be drawn if they were not absorbed.
+struct BentElsewhere;
+
+impl Opener for BentElsewhere {
     fn covered_pads(&self, at: &Covering<'_>, challenge: E, covered: &mut [E]) {
-        let domain = at.log_domain;
-        let zeros = if self.at_positions { (at.positions)() } else { Vec::new() };
-        let zeros = zeros.into_iter().map(|position| leaf_point(position, domain));
+        let zeros = (at.positions)().into_iter().map(|position| leaf_point(position, at.log_domain));
         let vanishing = zeros.fold(vec![F::ONE], |polynomial, x| times_root(&polynomial, x));
         assert!(vanishing.len() < covered.len(), "fewer positions than coefficients");
         // c Z + d X Z, with the first relation as it should be and the second as it is.
@@ -106,8 +110,7 @@ impl Opener for Pads {
             at.relations[i].coefficients().iter().zip(polynomial).map(|(&w, &z)| w * z).sum()
         };
         let [[a, b], [c, d]] = [0, 1].map(|i| [weigh(i, &vanishing), weigh(i, &shifted)]);
-        let [missing, _] = at.missing();
-        let scale = challenge * missing * (a * d - b * c).inverse();
+        let scale = challenge * at.missing()[0] * (a * d - b * c).inverse();
         for (multiple, polynomial) in [(scale * d, vanishing), (-(scale * c), shifted)] {
             covered.iter_mut().zip(polynomial).for_each(|(slot, z)| *slot += multiple * z);
         }

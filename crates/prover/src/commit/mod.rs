@@ -16,6 +16,8 @@ mod open;
 mod oracle;
 mod poseidon_tree;
 mod randomness;
+#[cfg(feature = "mutation-testing")]
+pub mod simulate;
 mod sumcheck;
 mod tree;
 

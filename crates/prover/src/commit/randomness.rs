@@ -61,4 +61,7 @@ pub(super) enum Purpose {
     Pads = 3,
     /// Its cover.
     Cover = 4,
+    /// What a simulator draws.
+    #[cfg(feature = "mutation-testing")]
+    Simulation = 5,
 }

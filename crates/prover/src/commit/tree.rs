@@ -22,6 +22,7 @@ const LEAVES_PER_CHUNK: usize = 64;
 const MASK_CHUNK: usize = 3 << 10;
 
 /// A committed vector with all that its openings need.
+#[cfg_attr(test, derive(Clone))]
 pub struct CommittedTree {
     pub(super) shape: TreeShape,
     pub(super) vector: Vec<F>,
@@ -159,11 +160,34 @@ impl CommittedTree {
 
 #[cfg(test)]
 impl CommittedTree {
-    /// Changes mask, pads and cover and commits to the vector again, for tests.
+    /// Changes mask, pads and cover and commits to them, for tests.
     pub(super) fn remask(&mut self, profile: &Profile, change: impl FnOnce(&mut Masks)) {
         let masks = self.masks.as_mut().expect("masks that no opening has taken");
         change(masks);
         self.masks_codeword = encode(&masks.rows(), MASKS_WIDTH, profile.log_inverse_rate());
+        self.rehash(profile);
+    }
+
+    /// Changes vector and masks and encodes them, with the root and the siblings as they were.
+    #[cfg(feature = "mutation-testing")]
+    pub(super) fn recode(&mut self, profile: &Profile, change: impl FnOnce(&mut [F], Option<&mut Masks>)) {
+        change(&mut self.vector, self.masks.as_mut());
+        self.codeword = encode(&self.vector, self.shape.num_columns(), profile.log_inverse_rate());
+        if let Some(masks) = &self.masks {
+            self.masks_codeword = encode(&masks.rows(), MASKS_WIDTH, profile.log_inverse_rate());
+        }
+    }
+
+    /// Forgets the openings that were made.
+    pub(super) fn forget_spent(&mut self) {
+        self.spent = 0;
+    }
+
+    /// Replaces the encoded masks of some rows.
+    pub(super) fn corrupt_masks(&mut self, profile: &Profile, every: usize, part: usize) {
+        for row in self.masks_codeword.chunks_mut(MASKS_WIDTH).step_by(every) {
+            row[3 * part] += F::ONE;
+        }
         self.rehash(profile);
     }
 
@@ -198,7 +222,7 @@ impl CommittedTree {
 }
 
 /// Uniform elements, drawn chunk by chunk on all threads.
-fn elements(randomness: &Randomness, purpose: Purpose, count: usize) -> Vec<F> {
+pub(super) fn elements(randomness: &Randomness, purpose: Purpose, count: usize) -> Vec<F> {
     let mut elements = F::zero_vec(count);
     elements.par_chunks_mut(MASK_CHUNK).enumerate().for_each(|(chunk, slots)| {
         slots.copy_from_slice(&randomness.elements(purpose, chunk as u64, slots.len()));
@@ -258,6 +282,7 @@ impl Rows<'_> {
 }
 
 /// All layers of a Merkle tree, leaves first.
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct MerkleTree {
     layers: Vec<Vec<Digest>>,
 }
@@ -273,6 +298,27 @@ impl MerkleTree {
             });
         }
         Self { layers }
+    }
+
+    /// A tree whose leaves are the rows of a matrix.
+    #[cfg(any(feature = "kernels", feature = "mutation-testing"))]
+    pub(super) fn over(rows: &[F], width: usize, hash: TreeHash) -> Self {
+        let mut digests = vec![[0; 32]; rows.len() / width];
+        let tasks = digests.par_chunks_mut(LEAVES_PER_CHUNK).zip(rows.par_chunks(LEAVES_PER_CHUNK * width));
+        tasks.for_each(|(digests, rows)| match hash {
+            TreeHash::Blake3 => {
+                let leaf_bytes = padded_leaf_bytes(width * F_BYTES);
+                let mut bytes = vec![0; leaf_bytes * digests.len()];
+                for (row, leaf) in rows.chunks_exact(width).zip(bytes.chunks_exact_mut(leaf_bytes)) {
+                    for (word, &element) in leaf.as_chunks_mut::<F_BYTES>().0.iter_mut().zip(row) {
+                        *word = f_to_bytes(element);
+                    }
+                }
+                blake3_tree::leaf_digests(&bytes, leaf_bytes, digests);
+            }
+            TreeHash::Poseidon2 => poseidon_tree::leaf_digests(rows, digests),
+        });
+        Self::new(digests, hash)
     }
 
     pub(super) fn root(&self) -> Digest {
