@@ -255,3 +255,33 @@ fn matrix_product(threads: usize) -> Result<f64, RunError> {
     executor.run(threads).map_err(|e| failed(&e))?;
     Ok((tokens * width * width) as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use veritune_prover::commit::{BlockVector, open};
+    use veritune_transcript::Transcript;
+
+    #[test]
+    fn an_opening_has_about_the_bytes_that_are_expected() {
+        for log_rows in [10, 13, 16] {
+            let profile = Profile::new(log_rows).unwrap();
+            let shape = |log_rows, log_columns, masked| {
+                let hash = if masked { TreeHash::Blake3 } else { TreeHash::Poseidon2 };
+                TreeShape { log_rows, log_columns, hash, masked, budget: 1 }
+            };
+            let shapes = [shape(log_rows, 3, true), shape(10, 1, false)];
+            let mut trees = shapes.map(|shape| {
+                let randomness = Randomness::from_seed([shape.log_columns as u8; 32]);
+                commit(&profile, shape, vec![F::ONE], randomness).unwrap()
+            });
+            let [witness, state] = &mut trees;
+            let weights = vec![BlockVector::default(); 2];
+            let mut transcript = Transcript::new(b"test");
+            let proof = open(&profile, &mut [witness, state], weights, E::ZERO, &mut transcript).unwrap();
+            let expected = opening_bytes(&profile, &[&shapes[0], &shapes[1]]);
+            // What varies is which positions are drawn: less than a hundredth of the bytes.
+            assert!((proof.len() as f64 / expected - 1.0).abs() < 0.01, "{} {expected}", proof.len());
+        }
+    }
+}
