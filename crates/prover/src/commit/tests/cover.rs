@@ -18,7 +18,9 @@ fn false_instance() -> Instance {
 }
 
 /// Sends scalars under pads that are changed.
-struct OtherPads(fn(&mut [E]));
+struct OtherPads(Change);
+
+type Change = fn(&mut [E]);
 
 impl Deviation for OtherPads {
     fn pads(&self, pads: &mut [E]) {
@@ -30,7 +32,7 @@ impl Deviation for OtherPads {
 fn a_pad_that_is_not_the_committed_one_is_refused() {
     // Two pads for each of 11 + 2 rounds, then those of two values and of the mask's.
     const VALUES: usize = 2 * 13;
-    let cases: [(fn(&mut [E]), &[&str]); 4] = [
+    let cases: [(Change, &[&str]); 4] = [
         (|pads| pads[0] += E::ONE, &["opening-sumcheck-claim"]),
         (|pads| pads[VALUES - 1] += E::ONE, &["opening-sumcheck-claim"]),
         (|pads| pads[VALUES] += E::ONE, &["opening-sumcheck-claim", "opening-combined-value"]),
