@@ -29,20 +29,21 @@
 //!     `r(x) = Q'(x) + beta' Q(x)`.
 //!  6. The last `y` in clear, then rows of the last oracle, checked one by one, and the combined claim.
 //!
-//! Zero knowledge (perfect, for fixed challenges, but for the digests of what is not opened). Take in this order what is
-//! sent, and the part of the randomness that nothing before it depends on:
-//!   - the scalars of 1 and 2: each is uniform by its pad;
-//!   - y, and with it every message of 5 and 6 but the trees' rows: uniform by M, whose `2^m` coefficients are uniform;
-//!     Y is a function of y;
+//! Zero knowledge (perfect, for fixed challenges, but for the digests of what is not opened). Take what is sent in this
+//! order, with the part of the randomness that nothing before it depends on:
 //!   - the opened rows of the `f_o`: uniform by the random rows of each column, which make any `queries * budget`
-//!     evaluations uniform; the opened rows of M are what y leaves;
+//!     evaluations uniform;
+//!   - y: uniform by M, whose `2^m` coefficients are uniform; Y, every message of 5 and 6 but the trees' rows, and the
+//!     opened rows of M are functions of y and of the rows above;
+//!   - the scalars of 1 and 2: each uniform by its pad;
 //!   - the opened rows of Q: uniform by its last `queries` coefficients. At distinct points, none of them zero, these
 //!     are multiplied by a Vandermonde matrix with non-zero factors, as the random rows are;
 //!   - r: uniform by Q'; the opened rows of Q' are what r leaves, and so are the sums: `sigma_i = <lin_i, r> - beta' tau_i`.
 //!
-//! The map is triangular, so all that is uniform is so jointly, whatever the `f_o` are. A simulator draws it
-//! and computes the rest. The oracles of `y` need no salt: everything in them is a function of the uniform `y`. The
-//! digests of leaves that are not opened hide them by their salts, an assumption on the tree's hash.
+//! The map is triangular, so all that is uniform is so jointly, whatever the `f_o` are; the rest is a function of it that
+//! does not depend on the `f_o`. A simulator draws the one and computes the other. The oracles of `y` need no salt:
+//! everything in them is a function of the uniform `y`. The digests of leaves that are not opened hide them by their
+//! salts, an assumption on the tree's hash.
 //!
 //! Soundness: [`Profile::ledger`]. Q and Q' are fixed by the root before every challenge, so every scalar of 1 and 2 is
 //! fixed when it is sent; lin_1, tau_1, lin_2 and tau_2 are fixed before beta'. The rows need not be absorbed
