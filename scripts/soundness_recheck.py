@@ -51,6 +51,10 @@ def terms(parameters: dict) -> dict[str, Fraction]:
         "level 0 proximity": Fraction((columns + trees) * 2 ** (rows + rate), CHALLENGE_FIELD),
         "combination of trees": Fraction(trees, CHALLENGE_FIELD),
         "level 0 queries": miss(rate, parameters["queries"]),
+        # Pads and cover: words of the masked tree, one line of combinations, two relations, the same positions.
+        "cover proximity": Fraction(2 ** (rows + rate), CHALLENGE_FIELD),
+        "cover relations": Fraction(2, CHALLENGE_FIELD),
+        "cover queries": miss(rate, parameters["queries"]),
     }
     claims = parameters["queries"]
     length = rows

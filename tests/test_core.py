@@ -103,7 +103,7 @@ def copy(finished: Finished, tmp_path: Path) -> Path:
 def test_the_job_verifies(finished: Finished) -> None:
     verified = verify(finished.job.adapter, keys=finished.keys)
     assert {claim["kind"] for claim in verified.claims} == {"training", "data", "base", "adapter-file"}
-    assert {claim["word"] for claim in verified.claims} == {"proof-not-hiding"}
+    assert {claim["word"] for claim in verified.claims} == {"zk-proof"}
     assert verified.ledger["totalBits"] >= 128 and verified.verdict["steps"] == STEPS
     plan = read_plan(finished.job.plan)
     assert verified.verdict["datasetRoot"] == plan.value["datasetRoot"]

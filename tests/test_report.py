@@ -103,9 +103,9 @@ def test_hostile_names_stay_text(name: str, exit_code: int) -> None:
 @pytest.mark.parametrize("exit_code", [1, 2, 3, 4])
 def test_nothing_unverified_is_shown(exit_code: int) -> None:
     """Even if a verdict that is not "verified" carried claims."""
-    carried = verdict("proof-not-hiding", exit_code)
+    carried = verdict("zk-proof", exit_code)
     for page in (html(Path("a"), carried), text(Path("a"), carried)):
-        assert "proof (not hiding)" not in page and "VERIFIED" not in page
+        assert "zero-knowledge proof" not in page and "VERIFIED" not in page
         assert "nothing is shown" in page
 
 
@@ -127,7 +127,7 @@ def test_the_report_of_a_real_certificate(job: Path, tmp_path: Path) -> None:
     result = json.loads(ran.stdout)
     page = str(result["report"])
     for needed in (
-        "VERIFIED", "a key that you named", "training: all 3 optimiser steps", "[proof (not hiding)]", "zero knowledge",
+        "VERIFIED", "a key that you named", "training: all 3 optimiser steps", "[zero-knowledge proof of all steps]",
         f"steps: {STEPS}", "a demo: no protection", "model.safetensors", "train.learning_rate: 1e-3", "lora.r: 8",
         "model.hidden: ", "2 to 16384", "heuristic: BLAKE3 as a random oracle", "union bound over",
         result["baseRoot"], result["datasetRoot"], result["signer"], "adapter_model.safetensors: ",

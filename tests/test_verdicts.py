@@ -207,7 +207,7 @@ ROWS: list[tuple[str, int, str, Callable[[Case], list[str]]]] = [
     ("certificate, no file", 0, "", asked("--no-file", path="adapter/veritune")),
     ("run certificate, no file", 0, "", asked("--no-file", path="run/certificate")),
     ("adapter, no file", 0, "", asked("--no-file")),
-    ("policy", 0, "", asked("--policy", "POLICY:claims: {training: [proof-not-hiding]}\nsigned_plan: true")),
+    ("policy", 0, "", asked("--policy", "POLICY:claims: {training: [zk-proof]}\nsigned_plan: true")),
     ("policy any", 0, "", asked("--policy", "POLICY:signer: any", key=False)),
     # 1: a proof, signature, digest, file or bound disagrees
     ("proof", 1, "VT-RUN-006", flip_step_and_sign),
@@ -240,7 +240,7 @@ ROWS: list[tuple[str, int, str, Callable[[Case], list[str]]]] = [
     ("listed file lost", 3, "VT-ENV-065", lost_file),
     ("no key", 3, "VT-ENV-040", asked(key=False)),
     ("unknown key", 3, "VT-ENV-041", other_key),
-    ("word", 3, "VT-POLICY-002", asked("--policy", "POLICY:claims: {training: [zk-proof]}")),
+    ("word", 3, "VT-POLICY-002", asked("--policy", "POLICY:claims: {training: [bitwise-replay]}")),
     ("beacon", 3, "VT-POLICY-004", asked("--policy", "POLICY:beacon: [drand-quicknet]")),
     ("step missing", 3, "VT-RUN-005", lambda case: drop(case, "step")),
     ("settlement missing", 3, "VT-RUN-007", lambda case: drop(case, "settlement")),

@@ -19,7 +19,6 @@ _MEANING = {
 }
 _WORDS = {
     "zk-proof": "zero-knowledge proof of all steps",
-    "proof-not-hiding": "proof (not hiding)",
     "sampled-zk-proof": "zero-knowledge proof of a drawn sample",
     "bitwise-replay": "replayed, identical bits",
     "tolerance-replay": "replayed within a tolerance",

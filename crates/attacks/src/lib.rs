@@ -5,6 +5,7 @@
 //! - [`Cheat`]: the program that a cheating executor runs instead.
 //! - [`prove_and_verify`]: real commitments, argument and opening.
 //! - [`STEP_ATTACKS`]: the attacks on a step as data; `docs/spec/attacks.md` is generated from it.
+//! - `simulate`: proofs without a witness, in test builds; `tests/hiding` compares them with true ones.
 
 pub mod absorption;
 mod argued;
@@ -15,6 +16,8 @@ mod harness;
 pub mod issue;
 pub mod run;
 pub mod setting;
+#[cfg(feature = "mutation-testing")]
+pub mod simulate;
 pub mod table;
 pub mod tamper;
 

@@ -17,6 +17,12 @@ pub enum Location {
     },
     /// The evaluations of the committed vectors at the final point.
     Values,
+    /// The value of the combination of all trees at the row coordinates of the final point.
+    CombinedValue,
+    /// What the two relations of the pads give for the cover.
+    CoverSums,
+    /// The pads under their cover.
+    CoveredPads,
     /// The root of the oracle of a level, from 1.
     LevelRoot {
         /// Which level.
@@ -56,6 +62,9 @@ impl Location {
             Self::TreeRoot { tree } => format!("root of tree {tree}"),
             Self::Sumcheck { .. } => "sumcheck".to_owned(),
             Self::Values => "values".to_owned(),
+            Self::CombinedValue => "combined value".to_owned(),
+            Self::CoverSums => "cover sums".to_owned(),
+            Self::CoveredPads => "covered pads".to_owned(),
             Self::LevelRoot { level } => format!("root of level {level}"),
             Self::Row { level: 0, tree, .. } => format!("tree {tree} row"),
             Self::Row { level, .. } => format!("level {level} row"),
@@ -117,6 +126,17 @@ pub enum OpeningError {
     /// The values at the final point do not satisfy the last sumcheck claim.
     #[error("opening-sumcheck-claim: the values at the final point contradict the sumcheck over rows and columns")]
     SumcheckClaim,
+    /// The values at the final point do not add up to the value of the combination.
+    #[error(
+        "opening-combined-value: the values at the final point contradict the value of the combination of all trees"
+    )]
+    CombinedValue,
+    /// The covered pads are not those of the masked tree.
+    #[error("opening-covered-row: the covered pads contradict the masked tree at leaf {position}")]
+    CoveredRow {
+        /// Which leaf.
+        position: u64,
+    },
     /// Rows and siblings do not hash to the root.
     #[error("opening-root-mismatch: the opened rows of tree {tree} of level {level} do not hash to its root")]
     RootMismatch {
@@ -149,6 +169,8 @@ impl OpeningError {
             Self::TrailingBytes { .. } => "opening-trailing-bytes",
             Self::WeightCount { .. } => "opening-weight-count",
             Self::SumcheckClaim => "opening-sumcheck-claim",
+            Self::CombinedValue => "opening-combined-value",
+            Self::CoveredRow { .. } => "opening-covered-row",
             Self::RootMismatch { .. } => "opening-root-mismatch",
             Self::FinalRow { .. } => "opening-final-row",
             Self::FinalClaim => "opening-final-claim",

@@ -16,6 +16,13 @@
 //! - *Queries.* If the trees are not jointly within e, or the next oracle is another codeword than the
 //!   combination, then more than e leaves contradict the next oracle. All queries miss them with
 //!   probability below `(1 - (1 - rate)/2)^queries`.
+//! - *Cover.* The pads Q and their cover Q' are words of the masked tree, fixed before every challenge. They belong to
+//!   the code of degree below [`Profile::pads_length`], a subcode, so e is below half its distance. If more than N
+//!   challenges beta' leave Q' + beta' Q within e of it, both words are within e jointly (Theorem 4.1 above). If they
+//!   are, and r is another polynomial than the combination of those near them, or if they are not, more than e leaves
+//!   contradict r, and all queries miss them as above. Else `<lin, Q>` and `<lin, Q'>` are numbers that are fixed
+//!   before beta', and each of the two relations `<lin, Q'> + beta' <lin, Q> = sigma + beta' tau` holds for one beta'
+//!   unless `<lin, Q> = tau`.
 //! - *Sumcheck, batching.* Schwartz-Zippel over the challenge field.
 
 use crate::profile::Profile;
@@ -27,6 +34,9 @@ const PROXIMITY: Assumption = Assumption::Proved(
 );
 const SCHWARTZ_ZIPPEL: Assumption = Assumption::Proved("Schwartz-Zippel");
 const SAMPLING: Assumption = Assumption::Proved("independent uniform positions, unique decoding");
+
+/// What the sumcheck's last claim and the combination's value say of the pads.
+const NUM_RELATIONS: u64 = 2;
 
 impl Profile {
     /// The ledger of an opening of `num_trees` trees of at most `2^max_log_columns` columns.
@@ -45,7 +55,10 @@ impl Profile {
             PROXIMITY,
         );
         push(&mut ledger, "combination of trees", trees, SCHWARTZ_ZIPPEL);
-        push_queries(&mut ledger, 0, self.log_inverse_rate(), self.queries());
+        push_queries(&mut ledger, "level 0", self.log_inverse_rate(), self.queries());
+        push(&mut ledger, "cover proximity", 1 << self.log_domain(), PROXIMITY);
+        push(&mut ledger, "cover relations", NUM_RELATIONS, SCHWARTZ_ZIPPEL);
+        push_queries(&mut ledger, "cover", self.log_inverse_rate(), self.queries());
         let mut claims = u64::from(self.queries());
         for (level, parameters) in (1_u32..).zip(self.levels()) {
             let folds = u64::from(parameters.log_columns);
@@ -57,7 +70,7 @@ impl Profile {
                 folds.saturating_mul(1 << parameters.log_domain()),
                 PROXIMITY,
             );
-            push_queries(&mut ledger, level, parameters.log_inverse_rate, parameters.queries);
+            push_queries(&mut ledger, &format!("level {level}"), parameters.log_inverse_rate, parameters.queries);
             claims = u64::from(parameters.queries);
         }
         ledger
@@ -94,7 +107,7 @@ fn push(ledger: &mut Ledger, source: &str, numerator: u64, assumption: Assumptio
     ledger.push(source, Derivation::OverChallengeField { numerator }, assumption);
 }
 
-fn push_queries(ledger: &mut Ledger, level: u32, log_inverse_rate: u32, queries: u32) {
+fn push_queries(ledger: &mut Ledger, of: &str, log_inverse_rate: u32, queries: u32) {
     let derivation = Derivation::QueriesMiss { log_inverse_rate, queries };
-    ledger.push(format!("level {level} queries"), derivation, SAMPLING);
+    ledger.push(format!("{of} queries"), derivation, SAMPLING);
 }

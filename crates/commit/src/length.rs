@@ -9,10 +9,11 @@ const ROOT_BYTES: usize = 32;
 /// The most bytes of an opening of these trees, reached when all positions and all their siblings are distinct.
 pub fn most_opening_bytes(profile: &Profile, trees: &[TreeShape]) -> usize {
     let widest = trees.iter().map(|tree| tree.log_columns).max().unwrap_or(0);
-    // Two elements a round, the values and the mask's, the last vector.
+    // Two elements a round, the values and the mask's, the combination's, two sums, the covered pads, the last vector.
     let rounds = size(profile.log_rows().saturating_add(widest)).saturating_mul(2);
     let last = 1_usize.checked_shl(profile.log_final()).unwrap_or(usize::MAX);
-    let elements = rounds.saturating_add(trees.len()).saturating_add(1).saturating_add(last);
+    let values = trees.len().saturating_add(1 + 1 + 2);
+    let elements = rounds.saturating_add(values).saturating_add(profile.pads_length()).saturating_add(last);
     let mut bytes = elements.saturating_mul(E_BYTES);
     for tree in trees {
         bytes = bytes.saturating_add(most_row_bytes(profile.queries(), tree.log_domain(profile), tree.row_bytes()));

@@ -3,9 +3,9 @@
 //! Statement: for committed vectors `f_o` over the base field and public linear weights `w_o`,
 //! `sum_o <w_o, f_o> = target`. The committer knows the `f_o`; the roots bind it to them.
 //!
-//! Scheme: interleaved Reed-Solomon codes under Merkle trees, opened by one sumcheck, one masked
-//! combination over all trees and a recursion of folds, everything in the unique-decoding regime. The
-//! messages are in [`verify_opening`], the parameters in [`Profile`], the error terms in
+//! Scheme: interleaved Reed-Solomon codes under Merkle trees, opened by one sumcheck under
+//! one-time pads, one masked combination over all trees and a recursion of folds, everything in the unique-decoding
+//! regime. The messages are in [`verify_opening`], the parameters in [`Profile`], the error terms in
 //! [`Profile::ledger`]. `docs/spec/commitment.md` has the bytes.
 //!
 //! Source: Ligero (Ames, Hazay, Ishai, Venkitasubramaniam 2017), Ligerito (Novakovic, Angeris 2025) and
@@ -18,9 +18,11 @@
 
 mod error;
 mod hash;
+mod leaves;
 mod ledger;
 mod length;
 mod merkle;
+mod pads;
 mod profile;
 mod reader;
 pub mod rows;
@@ -35,6 +37,7 @@ pub use hash::{
 };
 pub use length::most_opening_bytes;
 pub use merkle::{leaf_point, sibling_positions, sorted_unique};
+pub use pads::Hidden;
 pub use profile::{Level, MAX_LOG_COLUMNS, MAX_PROOFS, MAX_TREES, Profile, ProfileError, TARGET_BITS, TERM_BITS};
 pub use shape::{Root, SALT_BYTES, ShapeError, TreeHash, TreeShape, capacity};
 pub use tensor::eq_table;

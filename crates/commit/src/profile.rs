@@ -58,6 +58,14 @@ pub enum ProfileError {
     /// The union bound misses the target.
     #[error(transparent)]
     BelowTarget(#[from] BelowTarget),
+    /// Pads and cover are longer than the columns of the tree that carries them.
+    #[error("pads of {length} coefficients do not fit 2^{log_rows} rows")]
+    Pads {
+        /// Coefficients of each.
+        length: usize,
+        /// Base-2 logarithm of the rows.
+        log_rows: u32,
+    },
     /// The random rows of a single opening leave no data row.
     #[error(transparent)]
     Shape(#[from] ShapeError),
@@ -122,6 +130,10 @@ impl Profile {
             levels,
             log_final: log_length,
         };
+        let length = profile.pads_length();
+        if length > 1_usize.checked_shl(log_rows).unwrap_or(0) {
+            return Err(ProfileError::Pads { length, log_rows });
+        }
         profile.ledger(MAX_TREES, MAX_LOG_COLUMNS).require(TARGET_BITS)?;
         Ok(profile)
     }
@@ -129,7 +141,7 @@ impl Profile {
     /// A name that determines every parameter; absorbed first by an opening.
     pub fn id(&self) -> String {
         format!(
-            "veritune-opening-v1/rows=2^{}/rate=2^-{}/term-bits={}/proofs={}",
+            "veritune-opening-v2/rows=2^{}/rate=2^-{}/term-bits={}/proofs={}",
             self.log_rows, self.log_inverse_rate, self.term_bits, self.max_proofs
         )
     }
@@ -155,6 +167,19 @@ impl Profile {
         self.queries
     }
 
+    /// One-time pads of an opening: two for each round of the first sumcheck, one for the value of each tree and one for
+    /// the mask's, of the largest statement.
+    pub fn num_pads(&self) -> usize {
+        let rounds = self.log_rows.saturating_add(MAX_LOG_COLUMNS);
+        size(rounds).saturating_mul(2).saturating_add(MAX_TREES).saturating_add(1)
+    }
+
+    /// Coefficients of pads and of cover: behind the pads as many as there are queries, so that the opened values of the
+    /// pads' polynomial tell nothing of the pads.
+    pub fn pads_length(&self) -> usize {
+        self.num_pads().saturating_add(size(self.queries))
+    }
+
     /// Bits of every query term.
     pub fn term_bits(&self) -> u32 {
         self.term_bits
@@ -176,6 +201,11 @@ impl Profile {
     }
 }
 
+/// A count that fits every target; the limits above bound it.
+fn size(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,6 +217,15 @@ mod tests {
         let rows: Vec<u32> = profile.levels().iter().map(|l| l.log_rows).collect();
         let rates: Vec<u32> = profile.levels().iter().map(|l| l.log_inverse_rate).collect();
         assert_eq!((rows, rates, profile.log_final()), (vec![14, 10], vec![3, 4], 10));
+    }
+
+    #[test]
+    fn pads_are_those_of_the_largest_statement_and_fit_every_profile() {
+        let profile = Profile::new(18).unwrap();
+        assert_eq!((profile.num_pads(), profile.pads_length()), (2 * 28 + 16 + 1, 73 + 345));
+        // Terms are at most 180 bits, which takes 434 queries.
+        let longest = Profile::with_parameters(10, 1, 180, 1).unwrap();
+        assert_eq!(longest.pads_length(), 2 * 20 + 17 + 434);
     }
 
     #[test]

@@ -25,8 +25,8 @@ pub struct TreeShape {
     pub log_columns: u32,
     /// The hash function.
     pub hash: TreeHash,
-    /// Whether the tree carries the three mask columns. Exactly one tree of an opening does, and it is
-    /// opened once.
+    /// Whether the tree carries mask, pads and cover, a column over the challenge field each. Exactly one tree of an
+    /// opening does, and it is opened once.
     pub masked: bool,
     /// How many openings the random rows pay for; at least one, and one for a masked tree.
     pub budget: u32,
@@ -136,10 +136,10 @@ impl TreeShape {
         1_usize << self.log_columns.min(MAX_LOG_COLUMNS)
     }
 
-    /// Bytes of one row as it is hashed and sent: columns, mask, salt.
+    /// Bytes of one row as it is hashed and sent: columns; mask, pads and cover of a masked tree; salt.
     pub fn row_bytes(&self) -> usize {
-        let mask = if self.masked { E_BYTES } else { 0 };
-        self.num_columns().saturating_mul(F_BYTES).saturating_add(mask).saturating_add(SALT_BYTES)
+        let masks = if self.masked { 3 * E_BYTES } else { 0 };
+        self.num_columns().saturating_mul(F_BYTES).saturating_add(masks).saturating_add(SALT_BYTES)
     }
 
     /// The canonical bytes of the shape, absorbed with the root.

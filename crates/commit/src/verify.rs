@@ -7,44 +7,59 @@
 //! `s = 2^(m - m_o)`: its row `r` is row `r s` of the profile, all others are zero, and position `p` of the
 //! profile's domain is its leaf `p` modulo the number of its leaves.
 //!
-//! Messages, numbered as in the code:
+//! Messages, numbered as in the code. The masked tree carries three polynomials over E beside its columns: the mask M
+//! with `2^m` coefficients, the pads Q and their cover Q' with [`Profile::pads_length`] coefficients each, all uniform.
 //!  1. A sumcheck over `m + k_max` variables, row variables first, most significant first. A round
 //!     sends `h(0)` and the leading coefficient of `h`; `h(1)` follows from the claim. A tree with
 //!     `m_o < m` or `k_o < k_max` is multiplied by `1 - X` in each of the last `m - m_o` row rounds and of the first
-//!     `k_max - k_o` column rounds.
-//!  2. The values `v_o = f_o(z_o)` and `v_M = M(z_row)` of the mask; they must satisfy
-//!     `sum_o s_o W_o(z_o) v_o = claim`, with `s_o` the product of the `1 - z` of the dummy rounds.
-//!  3. A challenge gamma. `y = M + sum_o gamma^(o+1) sum_c eq(z_col_o, c) f_o[., c]` has the claim
-//!     `<eq(z_row), y> = v_M + sum_o gamma^(o+1) t_o v_o`, with `t_o` the product of the `1 - z` of the last `m - m_o`
-//!     row rounds.
-//!  4. For each level: the root of `y` written as a matrix (column = high bits) and encoded at the rate
+//!     `k_max - k_o` column rounds. Both scalars are sent under pads of their own ([`Hidden`]), and the
+//!     claim is `known - <lin, Q>`.
+//!  2. The values `v_o = f_o(z_o)` and `v_M = M(z_row)` of the mask, each under a pad of its own. With `s_o` the product
+//!     of the `1 - z` of the dummy rounds, `sum_o s_o W_o(z_o) v_o = claim` becomes the first relation
+//!     `<lin_1, Q> = tau_1`.
+//!  3. A challenge gamma. `y = M + sum_o gamma^(o+1) sum_c eq(z_col_o, c) f_o[., c]`; its value `Y = <eq(z_row), y>` is
+//!     sent as it is. With `t_o` the product of the `1 - z` of the last `m - m_o` row rounds,
+//!     `v_M + sum_o gamma^(o+1) t_o v_o = Y` becomes the second relation `<lin_2, Q> = tau_2`.
+//!  4. The sums `sigma_i = <lin_i, Q'>`; a challenge beta'; the covered pads `r = Q' + beta' Q`, all their coefficients.
+//!     Each relation holds if `<lin_i, r> = sigma_i + beta' tau_i`.
+//!  5. For each level: the root of `y` written as a matrix (column = high bits) and encoded at the rate
 //!     of the level; then rows of the previous oracle at random leaves, each giving one claim
-//!     `<(x^b)_b, y> = value`; a challenge beta that combines all claims; a sumcheck over the column
-//!     variables. The columns folded at its challenges are the next `y`.
-//!  5. The last `y` in clear, then rows of the last oracle, checked one by one, and the combined claim.
+//!     `<(x^b)_b, y> = value`; a challenge beta that combines all claims, Y the first; a sumcheck over the column
+//!     variables. The columns folded at its challenges are the next `y`. Every opened leaf of the masked tree holds
+//!     `r(x) = Q'(x) + beta' Q(x)`.
+//!  6. The last `y` in clear, then rows of the last oracle, checked one by one, and the combined claim.
 //!
-//! Zero knowledge of 3 to 5: the mask M is uniform with all its `2^m` coefficients, used once, so `y` is
-//! uniform under the one linear relation with the values already sent, whatever the `f_o` are. A
-//! simulator draws `y`, draws the opened rows of the `f_o` uniformly (the random rows of each column
-//! make any `queries * budget` evaluations uniform) and solves for the opened values of M. The oracles
-//! of `y` need no salt: everything in them is a function of the uniform `y`. *Messages 1 and 2 are
-//! not masked here*: their scalars are functions of the committed vectors. The masked sumcheck is a
-//! separate task; until then an opening alone is sound but not zero-knowledge.
+//! Zero knowledge (perfect, for fixed challenges, but for the digests of what is not opened). Take what is sent in this
+//! order, with the part of the randomness that nothing before it depends on:
+//!   - the opened rows of the `f_o`: uniform by the random rows of each column, which make any `queries * budget`
+//!     evaluations uniform;
+//!   - y: uniform by M, whose `2^m` coefficients are uniform; Y, every message of 5 and 6 but the trees' rows, and the
+//!     opened rows of M are functions of y and of the rows above;
+//!   - the scalars of 1 and 2: each uniform by its pad;
+//!   - the opened rows of Q: uniform by its last `queries` coefficients. At distinct points, none of them zero, these
+//!     are multiplied by a Vandermonde matrix with non-zero factors, as the random rows are;
+//!   - r: uniform by Q'; the opened rows of Q' are what r leaves, and so are the sums: `sigma_i = <lin_i, r> - beta' tau_i`.
 //!
-//! Soundness: [`Profile::ledger`]. The rows need not be absorbed before beta: the root and the
-//! positions fix them.
+//! The map is triangular, so all that is uniform is so jointly, whatever the `f_o` are; the rest is a function of it that
+//! does not depend on the `f_o`. A simulator draws the one and computes the other. The oracles of `y` need no salt:
+//! everything in them is a function of the uniform `y`. The digests of leaves that are not opened hide them by their
+//! salts, an assumption on the tree's hash.
+//!
+//! Soundness: [`Profile::ledger`]. Q and Q' are fixed by the root before every challenge, so every scalar of 1 and 2 is
+//! fixed when it is sent; lin_1, tau_1, lin_2 and tau_2 are fixed before beta'. The rows need not be absorbed
+//! before beta: the root and the positions fix them.
 //!
 //! Source: the crate's header.
 
 use crate::error::{Location, OpeningError};
-use crate::hash::{Digest, TreeHasher};
-use crate::merkle::{leaf_point, root_of, sorted_unique};
-use crate::profile::{Level, MAX_TREES, Profile};
-use crate::reader::{Reader, elements, extensions};
-use crate::shape::{Root, SALT_BYTES, ShapeError, TreeHash, TreeShape};
+use crate::leaves::{Covered, Oracle, oracle_rows, tree_rows};
+use crate::pads::Hidden;
+use crate::profile::{MAX_TREES, Profile};
+use crate::reader::{Reader, elements};
+use crate::shape::{Root, ShapeError, TreeHash, TreeShape};
 use crate::tensor::{EqWeight, PowerWeight, Weights, eq_table, evaluate_at};
-use veritune_field::traits::{BasedVectorSpace, PrimeCharacteristicRing};
-use veritune_field::{E, E_BYTES, F, F_BYTES};
+use veritune_field::traits::PrimeCharacteristicRing;
+use veritune_field::{E, F};
 use veritune_transcript::Transcript;
 
 /// Transcript labels of the opening, shared with the prover.
@@ -63,6 +78,14 @@ impl Labels {
     pub const VALUES: &'static str = "opening values";
     /// The combination of trees.
     pub const GAMMA: &'static str = "opening gamma";
+    /// The value of the combination.
+    pub const COMBINED_VALUE: &'static str = "opening combined value";
+    /// What the relations of the pads give for the cover.
+    pub const COVER_SUMS: &'static str = "opening cover sums";
+    /// What the pads are multiplied with under their cover.
+    pub const COVER: &'static str = "opening cover";
+    /// The pads under their cover.
+    pub const COVERED_PADS: &'static str = "opening covered pads";
     /// The root of a level.
     pub const ROOT: &'static str = "opening level root";
     /// Leaf positions.
@@ -119,12 +142,20 @@ pub fn verify_opening(
     absorb_statement(transcript, profile, trees, target);
     let mut reader = Reader::new(proof);
 
-    // 1. Sumcheck over rows and columns.
+    // 1. Sumcheck over rows and columns, under pads.
     let num_rounds = profile.log_rows().saturating_add(log_columns_max);
-    let (claim, z) =
-        sumcheck(&mut reader, transcript, target, num_rounds, Labels::SUMCHECK, |round| Location::Sumcheck { round })?;
+    let mut claim = Hidden::new(target);
+    let mut z = Vec::with_capacity(size(num_rounds));
+    for round in 0..num_rounds {
+        let at = Location::Sumcheck { round };
+        let sent = [reader.e(at)?, reader.e(at)?];
+        transcript.absorb_e(Labels::SUMCHECK, &sent);
+        let challenge = transcript.challenge_e(Labels::SUMCHECK);
+        claim.reduce(size(round), sent, challenge);
+        z.push(challenge);
+    }
 
-    // 2. Values at the final point.
+    // 2. Values at the final point, under the pads after those of the rounds.
     let values = reader.es(trees.len(), Location::Values)?;
     let mask_value = reader.e(Location::Values)?;
     transcript.absorb_e(Labels::VALUES, &values);
@@ -133,39 +164,56 @@ pub fn verify_opening(
     if weights.len() != trees.len() {
         return Err(OpeningError::WeightCount { expected: trees.len(), got: weights.len() });
     }
-    let num_rows = size(profile.log_rows());
-    let mut combined = E::ZERO;
-    for (((shape, _), &value), &weight) in trees.iter().zip(&values).zip(&weights) {
-        combined += waited(&z, shape.waits(profile, log_columns_max)) * weight * value;
-    }
-    if combined != claim && !veritune_mutation::off("opening-sumcheck-claim") {
-        return Err(OpeningError::SumcheckClaim);
+    let value_pads = size(num_rounds).saturating_mul(2)..;
+    let mut missing = claim;
+    for ((((shape, _), &value), &weight), pad) in trees.iter().zip(&values).zip(&weights).zip(value_pads.clone()) {
+        missing.add(-(waited(&z, shape.waits(profile, log_columns_max)) * weight), value, pad);
     }
 
-    // 3. One vector for all trees.
+    // 3. One vector for all trees, and its value.
     let gamma = transcript.challenge_e(Labels::GAMMA);
-    let mut claim = mask_value;
+    let combined_value = reader.e(Location::CombinedValue)?;
+    transcript.absorb_e(Labels::COMBINED_VALUE, &[combined_value]);
+    let mut excess = Hidden::new(-combined_value);
     let mut power = E::ONE;
     let mut coefficients = Vec::with_capacity(trees.len());
-    for ((shape, _), &value) in trees.iter().zip(&values) {
+    for (((shape, _), &value), pad) in trees.iter().zip(&values).zip(value_pads.clone()) {
         power *= gamma;
-        claim += power * waited(&z, shape.log_rows..profile.log_rows()) * value;
-        let point = tree_point(&z, shape);
-        let columns: Vec<E> = point.into_iter().skip(size(shape.log_rows)).collect();
+        excess.add(power * waited(&z, shape.log_rows..profile.log_rows()), value, pad);
+        let columns: Vec<E> = tree_point(&z, shape).into_iter().skip(size(shape.log_rows)).collect();
         coefficients.push(eq_table(&columns).into_iter().map(|v| v * power).collect::<Vec<E>>());
     }
-    let point = z.iter().take(num_rows).copied().collect();
+    excess.add(E::ONE, mask_value, value_pads.start.saturating_add(trees.len()));
+
+    // 4. Both numbers are zero: the pads under their cover.
+    let sums = [reader.e(Location::CoverSums)?, reader.e(Location::CoverSums)?];
+    transcript.absorb_e(Labels::COVER_SUMS, &sums);
+    let challenge = transcript.challenge_e(Labels::COVER);
+    let covered = reader.es(profile.pads_length(), Location::CoveredPads)?;
+    transcript.absorb_e(Labels::COVERED_PADS, &covered);
+    let holds = |number: &Hidden, sum: E| number.inner_product(&covered) == sum + challenge * number.known();
+    let [first, second] = sums;
+    if !holds(&missing, first) && !veritune_mutation::off("opening-sumcheck-claim") {
+        return Err(OpeningError::SumcheckClaim);
+    }
+    if !holds(&excess, second) && !veritune_mutation::off("opening-combined-value") {
+        return Err(OpeningError::CombinedValue);
+    }
+    let covered = Covered { challenge, covered };
+
+    // 5. Levels.
+    let num_rows = size(profile.log_rows());
+    let point = z.into_iter().take(num_rows).collect();
     let eq = EqWeight { coefficient: E::ONE, point };
     let mut all = Weights { eq, powers: Vec::new(), log_length: num_rows };
-
-    // 4. Levels.
+    let mut claim = combined_value;
     let mut previous: Option<Oracle> = None;
     for (level, parameters) in (1_usize..).zip(profile.levels()) {
         let at = Location::LevelRoot { level };
         let root: [u8; 32] = reader.array(at)?;
         transcript.absorb(Labels::ROOT, &root);
         let rows = match &previous {
-            None => tree_rows(profile, trees, &coefficients, &mut reader, transcript)?,
+            None => tree_rows(profile, trees, &coefficients, &covered, &mut reader, transcript)?,
             Some(oracle) => oracle_rows(oracle, &mut reader, transcript)?,
         };
         let beta = transcript.challenge_e(Labels::BETA);
@@ -175,16 +223,13 @@ pub fn verify_opening(
             claim += power * row.value;
             all.powers.push(PowerWeight { coefficient: power, x: row.x });
         }
-        let (folded, challenges) =
-            sumcheck(&mut reader, transcript, claim, parameters.log_columns, Labels::FOLD, |round| {
-                Location::LevelSumcheck { level, round }
-            })?;
+        let (folded, challenges) = sumcheck(&mut reader, transcript, claim, parameters.log_columns, level)?;
         claim = folded;
         all.fold(&challenges);
         previous = Some(Oracle { level, parameters: *parameters, root, fold: eq_table(&challenges) });
     }
 
-    // 5. The last vector: every row of the last oracle, then the combined claim.
+    // 6. The last vector: every row of the last oracle, then the combined claim.
     let length = 1_usize.checked_shl(profile.log_final()).ok_or(OpeningError::Profile)?;
     let last = reader.es(length, Location::FinalVector)?;
     transcript.absorb_e(Labels::FINAL, &last);
@@ -202,21 +247,6 @@ pub fn verify_opening(
     } else {
         Err(OpeningError::FinalClaim)
     }
-}
-
-/// What later queries need of the oracle of a level.
-struct Oracle {
-    level: usize,
-    parameters: Level,
-    root: [u8; 32],
-    fold: Vec<E>,
-}
-
-/// One opened leaf, folded to the value of the next vector's polynomial at `x`.
-struct FoldedRow {
-    position: u64,
-    x: F,
-    value: E,
 }
 
 fn check_statement(profile: &Profile, trees: &[(TreeShape, Root)]) -> Result<u32, OpeningError> {
@@ -238,21 +268,21 @@ fn check_statement(profile: &Profile, trees: &[(TreeShape, Root)]) -> Result<u32
     Ok(trees.iter().map(|(shape, _)| shape.log_columns).max().unwrap_or(0))
 }
 
-/// Reduces the claim `sum of h over {0, 1}` round by round; returns the last claim and the challenges.
+/// Reduces the claim of a level round by round; returns the last claim and the challenges.
 fn sumcheck(
     reader: &mut Reader<'_>,
     transcript: &mut Transcript,
     mut claim: E,
     num_rounds: u32,
-    label: &str,
-    at: impl Fn(u32) -> Location,
+    level: usize,
 ) -> Result<(E, Vec<E>), OpeningError> {
     let mut challenges = Vec::with_capacity(size(num_rounds));
     for round in 0..num_rounds {
-        let constant = reader.e(at(round))?;
-        let leading = reader.e(at(round))?;
-        transcript.absorb_e(label, &[constant, leading]);
-        let challenge = transcript.challenge_e(label);
+        let at = Location::LevelSumcheck { level, round };
+        let constant = reader.e(at)?;
+        let leading = reader.e(at)?;
+        transcript.absorb_e(Labels::FOLD, &[constant, leading]);
+        let challenge = transcript.challenge_e(Labels::FOLD);
         // h(1) = claim - h(0) fixes the middle coefficient.
         let middle = claim - constant.double() - leading;
         claim = constant + challenge * (middle + challenge * leading);
@@ -261,118 +291,7 @@ fn sumcheck(
     Ok((claim, challenges))
 }
 
-/// Opens all trees of the statement at the same random leaves.
-fn tree_rows(
-    profile: &Profile,
-    trees: &[(TreeShape, Root)],
-    coefficients: &[Vec<E>],
-    reader: &mut Reader<'_>,
-    transcript: &mut Transcript,
-) -> Result<Vec<FoldedRow>, OpeningError> {
-    let mut rows = draw_rows(transcript, profile.queries(), profile.log_domain());
-    let positions: Vec<u64> = rows.iter().map(|row| row.position).collect();
-    for (tree, ((shape, root), coefficients)) in trees.iter().zip(coefficients).enumerate() {
-        let hasher = TreeHasher::new(shape.hash);
-        let opened = shape.leaves(profile, &positions);
-        let mut sent = Vec::with_capacity(opened.len());
-        let mut values = Vec::with_capacity(opened.len());
-        for &position in &opened {
-            let at = Location::Row { level: 0, tree, position };
-            let bytes = reader.bytes(shape.row_bytes(), at)?;
-            let offset = reader.offset();
-            let (data, salt) = bytes.split_at(bytes.len().saturating_sub(SALT_BYTES));
-            let data = elements(data, at, offset)?;
-            if shape.hash == TreeHash::Poseidon2 {
-                elements(salt, at, offset)?;
-            }
-            sent.push(bytes);
-            let (columns, mask) = data.split_at(shape.num_columns().min(data.len()));
-            trace_row(reader, at, shape);
-            let value = coefficients.iter().zip(columns).map(|(&c, &f)| c * f).sum::<E>();
-            values.push(value + E::from_basis_coefficients_slice(mask).unwrap_or(E::ZERO));
-        }
-        for row in &mut rows {
-            let leaf = opened.binary_search(&shape.leaf(profile, row.position));
-            row.value += leaf.ok().and_then(|i| values.get(i)).copied().ok_or(OpeningError::Profile)?;
-        }
-        let at = Location::Siblings { level: 0, tree };
-        let leaves = leaves(&hasher, &opened, &sent, reader, at)?;
-        if root_of(&hasher, leaves, shape.log_domain(profile), reader, at)? != Some(root.0) && !rootless() {
-            return Err(OpeningError::RootMismatch { level: 0, tree });
-        }
-    }
-    Ok(rows)
-}
-
-/// Records columns, mask and salt of the row that was read last.
-fn trace_row(reader: &Reader<'_>, at: Location, shape: &TreeShape) {
-    let mut back = shape.row_bytes();
-    let mask = if shape.masked { E_BYTES } else { 0 };
-    for (part, len) in [("columns", shape.num_columns().saturating_mul(F_BYTES)), ("mask", mask), ("salt", SALT_BYTES)]
-    {
-        if len > 0 {
-            reader.read(|| format!("{} {part}", at.field()), len, back);
-        }
-        back = back.saturating_sub(len);
-    }
-}
-
-/// Whether a test has switched the comparison with roots off.
-fn rootless() -> bool {
-    veritune_mutation::off("opening-root-mismatch")
-}
-
-/// Opens the oracle of a level at random leaves.
-fn oracle_rows(
-    oracle: &Oracle,
-    reader: &mut Reader<'_>,
-    transcript: &mut Transcript,
-) -> Result<Vec<FoldedRow>, OpeningError> {
-    let level = oracle.level;
-    let log_domain = oracle.parameters.log_domain();
-    let row_bytes = oracle.fold.len().saturating_mul(E_BYTES);
-    let mut rows = draw_rows(transcript, oracle.parameters.queries, log_domain);
-    let hasher = TreeHasher::Blake3;
-    let mut sent = Vec::with_capacity(rows.len());
-    for row in &mut rows {
-        let at = Location::Row { level, tree: 0, position: row.position };
-        let bytes = reader.bytes(row_bytes, at)?;
-        sent.push(bytes);
-        reader.read(|| at.field(), row_bytes, row_bytes);
-        let entries = extensions(bytes, at, reader.offset())?;
-        row.value = oracle.fold.iter().zip(entries).map(|(&c, entry)| c * entry).sum();
-    }
-    let at = Location::Siblings { level, tree: 0 };
-    let positions: Vec<u64> = rows.iter().map(|row| row.position).collect();
-    let leaves = leaves(&hasher, &positions, &sent, reader, at)?;
-    if root_of(&hasher, leaves, log_domain, reader, at)? != Some(oracle.root) && !rootless() {
-        return Err(OpeningError::RootMismatch { level, tree: 0 });
-    }
-    Ok(rows)
-}
-
-/// The digests of the rows as they were sent, with their positions.
-fn leaves(
-    hasher: &TreeHasher,
-    positions: &[u64],
-    sent: &[&[u8]],
-    reader: &Reader<'_>,
-    at: Location,
-) -> Result<Vec<(u64, Digest)>, OpeningError> {
-    let offset = reader.offset();
-    let digests = hasher.leaves(sent).map_err(|_| OpeningError::NotCanonical { at, offset })?;
-    Ok(positions.iter().copied().zip(digests).collect())
-}
-
-fn draw_rows(transcript: &mut Transcript, queries: u32, log_domain: u32) -> Vec<FoldedRow> {
-    let drawn = transcript.challenge_indices(Labels::POSITIONS, size(queries), log_domain);
-    sorted_unique(drawn)
-        .into_iter()
-        .map(|position| FoldedRow { position, x: leaf_point(position, log_domain), value: E::ZERO })
-        .collect()
-}
-
 /// A count that fits every target; profiles bound it far below.
-fn size(count: u32) -> usize {
+pub(crate) fn size(count: u32) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }

@@ -2,7 +2,8 @@
 //! builds only.
 //!
 //! A test that an attack is refused shows little if another check refuses it too. Here a test switches off exactly one
-//! check by its id and shows that the attack then passes. Without the feature `switches` every function is empty and
+//! check by its id and shows that the attack then passes. A test of what a proof hides fixes the challenges by a seed,
+//! whatever is sent: a simulator may choose them, a prover may not. Without the feature `switches` every function is empty and
 //! the compiler removes its calls; `veritune-verify` and the Python module do not compile with it.
 
 #![forbid(unsafe_code)]
@@ -35,6 +36,13 @@ pub fn unabsorbed(label: &str) -> bool {
     ENABLED && switches::off(&format!("absorb {label}"))
 }
 
+/// The seed on which alone, with protocol and labels, challenges depend: set by a test that programs them.
+#[must_use]
+#[inline]
+pub fn programme() -> Option<u64> {
+    switches::programme()
+}
+
 /// What a transcript did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -57,7 +65,7 @@ pub fn field(name: impl FnOnce() -> String, offset: usize, len: usize) {
 }
 
 #[cfg(feature = "switches")]
-pub use switches::{traced, transcribed, without};
+pub use switches::{programmed, traced, transcribed, without};
 
 #[cfg(feature = "switches")]
 mod switches {
@@ -68,10 +76,15 @@ mod switches {
         static OFF: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
         static FIELDS: RefCell<Option<Vec<Field>>> = const { RefCell::new(None) };
         static EVENTS: RefCell<Option<Vec<Event>>> = const { RefCell::new(None) };
+        static PROGRAMME: RefCell<Option<u64>> = const { RefCell::new(None) };
     }
 
     pub(super) fn off(id: &str) -> bool {
         OFF.with_borrow(|off| off.iter().any(|o| o == id))
+    }
+
+    pub(super) fn programme() -> Option<u64> {
+        PROGRAMME.with_borrow(|programme| *programme)
     }
 
     pub(super) fn field(name: impl FnOnce() -> String, offset: usize, len: usize) {
@@ -108,6 +121,14 @@ mod switches {
         run()
     }
 
+    /// Runs on this thread with challenges that no message reaches: a transcript made meanwhile draws by this seed, its
+    /// protocol and the labels drawn before.
+    pub fn programmed<R>(seed: u64, run: impl FnOnce() -> R) -> R {
+        let before = PROGRAMME.replace(Some(seed));
+        let _restore = Restore(&PROGRAMME, Some(before));
+        run()
+    }
+
     /// Runs on this thread and returns the fields that decoders read meanwhile, in their order.
     pub fn traced<R>(run: impl FnOnce() -> R) -> (R, Vec<Field>) {
         recorded(&FIELDS, run)
@@ -135,6 +156,11 @@ mod switches {
     #[inline]
     pub(super) const fn off(_: &str) -> bool {
         false
+    }
+
+    #[inline]
+    pub(super) const fn programme() -> Option<u64> {
+        None
     }
 
     #[inline]

@@ -129,7 +129,9 @@ fn multiply_adds(program: &Program) -> f64 {
 fn opening_bytes(profile: &Profile, trees: &[&TreeShape]) -> f64 {
     let element = E_BYTES as f64;
     let widest = trees.iter().map(|t| t.log_columns).max().unwrap_or(0);
-    let mut bytes = f64::from(profile.log_rows() + widest) * 2.0 * element + (trees.len() + 1) as f64 * element;
+    // Two elements a round; the values, the mask's and the combination's; two sums; the covered pads.
+    let rounds = 2 * (profile.log_rows() + widest);
+    let mut bytes = (f64::from(rounds) + (trees.len() + 1 + 1 + 2 + profile.pads_length()) as f64) * element;
     for tree in trees {
         let (rows, siblings) = multiproof(profile.queries(), tree.log_domain(profile));
         bytes += rows * tree.row_bytes() as f64 + siblings * 32.0;
@@ -250,4 +252,34 @@ fn matrix_product(threads: usize) -> Result<f64, RunError> {
     }
     executor.run(threads).map_err(|e| failed(&e))?;
     Ok((tokens * width * width) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use veritune_prover::commit::{BlockVector, open};
+    use veritune_transcript::Transcript;
+
+    #[test]
+    fn an_opening_has_about_the_bytes_that_are_expected() {
+        for log_rows in [10, 13, 16] {
+            let profile = Profile::new(log_rows).unwrap();
+            let shape = |log_rows, log_columns, masked| {
+                let hash = if masked { TreeHash::Blake3 } else { TreeHash::Poseidon2 };
+                TreeShape { log_rows, log_columns, hash, masked, budget: 1 }
+            };
+            let shapes = [shape(log_rows, 3, true), shape(10, 1, false)];
+            let mut trees = shapes.map(|shape| {
+                let randomness = Randomness::from_seed([shape.log_columns as u8; 32]);
+                commit(&profile, shape, vec![F::ONE], randomness).unwrap()
+            });
+            let [witness, state] = &mut trees;
+            let weights = vec![BlockVector::default(); 2];
+            let mut transcript = Transcript::new(b"test");
+            let proof = open(&profile, &mut [witness, state], weights, E::ZERO, &mut transcript).unwrap();
+            let expected = opening_bytes(&profile, &[&shapes[0], &shapes[1]]);
+            // What varies is which positions are drawn: less than a hundredth of the bytes.
+            assert!((proof.len() as f64 / expected - 1.0).abs() < 0.01, "{} {expected}", proof.len());
+        }
+    }
 }

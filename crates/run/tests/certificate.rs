@@ -192,8 +192,8 @@ fn an_honest_run_verifies_and_says_what_it_does_not_claim() {
     let report = judge(&published().adapter);
     assert_eq!(report.exit, 0, "{} {}", report.code, report.message);
     assert_eq!(report.steps, STEPS);
-    assert!(report.claims.iter().all(|c| c.word.as_str() == "proof-not-hiding"));
-    assert!(report.not_claimed.iter().any(|n| n.contains("zero knowledge")));
+    assert!(report.claims.iter().all(|c| c.word.as_str() == "zk-proof"));
+    assert!(report.not_claimed.iter().any(|n| n.contains("licence labels")));
     let ledger = report.ledger.unwrap();
     assert!(ledger.total_bits >= 128 && ledger.max_proofs >= STEPS + 2);
 }
@@ -390,9 +390,9 @@ fn swapped_steps_are_refused() {
 
 #[test]
 fn claims_beyond_the_proofs_are_refused_even_when_signed() {
-    refused(&resigned("word", |s| s.replacen("proof-not-hiding", "zk-proof", 1)), 1, "VT-RUN-011");
+    refused(&resigned("word", |s| s.replacen("zk-proof", "tee-attested", 1)), 1, "VT-RUN-011");
     refused(&resigned("bits", |s| s.replacen(r#""totalBits":"#, r#""totalBits":1"#, 1)), 1, "VT-RUN-012");
-    refused(&resigned("not-claimed", |s| s.replacen("zero knowledge", "nothing", 1)), 1, "VT-RUN-011");
+    refused(&resigned("not-claimed", |s| s.replacen("licence labels", "nothing", 1)), 1, "VT-RUN-011");
 }
 
 #[test]

@@ -36,7 +36,6 @@ const MAX_JSON_BYTES: u64 = 1 << 20;
 
 /// What every certificate says that it does not show.
 pub const NOT_CLAIMED: &[&str] = &[
-    "zero knowledge: commitments hide, but the proof's messages are not masked yet and may reveal training data",
     "that licence labels are true, that the model is safe, or that the data is good",
     "that no other model was trained, or that no other plan was made and abandoned",
     "what the released adapter itself reveals about its data",
@@ -62,7 +61,7 @@ pub const SIGNER_KEY: &str = "signer.pub.pem";
 
 /// The claims that a full set of proofs shows.
 pub fn claims(steps: u64) -> Vec<Claim> {
-    let claim = |kind: &str, detail: String| Claim { kind: kind.to_owned(), word: Word::ProofNotHiding, detail };
+    let claim = |kind: &str, detail: String| Claim { kind: kind.to_owned(), word: Word::ZkProof, detail };
     vec![
         claim(
             "training",

@@ -3,10 +3,10 @@
 //! ```yaml
 //! schema: veritune.policy/v1
 //! claims:                                       # kind: the words that are accepted for it
-//!   training: [zk-proof, proof-not-hiding]      # all steps of the plan
-//!   data: [zk-proof, proof-not-hiding]
-//!   base: [zk-proof, proof-not-hiding]          # settled
-//!   adapter-file: [zk-proof, proof-not-hiding]
+//!   training: [zk-proof]      # all steps of the plan
+//!   data: [zk-proof]
+//!   base: [zk-proof]          # settled
+//!   adapter-file: [zk-proof]
 //! signer: named                                 # or any
 //! adapter_file: checked                         # or hidden: claims about a commitment, no file is read
 //! signed_plan: false                            # true: the plan itself is signed
@@ -58,7 +58,7 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        let proofs = vec![Word::ZkProof, Word::ProofNotHiding];
+        let proofs = vec![Word::ZkProof];
         Self {
             claims: KINDS.iter().map(|kind| ((*kind).to_owned(), proofs.clone())).collect(),
             any_signer: false,
@@ -299,8 +299,8 @@ mod tests {
         };
         let judge = |rest: &str| yaml(rest).unwrap().check(&evidence(false, "demo")).map_err(|r| r.code());
         assert_eq!(judge(""), Ok(()));
-        assert_eq!(judge("claims: {training: [zk-proof]}"), Err(POLICY_CLAIM));
-        assert_eq!(judge("claims: {data: [self-declared, proof-not-hiding]}"), Ok(()));
+        assert_eq!(judge("claims: {training: [bitwise-replay]}"), Err(POLICY_CLAIM));
+        assert_eq!(judge("claims: {data: [self-declared, zk-proof]}"), Ok(()));
         assert_eq!(judge(&format!("base_root: {ROOT}\ndataset_root: {ROOT}")), Ok(()));
         let other = ROOT.replacen('a', "b", 1);
         assert_eq!(judge(&format!("base_root: {other}")), Err(POLICY_SUBJECT));
@@ -309,7 +309,7 @@ mod tests {
         assert_eq!(judge("beacon: [drand-quicknet]"), Err(POLICY_EVIDENCE));
         let strict = yaml("signed_plan: true\nbeacon: [drand-quicknet]").unwrap();
         assert_eq!(strict.check(&evidence(true, "drand-quicknet")), Ok(()));
-        let mut nothing = yaml("claims: {adapter-file: [proof-not-hiding]}").unwrap();
+        let mut nothing = yaml("claims: {adapter-file: [zk-proof]}").unwrap();
         nothing.hide_file();
         assert_eq!(nothing.check(&evidence(true, "demo")).unwrap_err().code(), POLICY_CLAIM);
     }

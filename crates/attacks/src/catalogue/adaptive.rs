@@ -45,7 +45,7 @@ pub(super) const ATTACKS: &[ProtocolAttack] = &[
     ),
     attack(
         "values of the opening are chosen when their challenge is known: the count of labels is halved",
-        "opening-root-mismatch",
+        SUM,
         &["absorb opening values"],
         || adaptive_opening(bend_values),
     ),

@@ -40,6 +40,12 @@ pub(super) const ATTACKS: &[ProtocolAttack] = &[
         || chosen(Labels::EQUATION_FACTOR),
     ),
     attack(
+        "a product of two factors is chosen when all challenges are known: the count of labels is halved",
+        SUM,
+        &["absorb equation product"],
+        || chosen(Labels::EQUATION_PRODUCT),
+    ),
+    attack(
         "a round of the one-hots is chosen when its challenge is known: the count of labels is halved",
         SUM,
         &["absorb one-hot round"],

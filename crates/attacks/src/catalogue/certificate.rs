@@ -316,8 +316,8 @@ pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
     }),
     attack("the program is another version's", OtherProgram, (1, "VT-RUN-002"), &["VT-RUN-002"], |_, _| ()),
     attack("the rows are drawn by a private sampler", OtherSampler, (1, "VT-RUN-002"), &["VT-RUN-002"], |_, _| ()),
-    attack("a claim has a stronger word", AdamW, (1, "VT-RUN-011"), &["VT-RUN-011"], |_, parts| {
-        parts.claims[0].word = Word::ZkProof;
+    attack("a claim has another word", AdamW, (1, "VT-RUN-011"), &["VT-RUN-011"], |_, parts| {
+        parts.claims[0].word = Word::TeeAttested;
     }),
     attack("the ledger has more bits", AdamW, (1, "VT-RUN-012"), &["VT-RUN-012"], |_, parts| {
         parts.ledger.total_bits += 1;

@@ -1,20 +1,52 @@
-//! Messages of the opening's levels that are chosen when the challenges after them are known.
+//! Messages of the opening after its first sumcheck that are false, or chosen when the challenges after them are known.
 //!
-//! The witness counts half of the labels, so that the opening's target is not the value. The witness' value at the final point
-//! takes the error in, and with it the claim on the combination of all trees is false. A later message takes it away.
+//! The witness counts half of the labels, so that the opening's target is not the value. Either the relation of the pads
+//! that the first sumcheck leaves stays false, and sums or covered pads make it look true; or the witness' value
+//! at the final point takes the error in, and with it the claim on the combination of all trees is false. A later message
+//! takes it away.
 
 use super::adaptive::{halved_labels, verdict};
-use super::protocol::{ProtocolAttack, attack};
+use super::protocol::{ProtocolAttack, SUM, attack};
 use crate::harness::Deviation;
 use std::cell::Cell;
 use veritune_commit::{Labels, leaf_point, sorted_unique};
 use veritune_field::traits::{Field, PrimeCharacteristicRing};
 use veritune_field::{E, F};
-use veritune_prover::commit::{Deviation as Opener, Queried};
+use veritune_prover::commit::{Covering, Deviation as Opener, Queried};
 use veritune_transcript::Transcript;
 
 /// The attacks.
 pub(super) const ATTACKS: &[ProtocolAttack] = &[
+    attack(
+        "sums of the cover are chosen when its challenge is known: the count of labels is halved",
+        SUM,
+        &["absorb opening cover sums"],
+        || opened(Box::new(Sums)),
+    ),
+    attack(
+        "covered pads satisfy the sumcheck's relation and are not those of the tree: the count of labels is halved",
+        "opening-covered-row",
+        &["opening-covered-row"],
+        || opened(Box::new(Bent)),
+    ),
+    attack(
+        "covered pads are chosen when the positions that they answer for are known: the count of labels is halved",
+        "opening-covered-row",
+        &["absorb opening covered pads"],
+        || opened(Box::new(BentElsewhere)),
+    ),
+    attack(
+        "the value of the witness satisfies the sumcheck, and the combination has its own value: the count of labels is halved",
+        "opening-combined-value",
+        &["opening-combined-value"],
+        || opened(Box::new(Value { of_vector: true })),
+    ),
+    attack(
+        "the value of the witness satisfies the sumcheck, and the combination's value satisfies it: the count of labels is halved",
+        "opening-final-claim",
+        &["opening-final-claim"],
+        || opened(Box::new(Value { of_vector: false })),
+    ),
     attack(
         "the oracle of a level is made when the positions that it answers for are known: the count of labels is halved",
         "opening-final-claim",
@@ -43,6 +75,62 @@ fn opened(opener: Box<dyn Opener>) -> Result<(), String> {
 /// The witness' value is what the first sumcheck's claim asks for.
 fn bend_values(values: &mut [E], weights: &[E], missing: E) {
     values[0] += missing * weights[0].inverse();
+}
+
+/// The sums make the relations look true at the challenge that would follow if they were not absorbed.
+struct Sums;
+
+impl Opener for Sums {
+    fn cover_sums(&self, at: &Covering<'_>, sums: &mut [E; 2]) {
+        let challenge = at.transcript.clone().challenge_e(Labels::COVER);
+        sums.iter_mut().zip(at.missing()).for_each(|(sum, missing)| *sum -= challenge * missing);
+    }
+}
+
+/// The covered pads satisfy the relations: the pad of the first round's constant takes the error in.
+struct Bent;
+
+impl Opener for Bent {
+    fn covered_pads(&self, at: &Covering<'_>, challenge: E, covered: &mut [E]) {
+        covered[0] += challenge * at.missing()[0] * at.relations[0].coefficients()[0].inverse();
+    }
+}
+
+/// The covered pads satisfy the relations, and are true at the positions that would be drawn if they were not absorbed.
+struct BentElsewhere;
+
+impl Opener for BentElsewhere {
+    fn covered_pads(&self, at: &Covering<'_>, challenge: E, covered: &mut [E]) {
+        let zeros = (at.positions)().into_iter().map(|position| leaf_point(position, at.log_domain));
+        let vanishing = zeros.fold(vec![F::ONE], |polynomial, x| times_root(&polynomial, x));
+        assert!(vanishing.len() < covered.len(), "fewer positions than coefficients");
+        // c Z + d X Z, with the first relation as it should be and the second as it is.
+        let shifted: Vec<F> = [F::ZERO].into_iter().chain(vanishing.iter().copied()).collect();
+        let weigh = |i: usize, polynomial: &[F]| -> E {
+            at.relations[i].coefficients().iter().zip(polynomial).map(|(&w, &z)| w * z).sum()
+        };
+        let [[a, b], [c, d]] = [0, 1].map(|i| [weigh(i, &vanishing), weigh(i, &shifted)]);
+        let scale = challenge * at.missing()[0] * (a * d - b * c).inverse();
+        for (multiple, polynomial) in [(scale * d, vanishing), (-(scale * c), shifted)] {
+            covered.iter_mut().zip(polynomial).for_each(|(slot, z)| *slot += multiple * z);
+        }
+    }
+}
+
+/// The witness' value takes the error in.
+struct Value {
+    of_vector: bool,
+}
+
+impl Opener for Value {
+    fn values(&self, values: &mut [E], _: &mut E, weights: &[E], missing: E) {
+        bend_values(values, weights, missing);
+    }
+    fn combined_value(&self, value: &mut E, of_vector: &dyn Fn() -> E) {
+        if self.of_vector {
+            *value = of_vector();
+        }
+    }
 }
 
 /// The vector of this level satisfies the claim and, at the positions that would be drawn if it were not absorbed, is what it

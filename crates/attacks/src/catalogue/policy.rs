@@ -39,12 +39,12 @@ pub const UNMET_DEMANDS: &[UnmetDemand] = &[
         "dataset_root: '5f00000000000000000000000000000000000000000000000000000000000000'",
         (1, "VT-POLICY-003"),
     ),
-    demand("a word that a claim does not have", "claims: {training: [zk-proof]}", (3, "VT-POLICY-002")),
+    demand("a word that a claim does not have", "claims: {training: [bitwise-replay]}", (3, "VT-POLICY-002")),
     UnmetDemand {
         no_file: true,
         ..demand(
             "only the claim about a file that is left out",
-            "claims: {adapter-file: [proof-not-hiding]}",
+            "claims: {adapter-file: [zk-proof]}",
             (3, "VT-POLICY-002"),
         )
     },

@@ -28,6 +28,8 @@ const CHECKS: &[&str] = &[
     "VT-PROOF-004",
     "VT-ROWS-003",
     "opening-sumcheck-claim",
+    "opening-combined-value",
+    "opening-covered-row",
     "opening-root-mismatch",
     "opening-final-row",
     "opening-final-claim",

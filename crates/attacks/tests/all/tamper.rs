@@ -39,25 +39,27 @@ const fn end(at: &'static str) -> (&'static str, &'static str) {
 const ARGUMENT: &[Row] = &[
     row("row leaf", &[("VT-ROWS-003", "row"), ("VT-ROWS-002", "row")], ("VT-ROWS-001", "length")),
     row("row sibling", &[("VT-ROWS-003", "row"), ("VT-ROWS-002", "row")], ("VT-ROWS-001", "length")),
-    // Every challenge is another: the first check that depends on one is that of layer 1.
-    row("witness root", &[("VT-ARG-001", "layer 0"), ("VT-ARG-002", "layer 1")], CUT),
-    row("lookup values", &[("VT-ARG-001", "layer 0"), ("VT-ARG-002", "*")], CUT),
-    row("lookup round", &[("VT-ARG-002", "*")], CUT),
-    row("equation sum", &[("VT-ARG-003", "layer 0")], CUT),
-    row("equation round", &[("VT-ARG-003", "layer 0")], CUT),
-    // Two factors of one product may change places: then the one-hots' challenges are others.
-    row("equation factor", &[("VT-ARG-003", "layer 0"), ("VT-ARG-004", "layer 0")], CUT),
-    // Sent in clear before the check.
-    row("equation base value", &[("VT-ARG-003", "layer 0")], CUT),
-    row("one-hot round", &[("VT-ARG-004", "layer 0")], CUT),
-    row("one-hot value", &[("VT-ARG-004", "layer 0")], CUT),
+    // Behind masks no value is wrong by itself: the functional that is opened does not have its value.
+    row("witness root", OPENING_SUM, CUT),
+    row("lookup values", OPENING_SUM, CUT),
+    row("lookup round", OPENING_SUM, CUT),
+    row("equation sum", OPENING_SUM, CUT),
+    row("equation round", OPENING_SUM, CUT),
+    row("equation factor", OPENING_SUM, CUT),
+    row("equation product", OPENING_SUM, CUT),
+    row("equation base value", OPENING_SUM, CUT),
+    row("one-hot round", OPENING_SUM, CUT),
+    row("one-hot value", OPENING_SUM, CUT),
+    row("one-hot product", OPENING_SUM, CUT),
+    row("product left value", OPENING_SUM, CUT),
 ];
 
 /// The argument of a release: lookups and one linear equation.
 const RELEASE: &[Row] = &[
-    row("witness root", &[("VT-ARG-001", "layer 0"), ("VT-ARG-002", "layer 1")], CUT),
-    row("lookup values", &[("VT-ARG-001", "layer 0"), ("VT-ARG-002", "*"), ("opening-sumcheck-claim", "values")], CUT),
-    row("lookup round", &[("VT-ARG-002", "*")], CUT),
+    row("witness root", OPENING_SUM, CUT),
+    row("lookup values", OPENING_SUM, CUT),
+    row("lookup round", OPENING_SUM, CUT),
+    row("product left value", OPENING_SUM, CUT),
 ];
 
 /// What a settlement has before its opening.
@@ -66,16 +68,20 @@ const BASE_TREE: Row = row("base tree", &[("VT-PROOF-004", "base tree")], CUT);
 /// What every opening has, the tree of the witness or of the base first.
 const OPENING: &[Row] = &[
     row("sumcheck", OPENING_SUM, end("sumcheck")),
-    // The value of the mask is in no sum: it moves the positions.
+    row("values", OPENING_SUM, end("values")),
+    row("combined value", OPENING_SUM, end("combined value")),
+    row("cover sums", OPENING_SUM, end("cover sums")),
+    // Of a pad that no scalar goes under, or of what hides pads, no relation says anything: they move the positions.
     row(
-        "values",
+        "covered pads",
         &[
             ("opening-sumcheck-claim", "values"),
+            ("opening-combined-value", "values"),
             ("opening-root-mismatch", "*"),
             ("opening-not-canonical", "*"),
             ("opening-unexpected-end", "*"),
         ],
-        end("values"),
+        end("covered pads"),
     ),
     row("root of level 1", ROWS_MOVED, end("root of level 1")),
     row(
@@ -85,6 +91,16 @@ const OPENING: &[Row] = &[
     ),
     row(
         "tree 0 row mask",
+        &[("opening-root-mismatch", "tree 0"), ("opening-not-canonical", "tree 0 row")],
+        end("tree 0 row"),
+    ),
+    row(
+        "tree 0 row pads",
+        &[("opening-root-mismatch", "tree 0"), ("opening-not-canonical", "tree 0 row")],
+        end("tree 0 row"),
+    ),
+    row(
+        "tree 0 row cover",
         &[("opening-root-mismatch", "tree 0"), ("opening-not-canonical", "tree 0 row")],
         end("tree 0 row"),
     ),
@@ -212,7 +228,7 @@ fn run(what: &str, bytes: &[u8], rows: &[Row], opening: impl Fn(&[Field]) -> usi
 fn placed(fields: Vec<Field>, opening: &impl Fn(&[Field]) -> usize) -> Vec<Field> {
     let start = opening(&fields);
     let rows = rows_len(&fields);
-    let is_scalar = |name: &str| ["lookup ", "equation ", "one-hot "].iter().any(|p| name.starts_with(p));
+    let is_scalar = |name: &str| ["lookup ", "equation ", "one-hot ", "product "].iter().any(|p| name.starts_with(p));
     fields
         .into_iter()
         .map(|field| {
@@ -234,7 +250,7 @@ fn rows_len(fields: &[Field]) -> usize {
 
 /// Where the opening of a proof begins: after rows, root and scalars.
 fn after_scalars(fields: &[Field]) -> usize {
-    let scalars = ["lookup ", "equation ", "one-hot "];
+    let scalars = ["lookup ", "equation ", "one-hot ", "product "];
     32 + rows_len(fields)
         + fields.iter().filter(|f| scalars.iter().any(|p| f.name.starts_with(p))).map(|f| f.len).sum::<usize>()
 }

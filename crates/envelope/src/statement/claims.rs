@@ -24,8 +24,6 @@ pub enum ClaimsSchema {
 pub enum Word {
     /// A zero-knowledge proof of all of it.
     ZkProof,
-    /// A proof of all of it that may reveal the witness.
-    ProofNotHiding,
     /// Zero-knowledge proofs of a sample that was chosen after the commitment.
     SampledZkProof,
     /// Replayed with identical bits.
@@ -42,9 +40,8 @@ pub enum Word {
 
 impl Word {
     /// All words.
-    pub const ALL: [Word; 8] = [
+    pub const ALL: [Word; 7] = [
         Word::ZkProof,
-        Word::ProofNotHiding,
         Word::SampledZkProof,
         Word::BitwiseReplay,
         Word::ToleranceReplay,
@@ -58,7 +55,6 @@ impl Word {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ZkProof => "zk-proof",
-            Self::ProofNotHiding => "proof-not-hiding",
             Self::SampledZkProof => "sampled-zk-proof",
             Self::BitwiseReplay => "bitwise-replay",
             Self::ToleranceReplay => "tolerance-replay",

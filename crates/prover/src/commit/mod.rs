@@ -7,20 +7,25 @@
 
 mod blake3_tree;
 pub(crate) mod block_vector;
+mod deviation;
 mod encode;
+mod levels;
 #[cfg(feature = "kernels")]
 pub(crate) mod loops;
 mod open;
 mod oracle;
 mod poseidon_tree;
 mod randomness;
+#[cfg(feature = "mutation-testing")]
+pub mod simulate;
 mod sumcheck;
 mod tree;
 
 pub(crate) use encode::transform;
 
 pub use block_vector::BlockVector;
-pub use open::{Deviation, OpenError, OpeningReport, Queried, open, open_deviating, open_with_report};
+pub use deviation::{Covering, Deviation, Queried};
+pub use open::{OpenError, OpeningReport, open, open_deviating, open_with_report};
 pub use randomness::Randomness;
 pub use tree::{CommittedTree, commit};
 

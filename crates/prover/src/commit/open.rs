@@ -1,19 +1,17 @@
 //! Opening: the prover's side of `veritune_commit::verify_opening`, step by step.
 
 use super::block_vector::BlockVector;
-use super::encode::transform;
-use super::oracle::{Oracle, Proof, draw};
+use super::deviation::{Covering, Deviation, Honest};
+use super::levels::{Combination, dot, first_positions, prove_combination, reduce};
+use super::oracle::Proof;
 use super::sumcheck::ProductSumcheck;
 use super::tree::CommittedTree;
 use crate::lane::{LANES, PackedE, Packing, sum_lanes};
 use rayon::prelude::*;
-use veritune_commit::{Labels, MAX_TREES, Profile, absorb_statement, eq_table, tree_point};
-use veritune_field::traits::{BasedVectorSpace, PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
+use veritune_commit::{Hidden, Labels, MAX_TREES, Profile, absorb_statement, eq_table, tree_point};
+use veritune_field::traits::{PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
 use veritune_field::{E, F};
 use veritune_transcript::Transcript;
-
-/// Enough scalar work to hide the cost of scheduling.
-const ELEMENTS_PER_TASK: usize = 1 << 12;
 
 /// Why the prover refuses to open.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,49 +76,6 @@ pub fn open_with_report(
     open_deviating(profile, trees, weights, target, transcript, &Honest)
 }
 
-/// What a prover does at the places where one that cheats departs from the protocol. By default it does not.
-///
-/// It helps no prover whose target is true, and a verifier refuses the others.
-pub trait Deviation {
-    /// False when the target is false: then the honest prover's own checks are left out.
-    fn is_honest(&self) -> bool {
-        false
-    }
-    /// Changes the values and the mask's value before they are sent. The verifier adds up `weights[o] * values[o]` and
-    /// finds `missing` too little.
-    fn values(&self, _values: &mut [E], _mask_value: &mut E, _weights: &[E], _missing: E) {}
-    /// Changes the vector of a level before it is committed, and the last one before it is sent.
-    fn vector(&self, _at: &Queried<'_>, _vector: &mut [E]) {}
-    /// Changes a round polynomial of a level, whose values at 0 and 1 add up to `missing` too little.
-    fn fold(&self, _transcript: &Transcript, _polynomial: &mut [E; 2], _missing: &dyn Fn() -> E) {}
-}
-
-/// Where a vector stands that is sent, or committed, before it is queried.
-#[derive(Debug)]
-pub struct Queried<'a> {
-    /// The level, from 1; one more than there are for the last vector.
-    pub level: usize,
-    /// The transcript before the message.
-    pub transcript: &'a Transcript,
-    /// Positions that are drawn after it.
-    pub queries: u32,
-    /// Base-2 logarithm of their range.
-    pub log_domain: u32,
-    /// Weights of the vector.
-    pub weights: &'a [E],
-    /// Their inner product with it, as the verifier has it.
-    pub claim: E,
-}
-
-/// No deviation.
-struct Honest;
-
-impl Deviation for Honest {
-    fn is_honest(&self) -> bool {
-        true
-    }
-}
-
 /// [`open_with_report`] with a deviation.
 pub fn open_deviating(
     profile: &Profile,
@@ -134,101 +89,95 @@ pub fn open_deviating(
     for tree in trees.iter_mut() {
         tree.spend();
     }
-    let mask = trees.iter_mut().find_map(|tree| tree.mask.take()).expect("checked: one mask");
+    let masks = trees.iter_mut().find_map(|tree| tree.masks.take()).expect("checked: one masked tree");
     let trees: Vec<&CommittedTree> = trees.iter().map(|tree| &**tree).collect();
     let statement: Vec<_> = trees.iter().map(|tree| (tree.shape, tree.root())).collect();
     absorb_statement(transcript, profile, &statement, target);
     let mut proof = Proof::default();
+    let mut pads = masks.pads.clone();
+    deviation.pads(&mut pads);
 
-    // 1. Sumcheck over rows and columns.
-    let Reduced { z, weights, mut values, missing } =
-        sumcheck(profile, &trees, weights, target, transcript, &mut proof);
+    // 1. Sumcheck over rows and columns, under pads.
+    let Reduced { z, weights, mut values, missing, claim } =
+        sumcheck(profile, &trees, weights, target, &pads, transcript, &mut proof);
     debug_assert!(missing == E::ZERO || !deviation.is_honest(), "the target is not the sum of the inner products");
     proof.mark("sumcheck");
 
-    // 2. Values at the final point.
+    // 2. Values at the final point, under the pads after those of the rounds.
     let num_rows = profile.log_rows() as usize;
     let eq_rows = eq_table(&z[..num_rows]);
-    let mut mask_value = dot(&eq_rows, &mask);
+    let mut mask_value = dot(&eq_rows, &masks.mask);
     deviation.values(&mut values, &mut mask_value, &weights, missing);
-    transcript.absorb_e(Labels::VALUES, &values);
-    transcript.absorb_e(Labels::VALUES, &[mask_value]);
-    proof.elements(&values);
-    proof.elements(&[mask_value]);
+    let value_pads = 2 * z.len();
+    let sent: Vec<E> = values.iter().chain([&mask_value]).zip(&pads[value_pads..]).map(|(&v, &pad)| v + pad).collect();
+    let (sent_values, sent_mask_value) = sent.split_at(trees.len());
+    transcript.absorb_e(Labels::VALUES, sent_values);
+    transcript.absorb_e(Labels::VALUES, sent_mask_value);
+    proof.elements(&sent);
     proof.mark("values");
+    let mut missing = claim;
+    for (o, (&weight, &sent)) in weights.iter().zip(sent_values).enumerate() {
+        missing.add(-weight, sent, value_pads + o);
+    }
 
-    // 3. One vector for all trees.
+    // 3. One vector for all trees, and its value.
     let gamma = transcript.challenge_e(Labels::GAMMA);
-    let mut vector = mask;
-    let mut claim = mask_value;
+    let mut vector = masks.mask;
+    let mut combined_value = mask_value;
+    let mut factors = Vec::with_capacity(trees.len() + 1);
     let mut power = E::ONE;
     for (tree, &value) in trees.iter().zip(&values) {
         power *= gamma;
         let own_rows = tree.shape.log_rows as usize;
-        claim += power * value * z[own_rows..num_rows].iter().map(|&r| E::ONE - r).product::<E>();
+        let factor = power * z[own_rows..num_rows].iter().map(|&r| E::ONE - r).product::<E>();
+        combined_value += factor * value;
+        factors.push(factor);
         let point = tree_point(&z, &tree.shape);
         let columns: Vec<E> = eq_table(&point[own_rows..]).into_iter().map(|v| v * power).collect();
         add_combined_columns(&mut vector, &tree.vector, &columns);
     }
+    factors.push(E::ONE);
+    deviation.combined_value(&mut combined_value, &|| dot(&eq_rows, &vector));
+    transcript.absorb_e(Labels::COMBINED_VALUE, &[combined_value]);
+    proof.elements(&[combined_value]);
+    proof.mark("combined value");
+    let mut excess = Hidden::new(-combined_value);
+    for ((&factor, &sent), pad) in factors.iter().zip(&sent).zip(value_pads..) {
+        excess.add(factor, sent, pad);
+    }
 
-    // 4. Levels.
-    let mut weights = eq_rows;
-    let mut previous: Option<Oracle> = None;
-    for (index, level) in profile.levels().iter().enumerate() {
-        let (queries, log_domain) = match &previous {
-            None => (profile.queries(), profile.log_domain()),
-            Some(Oracle { level, .. }) => (level.queries, level.log_domain()),
-        };
-        let at = Queried { level: index + 1, transcript, queries, log_domain, weights: &weights, claim };
-        deviation.vector(&at, &mut vector);
-        let oracle = Oracle::new(level, &vector);
-        transcript.absorb(Labels::ROOT, &oracle.merkle.root());
-        proof.bytes.extend_from_slice(&oracle.merkle.root());
-        let (log_domain, positions) = match &previous {
-            None => {
-                let log_domain = profile.log_domain();
-                let positions = draw(transcript, profile.queries(), log_domain);
-                for (number, tree) in trees.iter().enumerate() {
-                    tree.write_rows(&tree.shape.leaves(profile, &positions), &mut proof.bytes);
-                    proof.mark(&format!("tree {number}"));
-                }
-                (log_domain, positions)
-            }
-            Some(oracle) => (oracle.level.log_domain(), oracle.answer(transcript, &mut proof)),
-        };
-        let beta = transcript.challenge_e(Labels::BETA);
-        claim += add_query_weights(&mut weights, &vector, beta, &positions, log_domain);
-        let mut product = ProductSumcheck::over_extension(weights, vector);
-        for _ in 0..level.log_columns {
-            let mut polynomial = product.polynomial();
-            deviation.fold(transcript, &mut polynomial, &|| claim - product.claim());
-            let challenge = round(transcript, &mut proof, Labels::FOLD, polynomial, &mut claim);
-            product.bind(challenge);
+    // 4. Both numbers are zero: the pads under their cover.
+    let relations = [&missing, &excess];
+    let mut sums = relations.map(|relation| relation.inner_product(&masks.cover));
+    let (pads, log_domain) = (&masks.pads[..], profile.log_domain());
+    let positions = |transcript: &Transcript| first_positions(profile, &vector, transcript);
+    let at = Covering { transcript, relations, pads, positions: &|| positions(transcript), log_domain };
+    debug_assert!(at.missing() == [E::ZERO; 2] || !deviation.is_honest());
+    deviation.cover_sums(&at, &mut sums);
+    transcript.absorb_e(Labels::COVER_SUMS, &sums);
+    proof.elements(&sums);
+    proof.mark("cover sums");
+    let challenge = transcript.challenge_e(Labels::COVER);
+    let mut covered: Vec<E> = masks.cover.iter().zip(pads).map(|(&q, &pad)| q + challenge * pad).collect();
+    let at = Covering { transcript, relations, pads, positions: &|| positions(transcript), log_domain };
+    deviation.covered_pads(&at, challenge, &mut covered);
+    transcript.absorb_e(Labels::COVERED_PADS, &covered);
+    proof.elements(&covered);
+    proof.mark("covered pads");
+
+    // 5. and 6. The combination.
+    let combination = Combination { weights: eq_rows, vector, value: combined_value };
+    prove_combination(profile, combination, transcript, &mut proof, deviation, |positions, proof| {
+        for (number, tree) in trees.iter().enumerate() {
+            tree.write_rows(&tree.shape.leaves(profile, positions), &mut proof.bytes);
+            proof.mark(&format!("tree {number}"));
         }
-        (weights, vector) = product.into_parts();
-        previous = Some(oracle);
-        proof.mark(&format!("level {} root and sumcheck", index + 1));
-    }
-
-    // 5. The last vector.
-    debug_assert!(dot(&weights, &vector) == claim || !deviation.is_honest());
-    if let Some(Oracle { level, .. }) = &previous {
-        let (number, log_domain) = (profile.levels().len() + 1, level.log_domain());
-        let at = Queried { level: number, transcript, queries: level.queries, log_domain, weights: &weights, claim };
-        deviation.vector(&at, &mut vector);
-    }
-    transcript.absorb_e(Labels::FINAL, &vector);
-    proof.elements(&vector);
-    proof.mark("final vector");
-    if let Some(oracle) = previous {
-        oracle.answer(transcript, &mut proof);
-        proof.mark("last oracle rows");
-    }
+    });
     Ok((proof.bytes, OpeningReport { components: proof.components }))
 }
 
 fn check(trees: &[&mut CommittedTree], weights: &[BlockVector]) -> Result<(), OpenError> {
-    let masked = trees.iter().filter(|tree| tree.shape.masked && tree.mask.is_some()).count();
+    let masked = trees.iter().filter(|tree| tree.shape.masked && tree.masks.is_some()).count();
     for (tree, committed) in trees.iter().enumerate() {
         if committed.spent() >= committed.shape.budget {
             return Err(OpenError::BudgetSpent { tree, spent: committed.spent() });
@@ -256,21 +205,24 @@ struct Reduced {
     values: Vec<E>,
     /// The last claim less the sum of their products: zero for a true target.
     missing: E,
+    /// The last claim as the verifier has it.
+    claim: Hidden,
 }
 
-/// Step 1.
+/// Step 1, with pads for the rounds at the start of `pads`.
 fn sumcheck(
     profile: &Profile,
     trees: &[&CommittedTree],
     weights: Vec<BlockVector>,
     target: E,
+    pads: &[E],
     transcript: &mut Transcript,
     proof: &mut Proof,
 ) -> Reduced {
     let mut products: Vec<ProductSumcheck<'_>> =
         trees.iter().zip(weights).map(|(tree, weights)| ProductSumcheck::over_base(weights, &tree.vector)).collect();
     let widest = trees.iter().map(|tree| tree.shape.log_columns).max().unwrap_or(0);
-    let mut claim = target;
+    let (mut claim, mut hidden) = (target, Hidden::new(target));
     let mut z = Vec::new();
     // In a round that is not its own, a tree contributes claim * scale * (1 - X).
     let mut scales = vec![E::ONE; products.len()];
@@ -285,7 +237,14 @@ fn sumcheck(
                 [scale * constant, scale * leading]
             })
             .fold([E::ZERO; 2], sum);
-        let challenge = round(transcript, proof, Labels::SUMCHECK, polynomial, &mut claim);
+        let [constant, leading] = polynomial;
+        let round = z.len();
+        let sent = [constant + pads[2 * round], leading + pads[2 * round + 1]];
+        transcript.absorb_e(Labels::SUMCHECK, &sent);
+        proof.elements(&sent);
+        let challenge = transcript.challenge_e(Labels::SUMCHECK);
+        claim = reduce(claim, polynomial, challenge);
+        hidden.reduce(round, sent, challenge);
         z.push(challenge);
         for ((product, tree), scale) in products.iter_mut().zip(trees).zip(&mut scales) {
             if waits(tree) {
@@ -301,22 +260,11 @@ fn sumcheck(
     });
     let (weights, values): (Vec<E>, Vec<E>) = finals.unzip();
     let missing = claim - weights.iter().zip(&values).map(|(&w, &f)| w * f).sum::<E>();
-    Reduced { z, weights, values, missing }
+    Reduced { z, weights, values, missing, claim: hidden }
 }
 
 fn sum(a: [E; 2], b: [E; 2]) -> [E; 2] {
     [a[0] + b[0], a[1] + b[1]]
-}
-
-/// Sends a round polynomial, draws its challenge and reduces the claim.
-fn round(transcript: &mut Transcript, proof: &mut Proof, label: &str, polynomial: [E; 2], claim: &mut E) -> E {
-    let [constant, leading] = polynomial;
-    transcript.absorb_e(label, &polynomial);
-    proof.elements(&polynomial);
-    let challenge = transcript.challenge_e(label);
-    let middle = *claim - constant.double() - leading;
-    *claim = constant + challenge * (middle + challenge * leading);
-    challenge
 }
 
 /// `combined[row * stride] += sum_c columns[c] * vector[row * columns.len() + c]`, where the stride is what spreads the
@@ -339,30 +287,4 @@ fn add_combined_columns(combined: &mut [E], vector: &[F], columns: &[E]) {
             }
         },
     );
-}
-
-/// Adds the weights of the query claims to `weights`; returns the sum of their values.
-///
-/// The weight `sum_j beta^(j+1) x_j^b`, with `x_j` in a subgroup, is the transform of the vector that
-/// holds `beta^(j+1)` at the exponent of `x_j`: no power is computed.
-fn add_query_weights(weights: &mut [E], vector: &[E], beta: E, positions: &[u64], log_domain: u32) -> E {
-    let mut sparse = vec![E::ZERO; 1 << log_domain];
-    for (&position, power) in positions.iter().zip(beta.shifted_powers(beta)) {
-        sparse[position as usize] = power;
-    }
-    let spread = E::reconstitute_from_base(transform(E::flatten_to_base(sparse), 3));
-    weights
-        .par_iter_mut()
-        .zip(vector)
-        .zip(&spread)
-        .with_min_len(ELEMENTS_PER_TASK)
-        .map(|((slot, &value), &weight)| {
-            *slot += weight;
-            weight * value
-        })
-        .reduce(|| E::ZERO, |a, b| a + b)
-}
-
-fn dot(a: &[E], b: &[E]) -> E {
-    a.par_iter().zip(b).with_min_len(ELEMENTS_PER_TASK).map(|(&a, &b)| a * b).reduce(|| E::ZERO, |a, b| a + b)
 }

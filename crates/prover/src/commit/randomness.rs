@@ -19,7 +19,7 @@ impl Randomness {
 
     /// `count` uniform pads for the argument of the proof that this vector is the witness of.
     pub(crate) fn pads(&self, count: usize) -> Vec<E> {
-        E::reconstitute_from_base(self.elements(Purpose::Pads, 0, 3 * count))
+        E::reconstitute_from_base(self.elements(Purpose::Scalars, 0, 3 * count))
     }
 
     /// `count` uniform elements for `purpose` and `chunk`; chunks are independent.
@@ -62,6 +62,13 @@ pub(super) enum Purpose {
     Mask = 1,
     /// Leaf salts.
     Salt = 2,
-    /// One-time pads of the argument's scalars.
+    /// The polynomial of one-time pads.
     Pads = 3,
+    /// Its cover.
+    Cover = 4,
+    /// One-time pads of the argument's scalars.
+    Scalars = 6,
+    /// What a simulator draws.
+    #[cfg(feature = "mutation-testing")]
+    Simulation = 5,
 }

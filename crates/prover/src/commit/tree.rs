@@ -1,4 +1,4 @@
-//! Committing: random rows, mask, encoding, salted leaves, Merkle tree.
+//! Committing: random rows, mask, pads and their cover, encoding, salted leaves, Merkle tree.
 
 use super::encode::encode;
 use super::randomness::{Purpose, Randomness};
@@ -12,24 +12,60 @@ use veritune_field::{E, F, F_BYTES, f_to_bytes};
 
 /// Elements of a salt.
 const SALT_WIDTH: usize = 4;
-/// Elements of a mask row: one element of E.
-const MASK_WIDTH: usize = 3;
+/// Elements of E that a leaf of a masked tree holds beside its columns: of mask, pads and cover.
+const NUM_MASKS: usize = 3;
+/// The same in elements of F.
+const MASKS_WIDTH: usize = NUM_MASKS * 3;
 /// Leaves per task; salts are drawn per task, so this is part of the format of the randomness.
 const LEAVES_PER_CHUNK: usize = 64;
-/// Mask elements per chunk of randomness.
+/// Elements per chunk of randomness of random rows and masks.
 const MASK_CHUNK: usize = 3 << 10;
 
 /// A committed vector with all that its openings need.
+#[cfg_attr(test, derive(Clone))]
 pub struct CommittedTree {
     pub(super) shape: TreeShape,
     pub(super) vector: Vec<F>,
     codeword: Vec<F>,
-    /// The mask polynomial, taken by the opening that uses it up.
-    pub(super) mask: Option<Vec<E>>,
-    mask_codeword: Vec<F>,
+    /// Taken by the opening that uses them up.
+    pub(super) masks: Option<Masks>,
+    masks_codeword: Vec<F>,
     randomness: Randomness,
     merkle: MerkleTree,
     spent: u32,
+}
+
+/// The polynomials over E that a masked tree carries beside its columns.
+#[derive(Clone)]
+pub(super) struct Masks {
+    /// Hides the combination of all trees: as many coefficients as there are rows.
+    pub(super) mask: Vec<E>,
+    /// Pads of the scalars sent before, then coefficients that hide the pads behind opened values.
+    pub(super) pads: Vec<E>,
+    /// Hides the pads when a relation of them is shown.
+    pub(super) cover: Vec<E>,
+}
+
+impl Masks {
+    fn new(profile: &Profile, randomness: &Randomness) -> Self {
+        let elements = |purpose, count| E::reconstitute_from_base(elements(randomness, purpose, 3 * count));
+        Self {
+            mask: elements(Purpose::Mask, 1 << profile.log_rows()),
+            pads: elements(Purpose::Pads, profile.pads_length()),
+            cover: elements(Purpose::Cover, profile.pads_length()),
+        }
+    }
+
+    /// The coefficients as rows of a matrix; pads and cover are shorter than the mask.
+    fn rows(&self) -> Vec<F> {
+        let mut rows = F::zero_vec(MASKS_WIDTH * self.mask.len());
+        for (part, polynomial) in [&self.mask, &self.pads, &self.cover].into_iter().enumerate() {
+            for (row, coefficient) in rows.as_chunks_mut::<MASKS_WIDTH>().0.iter_mut().zip(polynomial) {
+                row[3 * part..3 * part + 3].copy_from_slice(coefficient.as_basis_coefficients_slice());
+            }
+        }
+        rows
+    }
 }
 
 /// Commits to `data`, padded with zeros to the capacity of the shape.
@@ -54,20 +90,14 @@ pub fn commit(
     let mut vector = data;
     vector.resize(width << shape.log_rows, F::ZERO);
     let tail = &mut vector[capacity..];
-    for (chunk, slots) in (0..).zip(tail.chunks_mut(MASK_CHUNK)) {
-        slots.copy_from_slice(&randomness.elements(Purpose::Tail, chunk, slots.len()));
-    }
+    tail.copy_from_slice(&elements(&randomness, Purpose::Tail, tail.len()));
     let codeword = encode(&vector, width, profile.log_inverse_rate());
-    let (mask, mask_codeword) = if shape.masked {
-        let elements = mask_elements(&randomness, MASK_WIDTH << shape.log_rows);
-        let codeword = encode(&elements, MASK_WIDTH, profile.log_inverse_rate());
-        (Some(E::reconstitute_from_base(elements)), codeword)
-    } else {
-        (None, Vec::new())
-    };
-    let rows = Rows { shape, codeword: &codeword, mask_codeword: &mask_codeword, randomness: &randomness };
+    let masks = shape.masked.then(|| Masks::new(profile, &randomness));
+    let masks_codeword =
+        masks.as_ref().map(|masks| encode(&masks.rows(), MASKS_WIDTH, profile.log_inverse_rate())).unwrap_or_default();
+    let rows = Rows { shape, codeword: &codeword, masks_codeword: &masks_codeword, randomness: &randomness };
     let merkle = MerkleTree::new(rows.leaf_digests(1 << shape.log_domain(profile)), shape.hash);
-    Ok(CommittedTree { shape, vector, codeword, mask, mask_codeword, randomness, merkle, spent: 0 })
+    Ok(CommittedTree { shape, vector, codeword, masks, masks_codeword, randomness, merkle, spent: 0 })
 }
 
 impl CommittedTree {
@@ -97,7 +127,7 @@ impl CommittedTree {
     pub fn set_spent(&mut self, spent: u32) {
         self.spent = self.spent.max(spent);
         if self.spent > 0 {
-            self.mask = None;
+            self.masks = None;
         }
     }
 
@@ -105,14 +135,18 @@ impl CommittedTree {
         self.spent += 1;
     }
 
-    /// Appends the rows at `positions` and then the siblings.
-    pub(super) fn write_rows(&self, positions: &[u64], proof: &mut Vec<u8>) {
-        let rows = Rows {
+    fn rows(&self) -> Rows<'_> {
+        Rows {
             shape: self.shape,
             codeword: &self.codeword,
-            mask_codeword: &self.mask_codeword,
+            masks_codeword: &self.masks_codeword,
             randomness: &self.randomness,
-        };
+        }
+    }
+
+    /// Appends the rows at `positions` and then the siblings.
+    pub(super) fn write_rows(&self, positions: &[u64], proof: &mut Vec<u8>) {
+        let rows = self.rows();
         for &position in positions {
             let position = position as usize;
             let salts = rows.salts(position / LEAVES_PER_CHUNK);
@@ -122,34 +156,59 @@ impl CommittedTree {
         }
         self.merkle.write_siblings(positions, proof);
     }
+}
+
+#[cfg(test)]
+impl CommittedTree {
+    /// Changes mask, pads and cover and commits to them, for tests.
+    pub(super) fn remask(&mut self, profile: &Profile, change: impl FnOnce(&mut Masks)) {
+        let masks = self.masks.as_mut().expect("masks that no opening has taken");
+        change(masks);
+        self.masks_codeword = encode(&masks.rows(), MASKS_WIDTH, profile.log_inverse_rate());
+        self.rehash(profile);
+    }
+
+    /// Changes vector and masks and encodes them, with the root and the siblings as they were.
+    #[cfg(feature = "mutation-testing")]
+    pub(super) fn recode(&mut self, profile: &Profile, change: impl FnOnce(&mut [F], Option<&mut Masks>)) {
+        change(&mut self.vector, self.masks.as_mut());
+        self.codeword = encode(&self.vector, self.shape.num_columns(), profile.log_inverse_rate());
+        if let Some(masks) = &self.masks {
+            self.masks_codeword = encode(&masks.rows(), MASKS_WIDTH, profile.log_inverse_rate());
+        }
+    }
+
+    /// Forgets the openings that were made.
+    pub(super) fn forget_spent(&mut self) {
+        self.spent = 0;
+    }
+
+    /// Replaces the encoded masks of some rows.
+    pub(super) fn corrupt_masks(&mut self, profile: &Profile, every: usize, part: usize) {
+        for row in self.masks_codeword.chunks_mut(MASKS_WIDTH).step_by(every) {
+            row[3 * part] += F::ONE;
+        }
+        self.rehash(profile);
+    }
 
     /// Replaces encoded rows without hashing them again or the vector: a malicious prover for tests.
-    #[cfg(test)]
     pub(super) fn corrupt(&mut self, profile: &Profile, every: usize) {
         let width = self.shape.num_columns();
         for row in self.codeword.chunks_mut(width).step_by(every) {
             row[0] += F::ONE;
         }
-        let rows = Rows {
-            shape: self.shape,
-            codeword: &self.codeword,
-            mask_codeword: &self.mask_codeword,
-            randomness: &self.randomness,
-        };
-        self.merkle = MerkleTree::new(rows.leaf_digests(1 << self.shape.log_domain(profile)), self.shape.hash);
+        self.rehash(profile);
     }
-}
 
-#[cfg(test)]
-impl CommittedTree {
+    /// Hashes the leaves again.
+    fn rehash(&mut self, profile: &Profile) {
+        let leaves = self.rows().leaf_digests(1 << self.shape.log_domain(profile));
+        self.merkle = MerkleTree::new(leaves, self.shape.hash);
+    }
+
     /// Hashes the leaves without their salts: a prover that saves them, for tests.
     pub(super) fn unsalt(&mut self, profile: &Profile) {
-        let rows = Rows {
-            shape: self.shape,
-            codeword: &self.codeword,
-            mask_codeword: &self.mask_codeword,
-            randomness: &self.randomness,
-        };
+        let rows = self.rows();
         let hasher = veritune_commit::TreeHasher::new(self.shape.hash);
         let leaf = |position: usize| {
             let salts = rows.salts(position / LEAVES_PER_CHUNK);
@@ -162,19 +221,20 @@ impl CommittedTree {
     }
 }
 
-fn mask_elements(randomness: &Randomness, count: usize) -> Vec<F> {
+/// Uniform elements, drawn chunk by chunk on all threads.
+pub(super) fn elements(randomness: &Randomness, purpose: Purpose, count: usize) -> Vec<F> {
     let mut elements = F::zero_vec(count);
     elements.par_chunks_mut(MASK_CHUNK).enumerate().for_each(|(chunk, slots)| {
-        slots.copy_from_slice(&randomness.elements(Purpose::Mask, chunk as u64, slots.len()));
+        slots.copy_from_slice(&randomness.elements(purpose, chunk as u64, slots.len()));
     });
     elements
 }
 
-/// The leaf rows of a tree: columns, mask, salt.
+/// The leaf rows of a tree: columns; mask, pads and cover of a masked tree; salt.
 struct Rows<'a> {
     shape: TreeShape,
     codeword: &'a [F],
-    mask_codeword: &'a [F],
+    masks_codeword: &'a [F],
     randomness: &'a Randomness,
 }
 
@@ -186,10 +246,10 @@ impl Rows<'_> {
     fn row<'a>(&'a self, position: usize, salts: &'a [F]) -> impl Iterator<Item = F> + 'a {
         let width = self.shape.num_columns();
         let columns = &self.codeword[position * width..][..width];
-        let mask: &[F] =
-            if self.shape.masked { &self.mask_codeword[position * MASK_WIDTH..][..MASK_WIDTH] } else { &[] };
+        let masks: &[F] =
+            if self.shape.masked { &self.masks_codeword[position * MASKS_WIDTH..][..MASKS_WIDTH] } else { &[] };
         let salt = &salts[position % LEAVES_PER_CHUNK * SALT_WIDTH..][..SALT_WIDTH];
-        columns.iter().chain(mask).chain(salt).copied()
+        columns.iter().chain(masks).chain(salt).copied()
     }
 
     fn leaf_digests(&self, num_leaves: usize) -> Vec<Digest> {
@@ -222,6 +282,7 @@ impl Rows<'_> {
 }
 
 /// All layers of a Merkle tree, leaves first.
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct MerkleTree {
     layers: Vec<Vec<Digest>>,
 }
@@ -237,6 +298,27 @@ impl MerkleTree {
             });
         }
         Self { layers }
+    }
+
+    /// A tree whose leaves are the rows of a matrix.
+    #[cfg(any(feature = "kernels", feature = "mutation-testing"))]
+    pub(super) fn over(rows: &[F], width: usize, hash: TreeHash) -> Self {
+        let mut digests = vec![[0; 32]; rows.len() / width];
+        let tasks = digests.par_chunks_mut(LEAVES_PER_CHUNK).zip(rows.par_chunks(LEAVES_PER_CHUNK * width));
+        tasks.for_each(|(digests, rows)| match hash {
+            TreeHash::Blake3 => {
+                let leaf_bytes = padded_leaf_bytes(width * F_BYTES);
+                let mut bytes = vec![0; leaf_bytes * digests.len()];
+                for (row, leaf) in rows.chunks_exact(width).zip(bytes.chunks_exact_mut(leaf_bytes)) {
+                    for (word, &element) in leaf.as_chunks_mut::<F_BYTES>().0.iter_mut().zip(row) {
+                        *word = f_to_bytes(element);
+                    }
+                }
+                blake3_tree::leaf_digests(&bytes, leaf_bytes, digests);
+            }
+            TreeHash::Poseidon2 => poseidon_tree::leaf_digests(rows, digests),
+        });
+        Self::new(digests, hash)
     }
 
     pub(super) fn root(&self) -> Digest {

@@ -2,7 +2,7 @@
 
 use super::super::OpenError;
 use super::*;
-use veritune_commit::ShapeError;
+use veritune_commit::{ShapeError, most_opening_bytes};
 
 #[test]
 fn honest_openings_of_several_shapes_are_accepted() {
@@ -23,6 +23,27 @@ fn honest_openings_of_several_shapes_are_accepted() {
         let (proof, report) = instance.prove();
         assert_eq!(instance.verify(&proof), Ok(()), "{log_rows} {shapes:?}");
         assert_eq!(report.components.iter().map(|(_, bytes)| bytes).sum::<usize>(), proof.len());
+    }
+}
+
+#[test]
+fn an_opening_has_the_length_of_its_messages_and_no_more_than_the_most() {
+    for log_rows in [10, 16] {
+        let shapes = [blake3(log_rows, 2, true, 1), poseidon2(10, 1, false, 1)];
+        let mut instance = Instance::new(log_rows, &shapes);
+        let (proof, report) = instance.prove();
+        let profile = &instance.profile;
+        let most = most_opening_bytes(profile, &shapes);
+        assert!(proof.len() <= most, "{} of {most}", proof.len());
+        // Without rows and siblings, of which there may be fewer, nothing is left over.
+        let rows =
+            |queries: u32, log_domain: u32, row_bytes: usize| queries as usize * (log_domain as usize * 32 + row_bytes);
+        let trees = shapes.iter().map(|s| rows(profile.queries(), s.log_domain(profile), s.row_bytes()));
+        let levels = profile.levels().iter().map(|l| rows(l.queries, l.log_domain(), 16 * 24) + 32 + 4 * 48);
+        let messages = ["sumcheck", "values", "combined value", "cover sums", "covered pads", "final vector"];
+        let sent = report.components.iter().filter(|(name, _)| messages.contains(&name.as_str()));
+        assert_eq!(sent.map(|(_, bytes)| bytes).sum::<usize>(), most - trees.chain(levels).sum::<usize>());
+        assert_eq!(report.components[4].1, (2 * (log_rows as usize + 10) + 17 + 345) * 24);
     }
 }
 
@@ -74,7 +95,7 @@ fn the_same_seed_commits_to_the_same_root_and_another_seed_to_another() {
 
 #[test]
 fn opened_rows_of_equal_data_under_two_seeds_have_no_word_in_common() {
-    // Random rows, mask and salts hide constant data: no word of one opened row is in the other.
+    // Random rows, masks and salts hide constant data: no word of one opened row is in the other.
     let rows = |seed: u8| {
         let profile = Profile::new(10).unwrap();
         let data = vec![F::ONE; 512];
@@ -85,7 +106,7 @@ fn opened_rows_of_equal_data_under_two_seeds_have_no_word_in_common() {
         bytes.as_chunks::<8>().0.iter().copied().collect::<std::collections::BTreeSet<_>>()
     };
     let (one, two) = (rows(1), rows(2));
-    assert_eq!(one.len(), 64 * (2 + 3 + 4));
+    assert_eq!(one.len(), 64 * (2 + 9 + 4));
     assert!(one.is_disjoint(&two));
 }
 

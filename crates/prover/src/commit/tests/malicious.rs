@@ -22,7 +22,7 @@ fn dishonest(values: fn(&mut [E], &mut E), vector: fn(usize, &mut [E])) -> Disho
 }
 
 /// The proof is refused with the first code, and passes without these checks and with no fewer.
-fn only(instance: &Instance, proof: &[u8], codes: &[&str]) {
+pub(super) fn only(instance: &Instance, proof: &[u8], codes: &[&str]) {
     assert_eq!(instance.verify(proof).unwrap_err().code(), codes[0]);
     #[cfg(feature = "mutation-testing")]
     for fewer in 0..=codes.len() {
@@ -34,6 +34,25 @@ fn only(instance: &Instance, proof: &[u8], codes: &[&str]) {
 
 fn keep(_: &mut [E], _: &mut E) {}
 fn keep_vector(_: usize, _: &mut [E]) {}
+
+/// The proof that `prove` makes is refused with the code, and passes where neither side absorbs messages of the label.
+pub(super) fn only_by_absorption(
+    instance: fn() -> Instance,
+    label: &str,
+    code: &str,
+    prove: &dyn Fn(&mut Instance) -> Vec<u8>,
+) {
+    let judge = || {
+        let mut instance = instance();
+        let proof = prove(&mut instance);
+        instance.verify(&proof)
+    };
+    assert_eq!(judge().unwrap_err().code(), code);
+    #[cfg(feature = "mutation-testing")]
+    assert_eq!(veritune_mutation::without(&[&format!("absorb {label}")], judge), Ok(()));
+    #[cfg(not(feature = "mutation-testing"))]
+    let _ = label;
+}
 
 #[test]
 fn a_word_far_from_the_code_is_refused() {
@@ -130,8 +149,11 @@ fn a_tree_whose_leaves_are_not_salted_is_refused() {
 
 #[test]
 fn an_element_plus_the_order_is_refused() {
-    // Nothing is weighed, so every round polynomial of the first sumcheck is zero: p is the same element.
+    // Nothing is weighed, so every round polynomial of the first sumcheck is zero, and so is the first pad: p is the same
+    // element.
     let mut instance = Instance::new(11, &[blake3(11, 2, true, 1)]);
+    let profile = instance.profile.clone();
+    instance.trees[0].remask(&profile, |masks| masks.pads[0] = E::ZERO);
     instance.weights[0].clear();
     instance.target = E::ZERO;
     let (mut proof, _) = instance.prove();

@@ -1,11 +1,18 @@
 //! Completeness, tampering and malicious provers of the opening.
 
 mod completeness;
+mod cover;
+#[cfg(feature = "mutation-testing")]
+mod hiding;
+mod interpolation;
 mod malicious;
+#[cfg(feature = "mutation-testing")]
+mod simulation;
 mod tamper;
 
 use super::{
-    BlockVector, CommittedTree, Deviation, OpeningReport, Queried, Randomness, commit, open_deviating, open_with_report,
+    BlockVector, CommittedTree, Covering, Deviation, OpeningReport, Queried, Randomness, commit, open_deviating,
+    open_with_report,
 };
 use veritune_commit::{
     OpeningError, Profile, Root, TreeHash, TreeShape, capacity, eq_table, tree_point, verify_opening,

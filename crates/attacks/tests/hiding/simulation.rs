@@ -1,0 +1,49 @@
+//! A whole run without a witness: the verifier accepts every proof of it, where challenges are known beforehand.
+
+use super::instance::SEED;
+use veritune_attacks::certificate::{adapter_of, sha256};
+use veritune_attacks::run::{TinyRun, adamw, base_tree, copies, monotonous};
+use veritune_attacks::simulate::simulate_run;
+use veritune_relations::Spec;
+use veritune_verifier::step::Context;
+
+fn simulate(spec: Spec) {
+    // Public: spec, seed, plan, base and the released adapter. Of the true run nothing else is used.
+    let tiny = TinyRun::of(spec);
+    let base = base_tree(&tiny.run, &tiny.inputs);
+    let context = Context::new(&tiny.run).expect("a statement");
+    let last = tiny.states.last().expect("a state");
+    let (copies, file) = (copies(&context, last), sha256(&adapter_of(&context, last)));
+    let steps = tiny.run.spec.training.steps as usize;
+    veritune_mutation::programmed(SEED, || {
+        let simulated = simulate_run(&tiny.run, base.vector(), &copies, &file, 1);
+        let context = Context::new(&simulated.run).expect("a statement");
+        let mut before = context.first_root();
+        for (step, (proof, &after)) in (1..).zip(simulated.proofs.iter().zip(&simulated.roots)) {
+            let claims = context.verify_step(step, before, after, proof).unwrap_or_else(|e| panic!("step {step}: {e}"));
+            let value = |parts: &[_]| {
+                veritune_verifier::proof::known_value(parts, veritune_argument::BASE_PLACE, base.vector())
+            };
+            assert!(!claims.is_empty() && claims.iter().all(|claim| value(&claim.parts) == claim.value), "the base's");
+            before = after;
+        }
+        assert_eq!(simulated.roots.len(), steps);
+        context.verify_release(before, &copies, &file, &simulated.release).expect("the release");
+        // Not of another state, not of other copies, and not where challenges depend on messages.
+        let mut others = copies.clone();
+        others[0][0] += 1;
+        context.verify_release(before, &others, &file, &simulated.release).expect_err("other copies");
+        assert_ne!(simulated.proofs[0], tiny.proofs[0]);
+        simulated
+    });
+    let simulated = veritune_mutation::programmed(SEED, || simulate_run(&tiny.run, base.vector(), &copies, &file, 1));
+    let context = Context::new(&simulated.run).expect("a statement");
+    let refused = context.verify_step(1, context.first_root(), simulated.roots[0], &simulated.proofs[0]);
+    refused.expect_err("challenges that depend on messages");
+}
+
+#[test]
+fn a_run_without_rows_and_states_is_accepted_for_programmed_challenges_only() {
+    simulate(adamw(2));
+    simulate(monotonous(2));
+}
