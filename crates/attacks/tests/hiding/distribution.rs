@@ -2,12 +2,12 @@
 //!
 //! `LEAK_PROOFS` is the number of proofs of each kind; `make test-leaks` takes 10,000.
 
-use super::instance::{Instance, Proved, SECRETS, SEED, Sabotage, Secret, honest, randomness, transcript};
+use super::instance::{HONEST, Instance, Proved, SECRETS, SEED, Sabotage, Secret, randomness, transcript};
 use super::statistic::{Histograms, threshold};
 use rayon::prelude::*;
 use veritune_attacks::simulate::{Seeds, Simulated, simulate_proof};
-use veritune_field::E_BYTES;
 use veritune_field::traits::PrimeCharacteristicRing;
+use veritune_field::{E, E_BYTES};
 use veritune_mutation::Field;
 use veritune_prover::commit::simulate::SimulatedTree;
 use veritune_verifier::step::STATE_BEFORE;
@@ -65,7 +65,7 @@ fn proofs_of_two_witnesses_and_of_none_have_one_distribution() {
     // Every sample has randomness of its own.
     let witness = |secret: &'static Secret, first: u64| {
         let instance = &instance;
-        move |number: u64| bytes(instance.prove(secret, first + number, honest))
+        move |number: u64| bytes(instance.prove(secret, first + number, HONEST))
     };
     let len = witness(&SECRETS[0], 0)(0).len();
     let [one, other] =
@@ -85,7 +85,7 @@ fn proofs_of_two_witnesses_and_of_none_have_one_distribution() {
 #[test]
 fn messages_of_two_witnesses_and_of_none_have_one_order_and_size() {
     let instance = Instance::new();
-    let [one, other] = [0, 1].map(|i| fields(&instance, &instance.prove(&SECRETS[i], 7 + i as u64, honest)));
+    let [one, other] = [0, 1].map(|i| fields(&instance, &instance.prove(&SECRETS[i], 7 + i as u64, HONEST)));
     assert_eq!(one, other);
     assert_eq!(one, fields(&instance, &simulated(&instance, 9)));
     let scalars = one.iter().take_while(|field| field.name != "sumcheck").filter(|f| f.len == E_BYTES).count();
@@ -99,7 +99,7 @@ fn scalar(fields: &[Field], name: &str, from_last: usize) -> usize {
 }
 
 /// Proofs of a prover that saves a mask, compared with the simulator's.
-fn deviation_from_none(instance: &Instance, sabotage: Sabotage, change: impl Fn(&mut Vec<u8>) + Sync) -> f64 {
+fn deviation_from_none(instance: &Instance, sabotage: Sabotage<'_>, change: impl Fn(&mut Vec<u8>) + Sync) -> f64 {
     let count = 128;
     let make = |number: u64| {
         let mut bytes = bytes(instance.prove(&SECRETS[0], (4 << 32) + number, sabotage));
@@ -116,14 +116,14 @@ fn deviation_from_none(instance: &Instance, sabotage: Sabotage, change: impl Fn(
 fn a_mask_that_is_saved_is_seen() {
     let instance = Instance::new();
     let unchanged = |_: &mut Vec<u8>| ();
-    assert!(deviation_from_none(&instance, honest, unchanged) < 1.0);
-    let fields = fields(&instance, &instance.prove(&SECRETS[0], 0, honest));
+    assert!(deviation_from_none(&instance, HONEST, unchanged) < 1.0);
+    let fields = fields(&instance, &instance.prove(&SECRETS[0], 0, HONEST));
     // The evaluation of the flags tells how many places are used; the numerators of the leaves are multiplicities.
-    assert_eq!((scalar(&fields, "one-hot value", 4), scalar(&fields, "lookup values", 4)), (LENGTH, MULTIPLICITY));
-    let sabotages: [(&str, Sabotage); 3] = [
-        ("a pad is dropped", |_, pads, _| pads[0] = super::instance::ONE - super::instance::ONE),
-        ("a length is sent in clear", |_, pads, _| pads[LENGTH] = veritune_field::E::ZERO),
-        ("a multiplicity is sent in clear", |_, pads, _| pads[MULTIPLICITY] = veritune_field::E::ZERO),
+    let [length, multiplicity] = [scalar(&fields, "one-hot value", 4), scalar(&fields, "lookup values", 4)];
+    let sabotages: [(&str, Sabotage<'_>); 3] = [
+        ("a pad is dropped", &|pads, _| pads[0] = E::ZERO),
+        ("a length is sent in clear", &|pads, _| pads[length] = E::ZERO),
+        ("a multiplicity is sent in clear", &|pads, _| pads[multiplicity] = E::ZERO),
     ];
     for (name, sabotage) in sabotages {
         let seen = deviation_from_none(&instance, sabotage, unchanged);
@@ -132,10 +132,5 @@ fn a_mask_that_is_saved_is_seen() {
     let salt = fields.iter().find(|field| field.name == "tree 0 row salt").expect("a salt");
     let opening = 32 + 32 + instance.argument().wiring.num_masked_scalars() * E_BYTES;
     let fixed = |bytes: &mut Vec<u8>| bytes[opening + salt.offset..][..salt.len].fill(7);
-    assert!(deviation_from_none(&instance, honest, fixed) > 1.0, "a salt is fixed");
+    assert!(deviation_from_none(&instance, HONEST, fixed) > 1.0, "a salt is fixed");
 }
-
-/// Number of the pad of the evaluation of the flags.
-const LENGTH: usize = 0;
-/// Number of the pad of the first numerator of the leaves.
-const MULTIPLICITY: usize = 0;

@@ -2,7 +2,6 @@
 
 use veritune_argument::{Argument, Joint, NUM_PLACES, WITNESS_PLACE};
 use veritune_commit::{Profile, Root, TreeHash, TreeShape};
-use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{E, F};
 use veritune_mutation::{Field, traced};
 use veritune_prover::argument::{self, MaskedChannel, Pads, dense_weights, multiplicities, place_vectors};
@@ -39,10 +38,10 @@ pub const SECRETS: [Secret; 2] = [
 ];
 
 /// What a prover does to the elements that it draws, before it uses them.
-pub type Sabotage = fn(&Argument<'_>, &mut Vec<E>, &mut E);
+pub type Sabotage<'a> = &'a (dyn Fn(&mut Vec<E>, &mut E) + Sync);
 
 /// Nothing.
-pub fn honest(_: &Argument<'_>, _: &mut Vec<E>, _: &mut E) {}
+pub const HONEST: Sabotage<'static> = &|_, _| ();
 
 /// A proof, and where its fields lie in its bytes.
 pub struct Proved {
@@ -63,7 +62,8 @@ impl Instance {
         let one_hot = b.one_hot("one_hot", &[token], value, bits, Some(used));
         let (one_hot, table, used) = (b.on(one_hot), b.on(table), b.on(used));
         let axes = [token];
-        let gathered = b.copy(&make("gathered", &axes, 6), &axes, Sum::product(1, &[&one_hot, &table])).expect("a copy");
+        let gathered =
+            b.copy(&make("gathered", &axes, 6), &axes, Sum::product(1, &[&one_hot, &table])).expect("a copy");
         let gathered = b.on(gathered);
         b.copy(&make("square", &[token], 12), &[token], Sum::product(1, &[&gathered, &gathered])).expect("a square");
         b.copy(&make("length", &[], 3), &[], Sum::product(1, &[&used])).expect("a count");
@@ -107,7 +107,7 @@ impl Instance {
     }
 
     /// A proof under programmed challenges; `number` tells its randomness from that of all others.
-    pub fn prove(&self, secret: &Secret, number: u64, sabotage: Sabotage) -> Proved {
+    pub fn prove(&self, secret: &Secret, number: u64, sabotage: Sabotage<'_>) -> Proved {
         veritune_mutation::programmed(SEED, || {
             let argument = self.argument();
             let [shape, state_shape] = self.shapes(&argument);
@@ -136,11 +136,11 @@ impl Instance {
     }
 
     /// The pads of a proof, after the prover's sabotage.
-    pub fn pads(&self, argument: &Argument<'_>, number: u64, sabotage: Sabotage) -> Pads {
+    pub fn pads(&self, argument: &Argument<'_>, number: u64, sabotage: Sabotage<'_>) -> Pads {
         let honest = Pads::draw(&argument.wiring, &randomness("pads", number));
         let mut pads: Vec<E> = (0..argument.wiring.num_pads).map(|i| honest.pad(i)).collect();
         let mut dummy = honest.pad(argument.wiring.dummy());
-        sabotage(argument, &mut pads, &mut dummy);
+        sabotage(&mut pads, &mut dummy);
         Pads::new(&argument.wiring, pads, dummy)
     }
 
@@ -184,6 +184,3 @@ pub fn randomness(purpose: &str, number: u64) -> Randomness {
     hasher.update(&number.to_le_bytes());
     Randomness::from_seed(*hasher.finalize().as_bytes())
 }
-
-/// One, for tests that count.
-pub const ONE: E = E::ONE;
