@@ -23,6 +23,7 @@ use veritune_run::train::Committer;
 use veritune_run::{calibrate, certificate, train};
 use veritune_verifier::report::Report;
 use veritune_verifier::request::{Request, verify, verify_default};
+use veritune_verifier::statement::STATE_BUDGET;
 use veritune_verifier::statement::{Run, base_root};
 
 const STEPS: u64 = 2;
@@ -80,7 +81,7 @@ fn publish(folder: &Path) -> Published {
     let first = draft.program(&Tables::new(&spec).unwrap(), 1, &no_leaves(&spec)).unwrap();
     let layout = Layout::new(&first.program);
     let shapes = draft.shapes(&profile, &layout).unwrap();
-    let committer = Committer { run: &draft, profile: &profile, shapes, secret: [0; 32] };
+    let committer = Committer { run: &draft, profile: &profile, shapes, secret: [0; 32].into() };
     let dataset = inputs.dataset.root();
     let base_root = base_root(&spec, &committer.base(&first, &layout, &inputs.base).unwrap().root());
 
@@ -429,7 +430,7 @@ fn an_interrupted_run_continues_with_the_same_states() {
     let folder = published().adapter.parent().unwrap().join("run");
     let store = Store::open(&folder).unwrap();
     assert_eq!(store.last_step().unwrap(), Some(STEPS));
-    assert!(store.openings().unwrap().values().all(|&n| n <= 4));
+    assert!(store.openings().unwrap().counts().all(|n| n <= STATE_BUDGET));
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn state_roots(threads: usize) -> Vec<String> {
     let first = program(1);
     let layout = Layout::new(&first.program);
     let shapes = run.shapes(&profile, &layout).unwrap();
-    let committer = Committer { run: &run, profile: &profile, shapes, secret: [7; 32] };
+    let committer = Committer { run: &run, profile: &profile, shapes, secret: [7; 32].into() };
     let mut state = train::first_state(&first, &run.seed);
     let mut roots = Vec::new();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
