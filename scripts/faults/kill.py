@@ -5,8 +5,8 @@ duration of a whole call (interpreter start and end included), half as long agai
 a call that ends first counts no kill. Then:
 
 * states and roots are those of a run that nothing interrupted, under the same secret, byte for byte;
-* the certificate verifies, and the adapter holds the files of a certificate and no other; or a tree's openings are spent,
-  and `prove` ends with exit 3 and names its root;
+* the certificate verifies, and the adapter holds the files of a certificate and no other; or the openings of a tree are
+  spent, and `prove` ends with exit 3 and names its root;
 * after every kill of `prove` the adapter folder is not there, or it is whole and verifies;
 * after every kill each proof that is there is counted in the record of openings; no count is past the budget, none is
   smaller than before;
@@ -79,15 +79,14 @@ class Killer:
         made: dict[str, int] = {}
         for path in sorted((run / "certificate" / "proofs").glob("step-*.bin*")):
             proof, step = path.read_bytes(), int(path.name[5:11])
-            found = attempt(self.job.plan, proof)
-            if path.suffix == ".bin":
-                for state in {step, step - 1} - {0}:
-                    made[f"state {state}"] = made.get(f"state {state}", 0) + 1
-            # What is written before the openings are counted is zeros.
-            elif not any(found.witness_root) or len(found.witness_root) < 32:
-                require(not any(found.statement[64:]), f"{run.name}: bytes of {path.name} before they are counted")
+            if not any(proof):  # its space is taken, its openings may not be counted yet
+                require(path.suffix != ".bin", f"{run.name}: {path.name} is empty")
                 continue
-            self.attempted(run, step, found)
+            for state in {step, step - 1} - {0}:
+                made[f"state {state}"] = made.get(f"state {state}", 0) + 1
+            found = attempt(self.job.plan, proof)
+            if any(found.witness_root):
+                self.attempted(run, step, found)
         for tree, count in made.items():
             require(self.counts.get(tree, 0) >= count, f"{run.name}: {tree}: {count} proofs, {self.counts}")
 
@@ -254,9 +253,9 @@ Moments are uniform over a whole call, half as long again after each call that f
 After every run the states and their roots were those of an uninterrupted run under the same secret, byte for byte; the
 certificate verified; the adapter held the files of a certificate and no other; nothing half-written was left. After
 every kill of `prove` the adapter folder was absent, or whole and verified; every proof that was there was counted, no
-count was past the budget of {budget()} or smaller than before. No two attempts of a step had the same witness root or shared one
-of their first {SCALARS} scalars. The next call named the process that was killed. Where a budget was spent, by kills or by
-losing a proof again and again, `prove` ended with exit 3 and the root.
+count was past the budget of {budget()} or smaller than before. No two attempts of a step had the same witness root or
+shared one of their first {SCALARS} scalars. The next call named the process that was killed. Where a budget was spent,
+by kills or by losing a proof again and again, `prove` ended with exit 3 and the root.
 """
 
 
