@@ -143,6 +143,10 @@ impl Store {
                 }
             }
         }
+        let record = root.join(OPENINGS);
+        if record.exists() {
+            keep_private(&record)?;
+        }
         Ok(Self { root: root.to_owned(), _lock: lock })
     }
 
