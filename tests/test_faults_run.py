@@ -6,7 +6,6 @@ one. What is interrupted continues to the same state roots.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import resource
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_job import Job, argv, attempt, budget, limited, openings, spend, states, unprove
+from small_job import Job, argv, attempt, budget, limited, openings, ordinary, spend, states, unprove
 
 from conftest import SMALL_STEPS as STEPS
 from veritune import memory
@@ -297,13 +296,6 @@ def test_two_attempts_of_a_step_share_no_randomness_and_each_is_counted(bench: B
 
 
 # -- rights ----------------------------------------------------------------------------------------------------------
-
-
-def ordinary() -> None:
-    """For ``preexec_fn``: root loses the right to ignore the rights of files."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-        libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP; refused to an ordinary user, who has neither
 
 
 RIGHTS = [
