@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -240,6 +241,9 @@ def test_two_processes_on_one_run(bench: Bench) -> None:
         named = f"process {first.pid} (veritune prove)"
         while (run / ".lock").read_text() != named:
             assert first.poll() is None
+        assert re.search(
+            r"^Max core file size +0 ", (Path("/proc") / str(first.pid) / "limits").read_text(), re.MULTILINE
+        )
         for name in ("train", "prove"):
             busy(bench, name, run, "VT-FILE-007", named)
         first.kill()
