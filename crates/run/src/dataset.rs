@@ -25,7 +25,7 @@ pub struct Rows<'a> {
     pub meta: &'a [[u8; 32]],
 }
 
-/// The rows of a run with what commits to them. Wiped when dropped; nothing prints them.
+/// The rows of a run with what commits to them. Wiped when dropped; printing shows how many there are.
 #[derive(Clone)]
 pub struct Dataset {
     tokens_per_row: usize,
@@ -34,6 +34,12 @@ pub struct Dataset {
     meta: Zeroizing<Vec<[u8; 32]>>,
     secret: Zeroizing<[u8; 32]>,
     layers: OnceLock<Vec<Vec<Digest>>>,
+}
+
+impl std::fmt::Debug for Dataset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dataset").field("rows", &self.meta.len()).finish_non_exhaustive()
+    }
 }
 
 impl Dataset {

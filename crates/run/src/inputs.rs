@@ -11,6 +11,7 @@ use veritune_relations::{Place, Program, TensorId};
 pub type Named<C = i64> = BTreeMap<String, Arc<Vec<C>>>;
 
 /// What all steps share.
+#[derive(Debug)]
 pub struct Inputs {
     /// Values of the base's tensors.
     pub base: Named,

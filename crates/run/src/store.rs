@@ -174,7 +174,7 @@ impl Store {
                 if !self.path(OPENINGS).exists() {
                     self.write_openings(&Openings::default())?;
                 }
-                fill_randomly(&mut *secret)?;
+                fill_randomly(&mut secret)?;
                 write_whole(&path, &*secret, true)?;
             }
         }
