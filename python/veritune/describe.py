@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from veritune.certificate import COUNTER_SCHEMA, INDEX, INDEX_SCHEMA, MAX_FILE_BYTES, MAX_KEY_BYTES
+from veritune.certificate import COUNTER_SCHEMA, INDEX, INDEX_SCHEMA, MAX_KEY_BYTES
 from veritune.errors import Code, InvalidInput, VerituneError
 from veritune.files import read_bytes, read_json
 from veritune.plan import MANIFEST_SCHEMA, SCHEMA, SEED_SCHEMA
@@ -256,8 +256,9 @@ def _listed(index: Path) -> dict[str, str]:
 
 def _digest(path: Path) -> str:
     try:
-        return hashlib.sha256(read_bytes(path, MAX_FILE_BYTES)).hexdigest()
-    except VerituneError:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
         return ""
 
 
