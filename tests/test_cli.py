@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from small_job import Job
+from small_job import Job, unprove
 from typer.testing import CliRunner
 
 import veritune.demo
@@ -66,9 +66,8 @@ def proved(planned: Path, small: Job) -> Path:
 @pytest.fixture
 def trained(planned: Path, small: Job) -> Path:
     """A copy of the small job, whose run is not proved."""
-    shutil.copytree(
-        small.folder / "run", planned / "run", ignore=shutil.ignore_patterns("certificate", "openings.json")
-    )
+    shutil.copytree(small.folder / "run", planned / "run")
+    unprove(planned / "run")
     (planned / "run" / "claims.statement.json").unlink()
     shutil.rmtree(planned / "run" / "release")
     return planned

@@ -238,7 +238,7 @@ def test_errors_name_code_and_place(finished: Finished, model_dir: Path, tmp_pat
     assert caught.value.code.startswith("VT-MODEL-") and caught.value.location == "model"
     wrong = Rows(rows.tokens.copy(), rows.targets, rows.meta)
     wrong.tokens[3, 5] = 1 << 40
-    with pytest.raises(InvalidInput, match="row 3, position 5") as caught:
+    with pytest.raises(InvalidInput, match="dataset row 4, position 6, counted from 1: the token is not in") as caught:
         core.calibrate(model_dir, settings, wrong, 1, core.ignore_progress)
     assert caught.value.code == "VT-JOB-007"
     with pytest.raises(InvalidInput, match="unknown field"):

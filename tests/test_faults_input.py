@@ -193,8 +193,8 @@ CASES: dict[str, tuple[Callable[[Place], Any], str, list[str]]] = {
     "key twice": (line(3, b'{"text": "x", "text": "y"}'), "VT-DATA-002", ["rows.jsonl:3", "twice"]),
     "row not UTF-8": (line(4, b'{"text": "\xff"}'), "VT-DATA-002", ["rows.jsonl:4", "utf-8"]),
     "half a surrogate pair": (line(4, b'{"text": "\\ud800 x"}'), "VT-DATA-002", ["rows.jsonl:4", "surrogates"]),
-    "unknown field": (line(2, b'{"text": "x", "label": 1}'), "VT-DATA-003", ["rows.jsonl:2", "label", "meta"]),
-    "no form": (line(2, b'{"question": "x"}'), "VT-DATA-003", ["rows.jsonl:2", "question", "prompt, completion"]),
+    "unknown field": (line(2, b'{"text": "x", "label": 1}'), "VT-DATA-003", ["rows.jsonl:2", "field 2", "text, meta"]),
+    "no form": (line(2, b'{"question": "x"}'), "VT-DATA-003", ["rows.jsonl:2", "1 fields", "prompt, completion"]),
     "no rows file": (without("rows.jsonl"), "VT-FILE-001", ["rows.jsonl", "data.files"]),
     "rows are a folder": (recipe("data", files=["model"]), "VT-FILE-001", ["model", "data.files"]),
     "template not UTF-8": (
@@ -258,7 +258,7 @@ def test_what_is_not_spoilt_is_accepted_and_long_rows_are_cut(place: Place) -> N
 def test_a_plan_is_never_replaced_and_its_folder_is_locked(place: Place) -> None:
     from veritune.files import exclusive
 
-    with exclusive(Path(place.job) / "data" / "secret", secret=True):
+    with exclusive(Path(place.job) / "data" / "secret", "plan", secret=True):
         assert json.loads(place.plan().stdout)["code"] == "VT-FILE-007"
     assert not (Path(place.job) / "plan").exists()
     assert place.plan().exit_code == 0

@@ -6,9 +6,9 @@ one. What is interrupted continues to the same state roots.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_job import Job, argv, limited, states
+from small_job import Job, argv, attempt, budget, limited, openings, ordinary, spend, states, unprove
 
 from conftest import SMALL_STEPS as STEPS
 from veritune import memory
@@ -42,8 +42,7 @@ class Bench:
         run = self.folder / "trained"
         if not run.exists():
             shutil.copytree(self.job.folder / "run", run)
-            shutil.rmtree(run / "certificate")
-            (run / "openings.json").unlink()
+            unprove(run)
         return run
 
     @property
@@ -169,25 +168,23 @@ def test_a_spoilt_file_of_the_run(
 
 
 def test_a_lost_record_of_openings_is_not_counted_anew(bench: Bench) -> None:
-    (bench.proved / "certificate" / "proofs" / "step-000002.bin").unlink()
+    """Not even where no proof is left: one may have been published."""
+    shutil.rmtree(bench.proved / "certificate")
     (bench.proved / "openings.json").unlink()
-    refused(bench, "prove", bench.proved, "VT-JOB-008", 2, "openings.json", "is missing, but there are proofs")
+    refused(bench, "prove", bench.proved, "VT-JOB-008", 2, "openings.json", "is missing", "secret/run.key")
 
 
 def test_a_spent_budget_is_inconclusive_and_names_the_root(bench: Bench) -> None:
     run = bench.trained
-    (run / "openings.json").write_text(json.dumps({"state 1": 99}))
-    error = refused(bench, "prove", run, "VT-JOB-014", 3, "state 1", "99 times", "--run")
-    root = (run / "steps" / "000001.root").read_bytes().hex()
-    assert root in error["message"]
+    root = spend(run, 1, 99)
+    refused(bench, "prove", run, "VT-JOB-014", 3, root, "state 1", "99 times", "--run")
+    assert openings(run) == {"state 1": 99}
 
 
 def test_proving_again_opens_nothing_again(bench: Bench) -> None:
     """An adapter that was lost is made again from the proofs that are there: no budget is spent."""
-    before = (bench.proved / "openings.json").read_bytes()
     # The last state has no opening left: a second proof of the release would exceed its budget.
-    openings = json.loads(before)
-    (bench.proved / "openings.json").write_text(json.dumps({**openings, f"state {STEPS}": 99}))
+    spend(bench.proved, STEPS, 99)
     before = (bench.proved / "openings.json").read_bytes()
     bench.job.command(*bench.words("prove", bench.proved))
     assert (bench.proved / "openings.json").read_bytes() == before
@@ -231,20 +228,78 @@ def test_another_model_another_key_another_folder(bench: Bench, small: Job) -> N
     assert not list(existing.iterdir())
 
 
+def busy(bench: Bench, name: str, run: Path, code: str, holder: str) -> None:
+    """The command is refused because another process, named, works in the run."""
+    error = bench.job.command(*bench.words(name, run), expect=2)
+    assert error["code"] == code and error["message"].startswith(holder) and "wait" in error["remedy"], error
+
+
 def test_two_processes_on_one_run(bench: Bench) -> None:
-    for name in ("train", "prove"):
-        with exclusive(bench.trained):
-            refused(bench, name, bench.trained, "VT-FILE-007", 2, "another veritune process", "wait")
+    """The second is told who has the run; a kill gives it back at once, and the next one says who was killed."""
+    run = bench.trained
+    with subprocess.Popen(argv(*bench.words("prove", run)), stdout=subprocess.DEVNULL) as first:
+        named = f"process {first.pid} (veritune prove)"
+        while (run / ".lock").read_text() != named:
+            assert first.poll() is None
+        assert re.search(
+            r"^Max core file size +0 ", (Path("/proc") / str(first.pid) / "limits").read_text(), re.MULTILINE
+        )
+        for name in ("train", "prove"):
+            busy(bench, name, run, "VT-FILE-007", named)
+        first.kill()
+    shutil.rmtree(bench.job.adapter(run), ignore_errors=True)
+    assert (run / ".lock").read_text() == named
+    ran = subprocess.run(argv(*bench.words("train", run)), capture_output=True, text=True, check=True)
+    assert json.loads(ran.stdout)["continued_after"] == named
+    assert f"{named} was killed" in ran.stderr
+    again = bench.job.command(*bench.words("prove", run))
+    assert again["continued_after"] == ""
+    bench.job.verify(run)
+
+
+def test_a_lock_file_that_was_deleted_lets_nobody_in(bench: Bench) -> None:
+    """The core locks the run's secret folder itself."""
+    run = bench.trained
+    with subprocess.Popen(argv(*bench.words("prove", run)), stdout=subprocess.DEVNULL) as first:
+        while not list((run / "certificate").glob("proofs/*")):
+            assert first.poll() is None
+        (run / ".lock").unlink()
+        busy(bench, "train", run, "VT-JOB-018", f"process {first.pid} works")
+        first.kill()
+
+
+def test_a_process_that_is_done_gives_back_its_lock(bench: Bench) -> None:
+    with exclusive(bench.trained, "prove"):
+        busy(bench, "train", bench.trained, "VT-FILE-007", f"process {os.getpid()} (veritune prove)")
+    bench.job.command(*bench.words("train", bench.trained))
+
+
+def test_two_attempts_of_a_step_share_no_randomness_and_each_is_counted(bench: Bench) -> None:
+    """Every attempt counts, until there is none left: then exit 3, with the root, and the certificate stays."""
+    run, proof = bench.proved, bench.proved / "certificate" / "proofs" / "step-000001.bin"
+    bench.job.command(*bench.words("prove", run))
+    root = (run / "steps" / "000001.root").read_bytes().hex()
+    attempts = [attempt(bench.job.plan, proof.read_bytes())]
+    while openings(run)["state 1"] < budget():
+        before = openings(run)["state 1"]
+        proof.unlink()
+        bench.job.command(*bench.words("prove", run), "--overwrite")
+        assert openings(run)["state 1"] == before + 1
+        attempts.append(attempt(bench.job.plan, proof.read_bytes()))
+        bench.job.verify(run)
+    assert len(attempts) > 1 and len({made.statement for made in attempts}) == 1
+    for index, made in enumerate(attempts):
+        for other in attempts[:index]:
+            assert made.witness_root != other.witness_root
+            assert not set(made.scalars) & set(other.scalars)
+    record = (run / "openings.json").read_bytes()
+    proof.unlink()
+    refused(bench, "prove", run, "VT-JOB-014", 3, root, "state 1", more=("--overwrite",))
+    assert (run / "openings.json").read_bytes() == record and not proof.exists()
+    bench.job.verify(run)
 
 
 # -- rights ----------------------------------------------------------------------------------------------------------
-
-
-def ordinary() -> None:
-    """For ``preexec_fn``: root loses the right to ignore the rights of files."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-        libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP; refused to an ordinary user, who has neither
 
 
 RIGHTS = [
@@ -264,8 +319,6 @@ RIGHTS = [
 def test_wrong_rights(bench: Bench, command: str, kind: str, name: str, mode: int, code: str) -> None:
     job, run = bench.plan(), getattr(bench, kind)
     path = Path(name.format(job=job, run=run, folder=bench.folder))
-    if path.name == "openings.json":
-        path.write_text("{}")
     if path == run:
         (run / ".lock").unlink()
     old = path.stat().st_mode
@@ -285,7 +338,7 @@ def test_wrong_rights(bench: Bench, command: str, kind: str, name: str, mode: in
         ("train", 40, "VT-FILE-008", "secret/local.json"),
         ("train", 1_000, "VT-FILE-008", "plan.json"),
         ("train", 20_000, "VT-JOB-013", "steps/000000.state"),
-        ("prove", 10, "VT-JOB-013", "openings.json"),
+        ("prove", 10, "VT-JOB-013", "certificate/proofs/step-000001.bin"),
         ("prove", 100_000, "VT-JOB-013", "certificate/proofs/step-000001.bin"),
     ],
 )
@@ -293,6 +346,7 @@ def test_no_space(bench: Bench, command: str, limit: int, code: str, name: str) 
     run = bench.fresh if command == "train" else bench.trained
     more = {"preexec_fn": limited(resource.RLIMIT_FSIZE, limit)}
     refused(bench, command, run, code, 2, name, "bytes", "free some space", **more)
+    assert command == "train" or openings(run) == {}, "a full disk costs an opening"
     bench.job.command(*bench.words(command, run))
     if command == "prove":
         bench.job.verify(run)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -52,14 +54,35 @@ def test_an_existing_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> N
 
 def test_one_process_per_folder(tmp_path: Path) -> None:
     with (
-        files.exclusive(tmp_path),
+        files.exclusive(tmp_path, "train") as before,
         pytest.raises(InvalidInput) as caught,
-        files.exclusive(tmp_path),
+        files.exclusive(tmp_path, "prove"),
     ):
         pass
-    assert caught.value.code == Code.FILE_BUSY.id
-    with files.exclusive(tmp_path):
+    assert before == "" and caught.value.code == Code.FILE_BUSY.id
+    assert caught.value.message == f"process {os.getpid()} (veritune train) works in this folder"
+    lock = tmp_path / ".lock"
+    for left, told in ((b"process 7 (veritune prove)", "process 7 (veritune prove)"), (b"\x1b[2J", ""), (b"", "")):
+        lock.write_bytes(left)
+        with files.exclusive(tmp_path, "clean") as before:
+            assert before == told
+        assert lock.read_bytes() == b"" and stat.S_IMODE(lock.stat().st_mode) == 0o600
+
+
+def test_a_lock_that_was_removed_locks_the_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the opening of the file and its lock another process removes it, as `clean` does."""
+    lock, honest = tmp_path / ".lock", fcntl.flock
+    removed = []
+
+    def slow(handle: int, kind: int) -> None:
+        if not removed:
+            removed.append(lock.unlink())
+        honest(handle, kind)
+
+    monkeypatch.setattr(fcntl, "flock", slow)
+    with files.exclusive(tmp_path, "train"), pytest.raises(InvalidInput), files.exclusive(tmp_path, "train"):
         pass
+    assert removed == [None]
 
 
 def test_canonical_json_is_rfc_8785_and_refuses_floats() -> None:

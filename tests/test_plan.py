@@ -89,7 +89,8 @@ def test_the_plan_holds_exactly_the_fields_of_the_envelope(once: Planned, demo_r
     assert set(value["base"]) == {"files", "root"}
     assert once.plan.sha256 == hashlib.sha256(content).digest()
     assert str(job.folder) not in content.decode()
-    assert json.loads(job.manifest.read_bytes())["licenses"] == {"MIT": num_rows}
+    assert set(json.loads(job.manifest.read_bytes())) == {"schema", "root", "rows"}
+    assert json.loads((job.secret / "meta.json").read_bytes())["license"] == {"MIT": num_rows}
 
 
 def test_the_seed_follows_from_plan_root_and_beacon(once: Planned) -> None:
@@ -185,7 +186,7 @@ def test_secret_files_are_for_their_owner_only(once: Planned) -> None:
     job = once.job
     assert stat.S_IMODE(job.secret.stat().st_mode) == 0o700
     names = {path.name for path in job.secret.iterdir()}
-    assert names == {"salt.bin", "rows.safetensors", "local.json", ".lock"}
+    assert names == {"salt.bin", "rows.safetensors", "meta.json", "local.json", ".lock"}
     for path in job.secret.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     published = [job.plan, job.seed, job.manifest, job.calibration]

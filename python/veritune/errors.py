@@ -45,6 +45,8 @@ class Code(Enum):
     KEY = ("VT-KEY-001", "a key file is missing or is not a PEM of the right kind")
     COMMITMENT = ("VT-COMMIT-001", "a recomputed root differs from the committed one")
     DEMO = ("VT-DEMO-001", "the demo's tampered copy was not refused")
+    CLEAN_UNPROVED = ("VT-CLEAN-001", "cleaning would leave nothing that verifies")
+    CLEAN_UNCONFIRMED = ("VT-CLEAN-002", "nobody confirmed that the files are to be removed")
     BUG = ("VT-BUG-001", "an unexpected exception: our own bug")
 
     @property

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,12 +78,16 @@ def read_bytes(path: Path, max_bytes: int, *, what: str = "file") -> bytes:
     return content
 
 
+class RepeatedKey(ValueError):
+    """A JSON object holds a key twice."""
+
+
 def refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Builds a JSON object; raises ValueError on a repeated key (json's object_pairs_hook)."""
+    """Builds a JSON object; raises RepeatedKey (json's object_pairs_hook)."""
     built: dict[str, Any] = {}
     for key, value in pairs:
         if key in built:
-            raise ValueError(f"key {key!r} twice")
+            raise RepeatedKey(f"key {key!r} twice")
         built[key] = value
     return built
 
@@ -146,10 +151,10 @@ def write_atomic(path: Path, content: bytes, *, secret: bool = False) -> None:
     """After the call ``path`` holds ``content`` durably, or the old content if it fails.
 
     Writes a temporary file beside it, fsync, rename, fsync of the folder. Secret files get mode
-    0600 and their folder 0700 if it is made here; others 0644.
+    0600, and their folder 0700 if it is made here; others 0644.
     """
     try:
-        make_folder(path.parent, secret=secret)
+        make_folder(path.parent, secret=secret and not path.parent.exists())
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         temporary = Path(name)
         try:
@@ -184,11 +189,14 @@ def sweep(*folders: Path) -> None:
 
 
 def make_folder(path: Path, *, secret: bool = False) -> None:
-    """After the call the folder exists; a secret one made here has mode 0700."""
+    """After the call the folder exists; into a secret one nobody but its owner may go."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             path.mkdir(mode=0o700 if secret else 0o755)
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if secret and mode & 0o077:
+            path.chmod(mode & 0o7700)
     except OSError as error:
         raise unwritable(path, error) from error
 
@@ -213,7 +221,7 @@ def staged_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         InvalidInput: FILE_EXISTS, FILE_UNWRITABLE, FILE_NO_SPACE.
     """
     make_folder(path.parent)
-    _clear_stages(path)
+    clear_stages(path)
     if path.exists() and not overwrite:
         raise InvalidInput(
             Code.FILE_EXISTS,
@@ -224,7 +232,7 @@ def staged_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     try:
         staged = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_STAGED, dir=path.parent))
         staged.chmod(0o755)
-        lock = _lock_folder(staged)
+        lock = lock_folder(staged)
     except OSError as error:
         raise unwritable(path, error) from error
     old = None
@@ -249,7 +257,7 @@ def staged_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 _STAGED, _REPLACED = ".tmp", ".old"
 
 
-def _lock_folder(folder: Path) -> int:
+def lock_folder(folder: Path) -> int:
     """Returns a handle that holds the folder's lock; raises OSError if another process has it."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -260,7 +268,7 @@ def _lock_folder(folder: Path) -> int:
     return handle
 
 
-def _clear_stages(path: Path) -> None:
+def clear_stages(path: Path) -> None:
     """Undoes what killed processes left of ``staged_folder``; a folder in use is locked and stays."""
     for old in sorted(path.parent.glob(f".{path.name}.*{_REPLACED}")):
         if path.exists():
@@ -269,31 +277,72 @@ def _clear_stages(path: Path) -> None:
             old.replace(path)
     for staged in path.parent.glob(f".{path.name}.*{_STAGED}"):
         with contextlib.suppress(OSError):
-            handle = _lock_folder(staged)
+            handle = lock_folder(staged)
             shutil.rmtree(staged, ignore_errors=True)
             os.close(handle)
 
 
+LOCK = ".lock"
+_HOLDER = re.compile(r"process [0-9]{1,10} \(veritune [a-z]{0,20}\)")
+
+
 @contextlib.contextmanager
-def exclusive(folder: Path, *, secret: bool = False) -> Iterator[None]:
-    """Holds the folder's lock; raises InvalidInput FILE_BUSY if another process has it."""
+def exclusive(folder: Path, command: str, *, secret: bool = False) -> Iterator[str]:
+    """Holds the folder's lock, which the kernel releases when this process ends, however it ends.
+
+    Yields the process that was killed while it held the lock before, or "". While the lock is held, ``.lock`` names its
+    holder; what a kill leaves there locks nothing.
+
+    Raises:
+        InvalidInput: FILE_BUSY, naming the process that has the lock.
+    """
     make_folder(folder, secret=secret)
+    path = folder / LOCK
     try:
-        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        handle = _lock_file(path)
+    except BlockingIOError as error:
+        raise InvalidInput(
+            Code.FILE_BUSY,
+            f"{_read_holder(path) or 'another veritune process'} works in this folder",
+            location=str(folder),
+            remedy="wait for it, or name another folder",
+        ) from error
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise unwritable(path, error) from error
     try:
+        killed = _read_holder(path)
+        with contextlib.suppress(OSError):  # on a full disk the lock holds all the same
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"process {os.getpid()} (veritune {command})".encode("ascii"), 0)
+        yield killed
+    finally:
+        with contextlib.suppress(OSError):
+            os.ftruncate(handle, 0)
+        os.close(handle)
+
+
+def _lock_file(path: Path) -> int:
+    """Returns a handle that holds the lock of the file that has this name; raises OSError."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InvalidInput(
-                Code.FILE_BUSY,
-                "another veritune process works in this folder",
-                location=str(folder),
-                remedy="wait for it, or name another folder",
-            ) from error
-        except OSError as error:
-            raise unwritable(folder / ".lock", error) from error
-        yield
-    finally:
+            # Otherwise `clean` removed it meanwhile: the lock is on nothing.
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                return handle
+        except FileNotFoundError:
+            pass
+        except OSError:
+            os.close(handle)
+            raise
         os.close(handle)
+
+
+def _read_holder(path: Path) -> str:
+    """Returns what ``exclusive`` wrote into the lock; nothing else that may stand there."""
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(100).decode("ascii", errors="replace")
+    except OSError:
+        return ""
+    return text if _HOLDER.fullmatch(text) else ""

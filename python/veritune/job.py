@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from veritune.rows import Dataset, Rows
 
 LOCAL_SCHEMA = "veritune.local/v1"
+META_SCHEMA = "veritune.meta-counts/v1"
 MAX_ROWS_BYTES = 16 << 30
 
 
@@ -85,12 +86,14 @@ class Job:
         return self.folder / "adapter"
 
     def write_secret(self, model_dir: Path, dataset: Dataset, secret: bytes) -> None:
-        """After the call data/secret holds the salt, the token arrays and where things lie."""
+        """After the call data/secret holds the salt, the token arrays, counts of meta data, and where things lie."""
         from safetensors.numpy import save
 
         arrays = save({"tokens": dataset.rows.tokens, "targets": dataset.rows.targets, "meta": dataset.rows.meta})
         write_atomic(self.secret / "salt.bin", secret, secret=True)
         write_atomic(self.secret / "rows.safetensors", arrays, secret=True)
+        counts = {name: dataset.meta_counts(name) for name in ("license", "language", "source")}
+        write_atomic(self.secret / "meta.json", canonical_json({"schema": META_SCHEMA, **counts}), secret=True)
         local = {
             "schema": LOCAL_SCHEMA,
             "model_dir": str(model_dir.absolute()),

@@ -3,7 +3,7 @@
 A job folder after ``veritune plan``::
 
     plan/plan.json  plan/plan.sigstore.json  plan/seed.json  plan/calibration.json
-    data/manifest.json  data/secret/{salt.bin, rows.safetensors, local.json}
+    data/manifest.json  data/secret/{salt.bin, rows.safetensors, local.json, meta.json}
 
 plan.json holds the fields of the envelope crate's ``PlanV1`` and no other; its digest is SHA-256 of
 its RFC 8785 bytes. ``recipe`` is what the core takes as settings, with the sections ``text`` (how
@@ -39,7 +39,7 @@ from veritune.errors import Code, InternalError, InvalidInput, VerificationFaile
 from veritune.files import canonical_json, exclusive, read_bytes, read_json, sweep, write_atomic
 from veritune.job import Job
 from veritune.recipe import load_recipe
-from veritune.rows import Dataset, read_dataset
+from veritune.rows import read_dataset
 
 SCHEMA = "veritune.plan/v1"
 SEED_SCHEMA = "veritune.seed/v1"
@@ -212,11 +212,11 @@ def make_plan(
     plan_bytes = canonical_json(value)
     plan = parse_plan(plan_bytes, name=str(job.plan))
     bundle = private_pem and sign_statement(PREDICATE_TYPE, value, {"plan.json": plan_bytes}, private_pem)
-    with exclusive(job.secret, secret=True):
+    with exclusive(job.secret, "plan", secret=True):
         _refuse_planned(job)
         sweep(job.plan.parent, job.manifest.parent, job.secret)
         job.write_secret(recipe.model_dir, dataset, secret)
-        write_atomic(job.manifest, canonical_json(manifest(dataset, committed)))
+        write_atomic(job.manifest, canonical_json(manifest(committed)))
         write_atomic(job.calibration, calibration_bytes)
         if beacon == DEMO:
             write_atomic(job.seed, seed_json(plan, demo_beacon(plan.sha256)))
@@ -268,16 +268,9 @@ def _check_spec(spec: dict[str, Any], num_rows: int, num_steps: int) -> None:
             raise InternalError(Code.CORE_ANSWER, f"the spec has {stated[name]} {name}, the plan {expected}")
 
 
-def manifest(dataset: Dataset, committed: dict[str, Any]) -> dict[str, Any]:
-    """Returns data/manifest.json: root and counts, no digest from which rows could be guessed."""
-    return {
-        "schema": MANIFEST_SCHEMA,
-        "root": committed["root"],
-        "rows": committed["rows"],
-        "licenses": dataset.meta_counts("license"),
-        "languages": dataset.meta_counts("language"),
-        "sources": dataset.meta_counts("source"),
-    }
+def manifest(committed: dict[str, Any]) -> dict[str, Any]:
+    """Returns data/manifest.json: root and number of rows, no digest from which one could be guessed."""
+    return {"schema": MANIFEST_SCHEMA, "root": committed["root"], "rows": committed["rows"]}
 
 
 def seed_json(plan: Plan, beacon: Beacon) -> bytes:

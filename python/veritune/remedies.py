@@ -22,6 +22,7 @@ _BY_CODE = {
     "VT-JOB-014": "train under another --run: its commitments have other salts",
     "VT-JOB-016": "run veritune train",
     "VT-JOB-017": "do not rely on certificates under this base root: its integers are not those of a checkpoint",
+    "VT-JOB-018": "wait for it, or name another folder",
     "VT-MODEL-001": "check model.path and the rights of its files",
     "VT-MODEL-003": "name the folder of one checkpoint",
     "VT-MODEL-013": "fetch the file again; a checkpoint with NaN or Inf can neither be trained nor proved",

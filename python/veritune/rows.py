@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from veritune.encoder import Encoder
 from veritune.errors import Code, InvalidInput
-from veritune.files import canonical_json, parse_json
+from veritune.files import RepeatedKey, canonical_json, parse_json
 from veritune.memory import check_memory
 from veritune.recipe import Recipe
 from veritune.template import Rendered, RowError, Template, load_template, render_row
@@ -113,7 +114,6 @@ class Dataset:
             "truncated_rows": sum(report.num_dropped > 0 for report in reports),
             "longest_row_tokens": max(report.num_tokens for report in reports),
             "straddling_tokens": sum(report.num_straddling for report in reports),
-            "licenses": self.meta_counts("license"),
         }
 
     def meta_counts(self, field: str) -> dict[str, int]:
@@ -139,7 +139,7 @@ def read_dataset(recipe: Recipe) -> Dataset:
             try:
                 rendered.append(render_row(row, template, encoder.specials))
             except RowError as error:
-                raise InvalidInput(error.code, error.message, location=str(source), remedy=error.remedy) from error
+                raise InvalidInput(error.code, error.message, location=str(source), remedy=error.remedy) from None
             sources.append(source)
         digests.append(digest.hexdigest())
     if not sources:
@@ -196,7 +196,7 @@ def _fill_row(
     if ids and max(ids) >= encoder.vocab_size:
         raise InvalidInput(
             Code.VOCABULARY,
-            f"token id {max(ids)}, but the model has {encoder.vocab_size} rows",
+            f"a token id beyond the {encoder.vocab_size} rows of the model's embedding",
             location=str(source),
             remedy="use the tokenizer that the model was trained with",
         )
@@ -245,6 +245,19 @@ def _supervised(
     return inside, int(np.count_nonzero(touching & ~inside))
 
 
+def _reason(error: ValueError) -> str:
+    """Returns why a line is not JSON, without a character of it."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at column {error.colno}"
+    if isinstance(error, RepeatedKey):
+        return "an object holds a key twice"
+    if isinstance(error, UnicodeDecodeError):
+        return f"not utf-8 at byte {error.start + 1}"
+    if isinstance(error, UnicodeEncodeError):
+        return "half of a pair of surrogates"
+    return "a number that is no JSON (NaN, Infinity, thousands of digits), or nested too deeply"
+
+
 def _read_lines(path: Path, digest: Any) -> Iterator[tuple[Source, dict[str, Any]]]:
     """Yields the rows of a JSONL file and feeds the digest; blank lines are skipped."""
     try:
@@ -265,7 +278,7 @@ def _read_lines(path: Path, digest: Any) -> Iterator[tuple[Source, dict[str, Any
                 try:
                     row = parse_json(content)
                 except ValueError as error:
-                    raise InvalidInput(Code.DATA_JSON, f"not JSON: {error}", location=where) from error
+                    raise InvalidInput(Code.DATA_JSON, f"not JSON: {_reason(error)}", location=where) from None
                 if not isinstance(row, dict):
                     raise InvalidInput(Code.DATA_JSON, "not a JSON object", location=where)
                 meta = row.get("meta")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,13 @@ from veritune.prediction import memory_bytes
 
 MAX_SEED_BYTES = 1 << 16
 
+Notice = Callable[[str], None]
+"""Called with a sentence for a person."""
+
+
+def ignore_notice(_text: str) -> None:
+    """Tells nobody."""
+
 
 def default_threads() -> int:
     """Returns the number of cores that this process may use."""
@@ -42,10 +50,12 @@ def train(
     beacon_file: Path | None = None,
     memory: int | None = None,
     progress: Progress = core.ignore_progress,
+    notice: Notice = ignore_notice,
 ) -> dict[str, Any]:
     """After the call the run folder holds every step of the plan, committed.
 
-    ``beacon_file`` holds the recorded round that the plan's time fixes; it is needed once.
+    ``beacon_file`` holds the recorded round that the plan's time fixes; it is needed once. ``notice`` is told of a
+    process that was killed in the run folder before.
 
     Raises:
         InvalidInput: PLAN, SEED, FILE codes; FILE_EXISTS if the folder holds another plan's run.
@@ -61,7 +71,8 @@ def train(
     rows = job.read_rows()
     run_dir = run or job.run
     check_memory(memory_bytes(plan.value["spec"]).train, memory)
-    with exclusive(run_dir):
+    with exclusive(run_dir, "train") as killed:
+        _tell(killed, notice)
         _claim_run(run_dir, job, plan)
         result = core.train(
             plan.value,
@@ -73,7 +84,7 @@ def train(
             threads,
             progress,
         )
-    return {"run": str(run_dir), **result}
+    return {"run": str(run_dir), "continued_after": killed, **result}
 
 
 def prove(
@@ -86,6 +97,7 @@ def prove(
     threads: int | None = None,
     memory: int | None = None,
     progress: Progress = core.ignore_progress,
+    notice: Notice = ignore_notice,
 ) -> dict[str, Any]:
     """After the call the adapter folder holds PEFT's files and the signed certificate.
 
@@ -103,7 +115,8 @@ def prove(
     job = Job.of_run(run_dir)
     adapter_dir = adapter or run_dir.absolute().parent / "adapter"
     check_memory(memory_bytes(plan.value["spec"]).prove, memory)
-    with exclusive(run_dir), staged_folder(adapter_dir, overwrite=overwrite) as staged:
+    with exclusive(run_dir, "prove") as killed, staged_folder(adapter_dir, overwrite=overwrite) as staged:
+        _tell(killed, notice)
         rows = job.read_rows()
         sweep(run_dir / "certificate", run_dir / "certificate" / "proofs")
         # Without its index the run's certificate is none until it is sealed again.
@@ -129,7 +142,13 @@ def prove(
         files = seal(certificate, names, statement, private_pem)
         for name in [*files, INDEX]:
             copy_file(certificate / name, staged / "veritune" / name, max_bytes=MAX_FILE_BYTES)
-    return {"adapter": str(adapter_dir), "certificate_files": len(files) + 1, **result}
+    files_written = len(files) + 1
+    return {"adapter": str(adapter_dir), "certificate_files": files_written, "continued_after": killed, **result}
+
+
+def _tell(killed: str, notice: Notice) -> None:
+    if killed:
+        notice(f"{killed} was killed while it worked in this folder; what it had finished is kept")
 
 
 def _claim_run(run_dir: Path, job: Job, plan: Plan) -> None:

@@ -9,9 +9,11 @@ BOS before the first where the tokenizer's configuration asks for it). ``message
 from __future__ import annotations
 
 import hashlib
+import traceback
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from types import CodeType
 from typing import Any, NoReturn
 
 import jinja2
@@ -61,6 +63,7 @@ class Template:
 
     def __init__(self, name: str, source: bytes) -> None:
         self.name = name
+        self._source = source.decode("utf-8", errors="replace")
         self.sha256 = hashlib.sha256(source).hexdigest()
         environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
@@ -81,7 +84,20 @@ class Template:
                 eos_token=tokens.eos,
             )
         except (jinja2.TemplateError, TypeError, ValueError, RecursionError) as error:
-            raise RowError(Code.DATA_TEMPLATE, f"the template fails: {error}") from error
+            raise RowError(Code.DATA_TEMPLATE, f"the template fails: {self._told(error)}") from None
+
+    def _told(self, error: Exception) -> str:
+        """Returns what may be told: an exception may quote the row, unless its words are the template's own."""
+        lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if _is_template(frame.f_code)]
+        where = f"{type(error).__name__} in line {lines[-1]}" if lines else type(error).__name__
+        words = str(error)
+        is_own = isinstance(error, jinja2.TemplateError) and words in self._source
+        return f"{words} ({where})" if is_own else where
+
+
+def _is_template(code: CodeType) -> bool:
+    """Whether a frame's code is that of a template compiled from a string."""
+    return code.co_filename == "<template>"
 
 
 @dataclass(frozen=True)
@@ -167,13 +183,20 @@ def _form(row: dict[str, Any]) -> str:
         raise RowError(Code.DATA_FORM, "meta must be an object")
     for form, (required, optional) in _FORMS.items():
         if required <= fields:
-            extra = sorted(fields - required - optional)
-            if extra:
-                raise RowError(Code.DATA_FORM, f"unknown field {extra[0]!r} in a {form} row", "move it to meta")
+            known = required | optional
+            if fields - known:
+                places = [str(place) for place, field in enumerate(row, start=1) if field in fields - known]
+                raise RowError(
+                    Code.DATA_FORM,
+                    f"field {', '.join(places[:8])} of the row is none of {', '.join(sorted(known))}, meta",
+                    "move it to meta",
+                )
             return form
+    anywhere = {field for required, optional in _FORMS.values() for field in required | optional}
+    known_fields = ", ".join(sorted(fields & anywhere)) or "none"
     raise RowError(
         Code.DATA_FORM,
-        f"fields {sorted(fields)} are none of the four forms",
+        f"{len(fields)} fields, of which known: {known_fields}, are none of the four forms",
         "messages | instruction, input, output | prompt, completion | text",
     )
 

@@ -5,9 +5,16 @@ duration of a whole call (interpreter start and end included), half as long agai
 a call that ends first counts no kill. Then:
 
 * states and roots are those of a run that nothing interrupted, under the same secret, byte for byte;
-* the certificate verifies, and the adapter holds the files of a certificate and no other;
+* the certificate verifies, and the adapter holds the files of a certificate and no other; or the openings of a tree are
+  spent, and `prove` ends with exit 3 and names its root;
 * after every kill of `prove` the adapter folder is not there, or it is whole and verifies;
+* after every kill each proof that is there is counted in the record of openings; no count is past the budget, none is
+  smaller than before;
+* two attempts of one step share neither the witness root nor one of the first scalars, half-written proofs included;
+* the call after a kill says which process was killed;
 * nothing half-written is left.
+
+At the end one run of each worker loses a proof again and again, until its budget is spent.
 """
 
 from __future__ import annotations
@@ -24,7 +31,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from small_job import Job, argv, commit, machine, require, states
+from small_job import (
+    SCALARS,
+    Attempt,
+    Job,
+    argv,
+    attempt,
+    budget,
+    commit,
+    machine,
+    openings,
+    require,
+    states,
+    unprove,
+)
 
 START, STEPS, END = "before the first step", "between first and last step", "after the last step"
 
@@ -36,8 +56,10 @@ class Killer:
         self.job, self.name, self.label = job, name, f"{name}-{worker}-"
         self.moments = random.Random(f"{seed} {self.label}")
         self.seconds = seconds
-        self.kills = self.calls = self.runs = 0
+        self.kills = self.calls = self.runs = self.spent = self.attempts = 0
         self.phases = {START: 0, STEPS: 0, END: 0}
+        self.seen: dict[tuple[Path, int], dict[bytes, Attempt]] = {}
+        self.counts: dict[str, int] = {}
 
     def phase(self, run: Path) -> str:
         """Where the command was when it was killed, by the files that it had finished."""
@@ -46,21 +68,78 @@ class Killer:
         done = len(list(run.glob(kind))) - first
         return START if done <= 0 else END if done >= self.job.steps else STEPS
 
-    def until_done(self, run: Path) -> None:
-        """Starts the command, kills it, starts it again, until it ends by itself."""
+    def look(self, run: Path) -> None:
+        """Checks the record of openings and the proofs that are there, whole or half-written."""
+        if not (run / "secret" / "run.key").exists():
+            return
+        before, self.counts = self.counts, openings(run)
+        for tree, count in before.items():
+            require(self.counts.get(tree, 0) >= count, f"{run.name}: {tree} is counted less than before")
+        require(all(count <= budget() for count in self.counts.values()), f"{run.name}: past a budget: {self.counts}")
+        made: dict[str, int] = {}
+        for path in sorted((run / "certificate" / "proofs").glob("step-*.bin*")):
+            proof, step = path.read_bytes(), int(path.name[5:11])
+            if not any(proof):  # its space is taken, its openings may not be counted yet
+                require(path.suffix != ".bin", f"{run.name}: {path.name} is empty")
+                continue
+            for state in {step, step - 1} - {0}:
+                made[f"state {state}"] = made.get(f"state {state}", 0) + 1
+            found = attempt(self.job.plan, proof)
+            if any(found.witness_root):
+                self.attempted(run, step, found)
+        for tree, count in made.items():
+            require(self.counts.get(tree, 0) >= count, f"{run.name}: {tree}: {count} proofs, {self.counts}")
+
+    def attempted(self, run: Path, step: int, found: Attempt) -> None:
+        """An attempt of a step is the one seen before, or shares nothing with any."""
+        others = self.seen.setdefault((run, step), {})
+        for root, other in others.items():
+            if root == found.witness_root:
+                require(other == found, f"{run.name}: two proofs of step {step} with one witness root")
+                return
+            shared = {scalar for scalar in found.scalars if any(scalar)} & set(other.scalars)
+            require(not shared, f"{run.name}: two attempts of step {step} share a scalar")
+            require(found.statement == other.statement, f"{run.name}: two statements of step {step}")
+        others[found.witness_root] = found
+        self.attempts += 1
+
+    def refused(self, run: Path, answer: str) -> bool:
+        """Whether the command ended because a budget is spent, which then is so, with the root named."""
+        error = json.loads(answer) if answer.startswith("{") else {}
+        if (error.get("code"), error.get("exit")) != ("VT-JOB-014", 3):
+            return False
+        name = error["location"]
+        root = (run / "steps" / f"{int(name.removeprefix('state ')):06}.root").read_bytes().hex()
+        require(root in error["message"], f"{run.name}: the root of {name} is not named: {error}")
+        require(openings(run)[name] == budget(), f"{run.name}: {name} is refused with {openings(run)}")
+        return True
+
+    def until_done(self, run: Path) -> bool:
+        """Starts the command, kills it, starts it again, until it ends by itself; returns whether it did its work."""
         self.runs += 1
+        self.counts = {}
         interval, finished = self.seconds, -1
         while True:
             self.calls += 1
+            lock = run / ".lock"
+            killed = lock.read_text("ascii") if lock.exists() else ""
             words = argv(*self.job.words(self.name, run))
-            with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+            with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
                 try:
-                    _, stderr = process.communicate(timeout=self.moments.uniform(0, interval))
+                    answer, stderr = process.communicate(timeout=self.moments.uniform(0, interval))
                 except subprocess.TimeoutExpired:
                     process.send_signal(signal.SIGKILL)
-                    _, stderr = process.communicate()
+                    answer, stderr = process.communicate()
+            if process.returncode >= 0:
+                require(
+                    not killed or f"{killed} was killed" in stderr, f"{run.name}: {killed} is not told of\n{stderr}"
+                )
+            self.look(run)
             if process.returncode == 0:
-                return
+                return True
+            if self.refused(run, answer):
+                self.spent += 1
+                return False
             require(process.returncode == -signal.SIGKILL, f"{self.name}: exit {process.returncode}\n{stderr}")
             self.kills += 1
             self.phases[self.phase(run)] += 1
@@ -70,7 +149,7 @@ class Killer:
             if self.name == "prove" and self.job.adapter(run).exists():
                 # Killed between the last rename and the end of the process: there is nothing left to do.
                 self.job.verify(run)
-                return
+                return True
 
 
 def kill_train(job: Job, killer: Killer, kills: int) -> None:
@@ -91,13 +170,35 @@ def kill_prove(job: Job, killer: Killer, kills: int, trained: Path) -> None:
     while killer.kills < kills:
         run = job.folder / f"{killer.label}{killer.runs}"
         shutil.copytree(trained, run)
-        killer.until_done(run)
+        done = killer.until_done(run)
         require(states(run) == states(trained), f"{run.name}: proving changed a state")
-        job.verify(run)
+        if done:
+            job.verify(run)
+        else:
+            require(not job.adapter(run).exists(), f"{run.name}: an adapter in spite of a spent budget")
         job.clean(run)
+        if killer.kills >= kills:
+            lose_proofs(job, killer, run)
         shutil.rmtree(run)
-        shutil.rmtree(job.adapter(run))
-        print(f"{run.name}: {killer.kills} kills, verified", flush=True)
+        shutil.rmtree(job.adapter(run), ignore_errors=True)
+        print(f"{run.name}: {killer.kills} kills, {'verified' if done else 'spent'}", flush=True)
+
+
+def lose_proofs(job: Job, killer: Killer, run: Path) -> None:
+    """The proof of the first step is lost and made again until the budget is spent: then exit 3, with the root."""
+    proof = run / "certificate" / "proofs" / "step-000001.bin"
+    words = [*job.words("prove", run), "--overwrite"]
+    for _ in range(budget() + 1):
+        proof.unlink(missing_ok=True)
+        ran = subprocess.run(argv(*words), capture_output=True, text=True, check=False)
+        killer.look(run)
+        if ran.returncode != 0:
+            require(killer.refused(run, ran.stdout), f"{run.name}: {ran.stdout}{ran.stderr}")
+            require(not proof.exists(), f"{run.name}: a proof in spite of a spent budget")
+            killer.spent += 1
+            return
+        job.verify(run)
+    raise SystemExit(f"FAULT: {run.name}: {openings(run)} and still proved")
 
 
 def measure(job: Job, name: str, run: Path) -> float:
@@ -116,13 +217,16 @@ def row(name: str, killers: list[Killer]) -> dict[str, Any]:
         "killed": {phase: sum(killer.phases[phase] for killer in own) for phase in (START, STEPS, END)},
         "calls": sum(killer.calls for killer in own),
         "runs": sum(killer.runs for killer in own),
+        "attempts": sum(killer.attempts for killer in own),
+        "spent": sum(killer.spent for killer in own),
         "seconds_of_a_whole_call": round(own[0].seconds, 2),
     }
 
 
 def page(figures: dict[str, Any]) -> str:
     """The figures as a page."""
-    heads = ["command", "kills", START, STEPS, END, "calls", "runs", "seconds of a whole call"]
+    heads = ["command", "kills", START, STEPS, END, "calls", "runs", "attempts of steps", "budgets spent"]
+    heads.append("seconds of a whole call")
     lines = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
     for row in figures["rows"]:
         killed = [row["killed"][phase] for phase in (START, STEPS, END)]
@@ -132,6 +236,8 @@ def page(figures: dict[str, Any]) -> str:
             *killed,
             row["calls"],
             row["runs"],
+            row["attempts"],
+            row["spent"],
             row["seconds_of_a_whole_call"],
         ]
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
@@ -146,7 +252,10 @@ Moments are uniform over a whole call, half as long again after each call that f
 
 After every run the states and their roots were those of an uninterrupted run under the same secret, byte for byte; the
 certificate verified; the adapter held the files of a certificate and no other; nothing half-written was left. After
-every kill of `prove` the adapter folder was absent, or whole and verified.
+every kill of `prove` the adapter folder was absent, or whole and verified; every proof that was there was counted, no
+count was past the budget of {budget()} or smaller than before. No two attempts of a step had the same witness root or
+shared one of their first {SCALARS} scalars. The next call named the process that was killed. Where a budget was spent,
+by kills or by losing a proof again and again, `prove` ended with exit 3 and the root.
 """
 
 
@@ -163,9 +272,8 @@ def main() -> None:
         job = Job(Path(folder), options.steps)
         trained = job.folder / "trained"
         seconds = {name: measure(job, name, trained) for name in ("train", "prove")}
-        for path in (trained / "certificate", trained / "release"):
-            shutil.rmtree(path)
-        (trained / "openings.json").unlink()
+        unprove(trained)
+        shutil.rmtree(trained / "release")
         killers = [
             Killer(job, name, worker, options.seed, seconds[name])
             for name in ("train", "prove")

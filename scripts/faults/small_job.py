@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+NO_OPENINGS = b'{"schema":"veritune.openings/v1","trees":{}}'
+"""The record of a run of which nothing was opened."""
 RECIPE = """\
 schema: veritune.recipe/v1
 model: {{path: {model}}}
@@ -65,6 +70,7 @@ class Job:
         """Trains a run without a fault under the secret of another, and returns its states and roots."""
         (run / "secret").mkdir(parents=True)
         shutil.copyfile(key_of / "secret" / "run.key", run / "secret" / "run.key")
+        (run / "openings.json").write_bytes(NO_OPENINGS)
         self.command(*self.words("train", run))
         return states(run)
 
@@ -94,6 +100,58 @@ class Job:
         require(not left, f"left over: {left}")
 
 
+def unprove(run: Path) -> None:
+    """Makes a proved copy of a run one that was never proved: what it opened is forgotten, as only a test may."""
+    shutil.rmtree(run / "certificate")
+    (run / "openings.json").write_bytes(NO_OPENINGS)
+
+
+def openings(run: Path) -> dict[str, int]:
+    """How often each tree of the run was opened, by the tree's name."""
+    trees = json.loads((run / "openings.json").read_bytes())["trees"]
+    return {tree["name"]: tree["opened"] for tree in trees.values()}
+
+
+def spend(run: Path, step: int, opened: int) -> str:
+    """Writes into the record how often the state after a step was opened; returns its root."""
+    record = json.loads((run / "openings.json").read_bytes())
+    root = (run / "steps" / f"{step:06}.root").read_bytes().hex()
+    record["trees"][root] = {"name": f"state {step}", "opened": opened}
+    (run / "openings.json").write_text(json.dumps(record))
+    return root
+
+
+def budget() -> int:
+    """How often a state may be opened, by the source of the statement."""
+    source = (ROOT / "crates" / "verifier" / "src" / "statement.rs").read_text("utf-8")
+    (count,) = re.findall(r"pub const STATE_BUDGET: u32 = ([0-9]+);", source)
+    return int(count)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What a step's proof file says of the attempt that made it."""
+
+    statement: bytes
+    """Roots of the states around the step, and the paths of its rows: the same for every attempt."""
+    witness_root: bytes
+    scalars: tuple[bytes, ...]
+    """The first scalars that the prover sent."""
+
+
+SCALARS, SCALAR_BYTES = 64, 24
+
+
+def attempt(plan: Path, proof: bytes) -> Attempt:
+    """Reads the front of a step's proof file."""
+    spec = json.loads((plan / "plan" / "plan.json").read_bytes())["spec"]
+    height = (spec["dataset_rows"] - 1).bit_length()
+    begin = 64 + spec["training"]["rows"] * 32 * (1 + height)
+    sent = proof[begin + 32 : begin + 32 + SCALARS * SCALAR_BYTES]
+    scalars = tuple(sent[at : at + SCALAR_BYTES] for at in range(0, len(sent), SCALAR_BYTES))
+    return Attempt(proof[:begin], proof[begin : begin + 32], scalars)
+
+
 def argv(*words: str) -> list[str]:
     """The command line of the real command."""
     return [sys.executable, "-m", "veritune", *words, "--json"]
@@ -108,6 +166,13 @@ def require(holds: bool, what: str) -> None:
     """Ends the script if a property does not hold (also under -O)."""
     if not holds:
         raise SystemExit(f"FAULT: {what}")
+
+
+def ordinary() -> None:
+    """For ``preexec_fn``: root loses the right to ignore the rights of files."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP; refused to an ordinary user, who has neither
 
 
 def limited(kind: int, num_bytes: int) -> Callable[[], None]:

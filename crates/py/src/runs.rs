@@ -14,6 +14,7 @@ use veritune_run::session::Session;
 use veritune_run::store::Store;
 use veritune_run::train::train as train_run;
 use veritune_verifier::seed;
+use zeroize::Zeroizing;
 
 fn plan_of(plan_json: &str) -> Result<PlanV1, Failure> {
     Ok(canonical_json::decode_canonical(plan_json.as_bytes(), MAX_STATEMENT_BYTES)
@@ -25,7 +26,7 @@ fn session(
     seed_json: &str,
     model_dir: &Path,
     rows: Rows<'_>,
-    secret: [u8; 32],
+    secret: Zeroizing<[u8; 32]>,
 ) -> Result<Session, Failure> {
     Ok(Session::open(plan_of(plan_json)?, plan_json.as_bytes(), seed_json.as_bytes(), model_dir, rows, secret)?)
 }

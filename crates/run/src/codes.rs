@@ -20,4 +20,5 @@ codes! {
     EXECUTION = "VT-JOB-015", Internal, "a program cannot be executed";
     UNFINISHED = "VT-JOB-016", Inconclusive, "the run is not trained to its last step";
     BASE_WIDTH = "VT-JOB-017", Refuted, "an integer of the base lies outside the width that the spec declares for it";
+    BUSY = "VT-JOB-018", Unusable, "another process works in the run folder";
 }

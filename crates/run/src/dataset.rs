@@ -9,12 +9,13 @@ use veritune_field::F;
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_relations::Spec;
 use veritune_relations::step::Leaf;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Target of a position without label.
 pub const NO_LABEL: i64 = -100;
 
-/// Rows as arrays, in the order of the dataset.
-#[derive(Debug, Clone, Copy)]
+/// Rows as arrays, in the order of the dataset. Nothing prints them.
+#[derive(Clone, Copy)]
 pub struct Rows<'a> {
     /// `(rows, tokens)`, row-major.
     pub tokens: &'a [i64],
@@ -24,23 +25,29 @@ pub struct Rows<'a> {
     pub meta: &'a [[u8; 32]],
 }
 
-/// The rows of a run with what commits to them.
-#[derive(Debug, Clone)]
+/// The rows of a run with what commits to them. Wiped when dropped; printing shows how many there are.
+#[derive(Clone)]
 pub struct Dataset {
     tokens_per_row: usize,
-    tokens: Vec<i64>,
-    targets: Vec<i64>,
-    meta: Vec<[u8; 32]>,
-    secret: [u8; 32],
+    tokens: Zeroizing<Vec<i64>>,
+    targets: Zeroizing<Vec<i64>>,
+    meta: Zeroizing<Vec<[u8; 32]>>,
+    secret: Zeroizing<[u8; 32]>,
     layers: OnceLock<Vec<Vec<Digest>>>,
+}
+
+impl std::fmt::Debug for Dataset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dataset").field("rows", &self.meta.len()).finish_non_exhaustive()
+    }
 }
 
 impl Dataset {
     /// The rows of the spec's run; salts are derived from `secret`.
     ///
     /// # Errors
-    /// If the arrays are not the spec's rows, or an id is outside the vocabulary.
-    pub fn new(spec: &Spec, rows: Rows<'_>, secret: [u8; 32]) -> Result<Self, RunError> {
+    /// If the arrays are not the spec's rows, or an id is outside the vocabulary. The error names the place, not the id.
+    pub fn new(spec: &Spec, rows: Rows<'_>, secret: impl Into<Zeroizing<[u8; 32]>>) -> Result<Self, RunError> {
         let (num_rows, tokens_per_row) = (spec.dataset_rows, spec.training.tokens);
         let Rows { tokens, targets, meta } = rows;
         let expected = num_rows * tokens_per_row;
@@ -53,20 +60,26 @@ impl Dataset {
             )));
         }
         let vocab = spec.model.vocab as i64;
-        let place = |i: usize| format!("row {}, position {}", i / tokens_per_row, i % tokens_per_row);
-        for (i, (&token, &target)) in tokens.iter().zip(targets).enumerate() {
-            if !(0..vocab).contains(&token) {
-                return Err(RunError::Rows(format!("{}: token {token} is not in 0..{vocab}", place(i))));
+        let refuse = |i: usize, what: &str| {
+            let (row, position) = (i / tokens_per_row + 1, i % tokens_per_row + 1);
+            Err(RunError::Rows(format!("dataset row {row}, position {position}, counted from 1: {what}")))
+        };
+        for (i, (token, &target)) in tokens.iter().zip(targets).enumerate() {
+            if !(0..vocab).contains(token) {
+                return refuse(i, &format!("the token is not in 0..{vocab}"));
             }
             if target != NO_LABEL && !(0..vocab).contains(&target) {
-                return Err(RunError::Rows(format!(
-                    "{}: target {target} is not in 0..{vocab} or {NO_LABEL}",
-                    place(i)
-                )));
+                return refuse(i, &format!("the target is neither in 0..{vocab} nor {NO_LABEL}"));
             }
         }
-        let (tokens, targets, meta) = (tokens.to_vec(), targets.to_vec(), meta.to_vec());
-        Ok(Self { tokens_per_row, tokens, targets, meta, secret, layers: OnceLock::new() })
+        Ok(Self {
+            tokens_per_row,
+            tokens: tokens.to_vec().into(),
+            targets: targets.to_vec().into(),
+            meta: meta.to_vec().into(),
+            secret: secret.into(),
+            layers: OnceLock::new(),
+        })
     }
 
     /// Header of the row: salt, then digest of the meta data.
@@ -74,7 +87,9 @@ impl Dataset {
         let mut hasher = blake3::Hasher::new_keyed(&self.secret);
         hasher.update(b"row salt");
         hasher.update(&(row as u64).to_le_bytes());
-        [*hasher.finalize().as_bytes(), self.meta[row]].map(|bytes| {
+        let salt = *hasher.finalize().as_bytes();
+        hasher.zeroize();
+        [salt, self.meta[row]].map(|bytes| {
             let words = bytes.as_chunks::<8>().0;
             std::array::from_fn(|i| F::from_u64(u64::from_le_bytes(words[i])))
         })

@@ -78,12 +78,23 @@ pub enum RunError {
     /// A tree was opened as often as its random rows allow.
     #[error("the commitment {root} was opened {spent} times, its budget; one more would give its entries away")]
     BudgetSpent {
-        /// Name of the tree: `state 12`, `dataset`.
+        /// Name of the tree: `state 12`.
         tree: String,
         /// Its root, hex.
         root: String,
         /// Openings made.
         spent: u32,
+    },
+    /// Another process has the run directory.
+    #[error("{} works in this run folder", match .holder {
+        Some(process) => format!("process {process}"),
+        None => "another process, not visible from here,".to_owned(),
+    })]
+    Busy {
+        /// The folder that it has locked.
+        path: PathBuf,
+        /// Its number, if the kernel tells.
+        holder: Option<u32>,
     },
     /// Plan or seed are not what they must be.
     #[error("expected {}, got {}", .0.expected(), .0.got())]
@@ -139,6 +150,7 @@ impl RunError {
             Self::File { .. } => codes::FILE,
             Self::NoSpace { .. } => codes::NO_SPACE,
             Self::BudgetSpent { .. } => codes::BUDGET_SPENT,
+            Self::Busy { .. } => codes::BUSY,
             Self::Unfinished { .. } => codes::UNFINISHED,
             Self::Stopped => codes::STOPPED,
         };
@@ -155,7 +167,9 @@ impl RunError {
             Self::Execute { step, rows, .. } if rows.is_empty() => format!("step {step}"),
             Self::Execute { step, rows, .. } => format!("step {step}, {}", counted(rows)),
             Self::Rows(_) => "data".to_owned(),
-            Self::File { path, .. } | Self::NoSpace { path, .. } => path.display().to_string(),
+            Self::File { path, .. } | Self::NoSpace { path, .. } | Self::Busy { path, .. } => {
+                path.display().to_string()
+            }
             Self::BudgetSpent { tree, .. } => tree.clone(),
             Self::Refused(refusal) => refusal.location().to_owned(),
             Self::Commit(_) | Self::Unfinished { .. } | Self::Stopped => String::new(),

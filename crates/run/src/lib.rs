@@ -6,6 +6,7 @@ pub mod codes;
 pub mod dataset;
 mod error;
 pub mod inputs;
+pub mod openings;
 pub mod predict;
 pub mod prove;
 pub mod session;

@@ -2,9 +2,9 @@
 
 use crate::RunError;
 use crate::inputs::Inputs;
+use crate::openings::{Opening, Openings};
 use crate::store::{Store, fresh_seed, read, write_whole};
 use crate::train::{self, Committer, Executed, State};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use veritune_argument::{Argument, BaseClaim, Joint};
 use veritune_commit::{Profile, Root, TreeShape};
@@ -93,12 +93,8 @@ fn state_name(step: u64) -> String {
 }
 
 /// Tells a tree how often it was opened; refuses one that has no opening left, before any work is done for it.
-fn count(tree: &mut CommittedTree, name: &str, openings: &BTreeMap<String, u32>) -> Result<(), RunError> {
-    let spent = openings.get(name).copied().unwrap_or(0);
-    if spent >= tree.shape().budget {
-        let root = tree.root().0.iter().map(|b| format!("{b:02x}")).collect();
-        return Err(RunError::BudgetSpent { tree: name.to_owned(), root, spent });
-    }
+fn count(tree: &mut CommittedTree, name: String, openings: &Openings) -> Result<(), RunError> {
+    let spent = openings.spent(&Opening::of(name, tree))?;
     tree.set_spent(spent);
     Ok(())
 }
@@ -126,10 +122,10 @@ impl<'a> Prover<'a> {
         executed: &Executed,
         step: u64,
         state: &State,
-        openings: &BTreeMap<String, u32>,
+        openings: &Openings,
     ) -> Result<CommittedTree, RunError> {
         let mut tree = self.committer.state(&executed.built, &self.layout, step, state)?;
-        count(&mut tree, &state_name(step), openings)?;
+        count(&mut tree, state_name(step), openings)?;
         Ok(tree)
     }
 
@@ -158,7 +154,7 @@ impl<'a> Prover<'a> {
         let mut before_tree = match self.last.take() {
             _ if step == 1 => None,
             Some((last, mut tree)) if last + 1 == step => {
-                count(&mut tree, &state_name(last), &openings)?;
+                count(&mut tree, state_name(last), &openings)?;
                 Some(tree)
             }
             _ => Some(self.tree(&executed, step - 1, &state, &openings)?),
@@ -166,12 +162,12 @@ impl<'a> Prover<'a> {
         let before = before_tree.as_ref().map_or_else(|| self.context.first_root(), CommittedTree::root);
         let mut transcript = run.step_transcript(step, &leaves, &before, &stored);
         let mut trees: Vec<(usize, &mut CommittedTree)> = Vec::new();
-        let mut names = vec![state_name(step)];
+        let mut opened = vec![Opening::of(state_name(step), &after_tree)];
         let mut known: Vec<(usize, &[F])> = Vec::new();
         match &mut before_tree {
             Some(tree) => {
+                opened.push(Opening::of(state_name(step - 1), tree));
                 trees.push((STATE_BEFORE, tree));
-                names.push(state_name(step - 1));
             }
             None => known.push((STATE_BEFORE, &self.context.first_state)),
         }
@@ -190,8 +186,7 @@ impl<'a> Prover<'a> {
         bytes.extend_from_slice(&stored.0);
         bytes.extend_from_slice(&dataset.paths(&rows));
         bytes.extend_from_slice(&proof.bytes);
-        self.store.spend(&names)?;
-        write_whole(&self.store.path(&step_file(step)), &bytes, false)?;
+        self.store.publish(&self.store.path(&step_file(step)), &bytes, &opened)?;
         self.last = Some((step, after_tree));
         Ok(proof)
     }
@@ -255,15 +250,15 @@ impl<'a> Prover<'a> {
         executor.run(self.threads).map_err(failed)?;
         let tensors = plain(executor.tensors());
         let mut tree = self.committer.state(first, &self.layout, last, &state)?;
-        count(&mut tree, &state_name(last), &self.store.openings()?)?;
+        count(&mut tree, state_name(last), &self.store.openings()?)?;
         let argument = Argument::new(&built.program).map_err(commit_error)?;
         let shape = run.release_shape(&self.context.profile, &argument)?;
         let mut transcript = run.release_transcript(&tree.root(), file_digest);
+        let opened = [Opening::of(state_name(last), &tree)];
         let mut trees = [(STATE_BEFORE, &mut tree)];
         let proof =
             prove_program(&built.program, &self.context.profile, shape, &tensors, &mut trees, &[], &mut transcript)?;
-        self.store.spend(&[state_name(last)])?;
-        write_whole(&path, &proof.bytes, false)?;
+        self.store.publish(&path, &proof.bytes, &opened)?;
         Ok(proof.bytes)
     }
 

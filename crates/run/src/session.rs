@@ -21,6 +21,7 @@ use veritune_relations::layout::Layout;
 use veritune_relations::scales::Scales;
 use veritune_relations::step::{StepProgram, Tables, no_leaves};
 use veritune_verifier::statement::{Run, Shapes, StatementError, base_root};
+use zeroize::Zeroizing;
 
 /// Seed of every calibration: public, so that anyone with the rows gets the same scales.
 pub const CALIBRATION_SEED: [u8; 32] = *b"veritune public calibration seed";
@@ -148,7 +149,7 @@ impl Planned {
     /// The root of the base.
     pub fn base_root(&self, base: &BaseModel) -> Result<Root, RunError> {
         let profile = self.run.profile()?;
-        let committer = Committer { run: &self.run, profile: &profile, shapes: self.shapes, secret: [0; 32] };
+        let committer = Committer { run: &self.run, profile: &profile, shapes: self.shapes, secret: [0; 32].into() };
         let spec = self.spec();
         if model(base) != spec.model {
             let reason = "the checkpoint's configuration, or a scale that follows from its weights, is not the spec's";
@@ -159,7 +160,7 @@ impl Planned {
     }
 
     /// The root of the dataset; salts are derived from `secret`.
-    pub fn dataset_root(&self, rows: Rows<'_>, secret: [u8; 32]) -> Result<Root, RunError> {
+    pub fn dataset_root(&self, rows: Rows<'_>, secret: Zeroizing<[u8; 32]>) -> Result<Root, RunError> {
         Ok(Dataset::new(self.spec(), rows, secret)?.root())
     }
 }
@@ -185,7 +186,7 @@ impl Session {
         seed_bytes: &[u8],
         model_dir: &Path,
         rows: Rows<'_>,
-        secret: [u8; 32],
+        secret: Zeroizing<[u8; 32]>,
     ) -> Result<Self, RunError> {
         let run = run_of(&plan, plan_bytes, seed_bytes)?;
         let (base, files) = open_base(model_dir)?;

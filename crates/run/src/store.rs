@@ -1,64 +1,113 @@
 //! The run directory.
 //!
 //! `steps/000012.state`: values of the state after step 12, i64 LE, tensors in order of declaration, then BLAKE3 of
-//! them; `steps/000012.root`: root of its oracle; `secret/run.key`: 32 random bytes, mode 0600, from which state
-//! salts are derived; `openings.json`: how often each tree was opened. Every file is written whole or not at all.
+//! them; `steps/000012.root`: root of its oracle; `secret/run.key`: 32 random bytes from which state salts are derived;
+//! `openings.json`: how often each tree was opened ([`crate::openings`]). Every file is written whole or not at all.
+//! `secret/` and `steps/` have mode 0700, their files and the record of openings 0600.
 
 use crate::RunError;
-use std::collections::BTreeMap;
-use std::fs;
-use std::io::{ErrorKind, Write};
+use crate::openings::{Opening, Openings};
+use std::fs::{self, TryLockError};
+use std::io::{ErrorKind, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use zeroize::{Zeroize, Zeroizing};
 
-/// A run directory.
+/// A run directory, in which no other process works while this value or a clone of it lives.
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    /// Handle with the lock on `secret/`; the kernel releases it when the process ends, however it ends.
+    _lock: Arc<fs::File>,
 }
 
 /// Ending of a file that is being written. What still has it when a run is opened is left over from a crash.
 const PARTIAL: &str = ".partial";
 /// Folders of a run, and the run's own.
-const FOLDERS: [&str; 6] = ["", "steps", "secret", "certificate", "certificate/proofs", "release"];
+const FOLDERS: [&str; 6] = ["", STEPS, SECRET, "certificate", "certificate/proofs", "release"];
+/// Folders that only the owner may enter.
+const PRIVATE: [&str; 2] = [STEPS, SECRET];
+const STEPS: &str = "steps";
+const SECRET: &str = "secret";
+const KEY: &str = "secret/run.key";
+/// The record of openings.
+const OPENINGS: &str = "openings.json";
 
-/// Writes a file whole: to a temporary name, synchronised, renamed, the folder synchronised.
+/// A file under the name that it has until it is whole; removed when it is dropped before that.
+struct Partial<'a> {
+    path: &'a Path,
+    partial: PathBuf,
+    file: fs::File,
+    is_whole: bool,
+}
+
+impl<'a> Partial<'a> {
+    /// A new file: it follows no link and takes over no file's mode.
+    fn create(path: &'a Path, secret: bool) -> std::io::Result<Self> {
+        let mut partial = path.as_os_str().to_owned();
+        partial.push(PARTIAL);
+        let partial = PathBuf::from(partial);
+        match fs::remove_file(&partial) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mode = if secret { 0o600 } else { 0o644 };
+        let file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&partial)?;
+        Ok(Self { path, partial, file, is_whole: false })
+    }
+
+    /// Makes these the bytes of the file, durably.
+    fn fill(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.file.rewind()?;
+        self.file.write_all(bytes)?;
+        self.file.sync_all()
+    }
+
+    /// Gives the file its name, durably.
+    fn finish(mut self) -> std::io::Result<()> {
+        fs::rename(&self.partial, self.path)?;
+        self.is_whole = true;
+        // The rename itself must survive a crash: spent openings depend on it.
+        match self.path.parent() {
+            Some(parent) => fs::File::open(parent)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Partial<'_> {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            let _ = fs::remove_file(&self.partial);
+        }
+    }
+}
+
+/// The error of a failed write of `num_bytes`.
+fn unwritten(path: &Path, num_bytes: usize) -> impl Fn(std::io::Error) -> RunError {
+    move |error| match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => RunError::NoSpace {
+            path: path.to_owned(),
+            reason: error.to_string(),
+            needed_bytes: num_bytes as u64,
+            rest_bytes: 0,
+        },
+        _ => RunError::file(path, error),
+    }
+}
+
+/// Writes a file whole: to a temporary name, synchronised, renamed, the folder synchronised. A secret one has mode 0600.
 ///
 /// # Errors
 /// [`RunError::NoSpace`] or [`RunError::File`]; the path then holds what it held before.
 pub fn write_whole(path: &Path, bytes: &[u8], secret: bool) -> Result<(), RunError> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(PARTIAL);
-    let partial = PathBuf::from(partial);
-    let write = || -> std::io::Result<()> {
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        if secret {
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        }
-        let mut file = options.open(&partial)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&partial, path)?;
-        // The rename itself must survive a crash: spent openings depend on it.
-        if let Some(parent) = path.parent() {
-            fs::File::open(parent)?.sync_all()?;
-        }
-        Ok(())
+    let write = || {
+        let mut partial = Partial::create(path, secret)?;
+        partial.fill(bytes)?;
+        partial.finish()
     };
-    write().map_err(|error| {
-        let _ = fs::remove_file(&partial);
-        match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => RunError::NoSpace {
-                path: path.to_owned(),
-                reason: error.to_string(),
-                needed_bytes: bytes.len() as u64,
-                rest_bytes: 0,
-            },
-            _ => RunError::file(path, error),
-        }
-    })
+    write().map_err(unwritten(path, bytes.len()))
 }
 
 /// Reads a file.
@@ -67,27 +116,38 @@ pub fn read(path: &Path) -> Result<Vec<u8>, RunError> {
 }
 
 impl Store {
-    /// Opens the directory, making what is missing and removing what a crash left half-written.
+    /// Opens the directory for this process alone, making what is missing and removing what a crash left half-written.
     ///
-    /// *Caller must* be the only process that works in it.
+    /// # Errors
+    /// [`RunError::Busy`] while another [`Store`] of the directory lives, in this process or another.
     pub fn open(root: &Path) -> Result<Self, RunError> {
         for folder in FOLDERS {
             let path = root.join(folder);
-            fs::create_dir_all(&path).map_err(|e| RunError::file(&path, e))?;
+            let mode = if PRIVATE.contains(&folder) { 0o700 } else { 0o755 };
+            let made = fs::DirBuilder::new().recursive(true).mode(mode).create(&path);
+            made.map_err(|e| RunError::file(&path, e))?;
+        }
+        let lock = Arc::new(lock(&root.join(SECRET))?);
+        for folder in FOLDERS {
+            let path = root.join(folder);
+            let is_private = PRIVATE.contains(&folder);
+            if is_private {
+                keep_private(&path)?;
+            }
             for entry in fs::read_dir(&path).map_err(|e| RunError::file(&path, e))? {
                 let entry = entry.map_err(|e| RunError::file(&path, e))?;
                 if entry.file_name().to_string_lossy().ends_with(PARTIAL) {
                     fs::remove_file(entry.path()).map_err(|e| RunError::file(&entry.path(), e))?;
+                } else if is_private {
+                    keep_private(&entry.path())?;
                 }
             }
         }
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let path = root.join("secret");
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).map_err(|e| RunError::file(&path, e))?;
+        let record = root.join(OPENINGS);
+        if record.exists() {
+            keep_private(&record)?;
         }
-        Ok(Self { root: root.to_owned() })
+        Ok(Self { root: root.to_owned(), _lock: lock })
     }
 
     /// A path in the directory.
@@ -95,24 +155,30 @@ impl Store {
         self.root.join(name)
     }
 
-    /// The run's secret, made at first use from the operating system's randomness.
+    /// The run's secret, made at first use from the operating system's randomness, after an empty record of openings:
+    /// where there is a secret, there is a record of what was opened under it.
     ///
     /// # Errors
     /// If it is missing although steps are committed under it: another one would give them other roots.
-    pub fn secret(&self) -> Result<[u8; 32], RunError> {
-        let path = self.path("secret/run.key");
-        match fs::read(&path) {
-            Ok(bytes) => <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| RunError::file(&path, "is not 32 bytes")),
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(RunError::file(&path, error)),
+    pub fn secret(&self) -> Result<Zeroizing<[u8; 32]>, RunError> {
+        let path = self.path(KEY);
+        let mut secret = Zeroizing::new([0; 32]);
+        match fs::read(&path).map(Zeroizing::new) {
+            Ok(bytes) if bytes.len() == secret.len() => secret.copy_from_slice(&bytes),
+            Ok(_) => return Err(RunError::file(&path, "is not 32 bytes")),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(RunError::file(&path, error)),
             Err(_) if self.last_step()?.is_some() => {
-                Err(RunError::file(&path, "is missing, but the steps of this run are committed under it"))
+                return Err(RunError::file(&path, "is missing, but the steps of this run are committed under it"));
             }
             Err(_) => {
-                let secret = fresh_seed()?;
-                write_whole(&path, &secret, true)?;
-                Ok(secret)
+                if !self.path(OPENINGS).exists() {
+                    self.write_openings(&Openings::default())?;
+                }
+                fill_randomly(&mut secret)?;
+                write_whole(&path, &*secret, true)?;
             }
         }
+        Ok(secret)
     }
 
     fn state_path(&self, step: u64) -> PathBuf {
@@ -121,7 +187,9 @@ impl Store {
 
     /// Saves the state after a step.
     pub fn save_state(&self, step: u64, state: &[&[i64]]) -> Result<(), RunError> {
-        let mut bytes: Vec<u8> = state.iter().flat_map(|t| t.iter()).flat_map(|x| x.to_le_bytes()).collect();
+        let len: usize = state.iter().map(|values| values.len()).sum();
+        let mut bytes = Zeroizing::new(Vec::with_capacity(8 * len + 32));
+        bytes.extend(state.iter().flat_map(|t| t.iter()).flat_map(|x| x.to_le_bytes()));
         let digest = blake3::hash(&bytes);
         bytes.extend_from_slice(digest.as_bytes());
         write_whole(&self.state_path(step), &bytes, true)
@@ -130,7 +198,7 @@ impl Store {
     /// The state after a step: one vector per length.
     pub fn load_state(&self, step: u64, lens: &[usize]) -> Result<Vec<Arc<Vec<i64>>>, RunError> {
         let path = self.state_path(step);
-        let bytes = read(&path)?;
+        let bytes = Zeroizing::new(read(&path)?);
         let body = bytes.len().saturating_sub(32);
         if body != 8 * lens.iter().sum::<usize>() || blake3::hash(&bytes[..body]).as_bytes() != &bytes[body..] {
             return Err(RunError::file(
@@ -144,7 +212,7 @@ impl Store {
 
     /// The last step whose state and root are there; none in a fresh run.
     pub fn last_step(&self) -> Result<Option<u64>, RunError> {
-        let folder = self.path("steps");
+        let folder = self.path(STEPS);
         let mut last = None;
         for entry in fs::read_dir(&folder).map_err(|e| RunError::file(&folder, e))? {
             let name = entry.map_err(|e| RunError::file(&folder, e))?.file_name();
@@ -156,7 +224,7 @@ impl Store {
 
     /// Saves the root of a state's oracle.
     pub fn save_root(&self, step: u64, root: &[u8; 32]) -> Result<(), RunError> {
-        write_whole(&self.path(&format!("steps/{step:06}.root")), root, false)
+        write_whole(&self.path(&format!("steps/{step:06}.root")), root, true)
     }
 
     /// The root of a state's oracle.
@@ -165,35 +233,88 @@ impl Store {
         <[u8; 32]>::try_from(read(&path)?.as_slice()).map_err(|_| RunError::file(&path, "is not 32 bytes"))
     }
 
-    /// How often each tree was opened, by name.
+    /// How often each tree was opened.
     ///
     /// # Errors
-    /// If the record is missing although there are proofs: counting anew could exceed a budget.
-    pub fn openings(&self) -> Result<BTreeMap<String, u32>, RunError> {
-        let path = self.path("openings.json");
+    /// If the record is missing although there is a secret: counting anew could exceed a budget.
+    pub fn openings(&self) -> Result<Openings, RunError> {
+        let path = self.path(OPENINGS);
         match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| RunError::file(&path, e)),
+            Ok(bytes) => Openings::parse(&bytes).map_err(|e| RunError::file(&path, e)),
             Err(error) if error.kind() != ErrorKind::NotFound => Err(RunError::file(&path, error)),
-            Err(_) => {
-                let proofs = self.path("certificate/proofs");
-                match fs::read_dir(&proofs).map_err(|e| RunError::file(&proofs, e))?.next() {
-                    None => Ok(BTreeMap::new()),
-                    Some(_) => Err(RunError::file(&path, "is missing, but there are proofs that it must count")),
-                }
+            Err(_) if self.path(KEY).exists() => {
+                Err(RunError::file(&path, "is missing, but it must count what was opened under secret/run.key"))
             }
+            Err(_) => Ok(Openings::default()),
         }
     }
 
-    /// Persists one more opening of each named tree, before any byte of the proof leaves.
-    pub fn spend(&self, trees: &[String]) -> Result<(), RunError> {
-        let mut openings = self.openings()?;
-        for tree in trees {
-            *openings.entry(tree.clone()).or_insert(0) += 1;
-        }
-        let path = self.path("openings.json");
-        let bytes = serde_json::to_vec(&openings).map_err(|e| RunError::file(&path, e))?;
-        write_whole(&path, &bytes, false)
+    fn write_openings(&self, openings: &Openings) -> Result<(), RunError> {
+        let path = self.path(OPENINGS);
+        let bytes = openings.to_json().map_err(|e| RunError::file(&path, e))?;
+        write_whole(&path, &bytes, true)
     }
+
+    /// Writes a proof that makes these openings.
+    ///
+    /// 1. Its space is taken, so that a full disk costs no opening.
+    /// 2. The openings are recorded, durably. Past a budget nothing is recorded.
+    /// 3. Only then is a byte of the proof written: whatever happens to this process, what may have left it is counted.
+    ///
+    /// # Errors
+    /// [`RunError::BudgetSpent`], or as [`write_whole`].
+    pub fn publish(&self, path: &Path, proof: &[u8], openings: &[Opening]) -> Result<(), RunError> {
+        let failed = unwritten(path, proof.len());
+        let mut partial = Partial::create(path, false).map_err(&failed)?;
+        partial.fill(&vec![0; proof.len()]).map_err(&failed)?; // 1
+        let mut record = self.openings()?;
+        record.add(openings)?;
+        self.write_openings(&record)?; // 2
+        partial.fill(proof).and_then(|()| partial.finish()).map_err(&failed) // 3
+    }
+}
+
+/// Locks a folder; the lock ends with the handle.
+fn lock(folder: &Path) -> Result<fs::File, RunError> {
+    let failed = |error| RunError::file(folder, error);
+    loop {
+        let handle = fs::File::open(folder).map_err(failed)?;
+        match handle.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            Err(TryLockError::WouldBlock) => {
+                let holder = handle.metadata().ok().and_then(|held| holder_of(held.ino()));
+                return Err(RunError::Busy { path: folder.to_owned(), holder });
+            }
+        }
+        let (held, named) = (handle.metadata().map_err(failed)?, fs::metadata(folder).map_err(failed)?);
+        // Otherwise it was removed and made again meanwhile: this lock is on nothing.
+        if (held.dev(), held.ino()) == (named.dev(), named.ino()) {
+            return Ok(handle);
+        }
+    }
+}
+
+/// The process that holds the lock of an inode, as far as the kernel tells.
+fn holder_of(inode: u64) -> Option<u32> {
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    locks.lines().find_map(|line| {
+        // 7: FLOCK  ADVISORY  WRITE 4711 fe:00:10084385 0 EOF
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [_, "FLOCK", _, _, process, file, ..] = fields[..] else { return None };
+        let of_inode = file.rsplit(':').next() == Some(&inode.to_string());
+        process.parse().ok().filter(|&process: &u32| of_inode && process > 0)
+    })
+}
+
+/// Takes away what a file's or folder's mode allows to others than its owner.
+fn keep_private(path: &Path) -> Result<(), RunError> {
+    let failed = |error| RunError::file(path, error);
+    let mode = fs::symlink_metadata(path).map_err(failed)?.mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o7700)).map_err(failed)
 }
 
 /// Bytes of the two files of a step whose state has tensors of these lengths.
@@ -203,9 +324,16 @@ pub fn state_bytes(lens: &[usize]) -> u64 {
 
 /// 32 bytes of the operating system's randomness.
 pub fn fresh_seed() -> Result<[u8; 32], RunError> {
-    let path = Path::new("/dev/urandom");
     let mut seed = [0; 32];
-    let mut file = fs::File::open(path).map_err(|e| RunError::file(path, e))?;
-    std::io::Read::read_exact(&mut file, &mut seed).map_err(|e| RunError::file(path, e))?;
+    fill_randomly(&mut seed)?;
     Ok(seed)
+}
+
+fn fill_randomly(bytes: &mut [u8; 32]) -> Result<(), RunError> {
+    let path = Path::new("/dev/urandom");
+    let mut file = fs::File::open(path).map_err(|e| RunError::file(path, e))?;
+    std::io::Read::read_exact(&mut file, bytes).map_err(|e| {
+        bytes.zeroize();
+        RunError::file(path, e)
+    })
 }

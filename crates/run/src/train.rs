@@ -15,6 +15,7 @@ use veritune_relations::step::{LOSS_BITS, StepProgram, Tables, no_leaves};
 use veritune_relations::{Place, Program, TensorId};
 use veritune_verifier::statement::{Run, Shapes, StatementError};
 use veritune_verifier::step::place_values;
+use zeroize::{Zeroize, Zeroizing};
 
 /// State values by name in the state before.
 pub type State = Named;
@@ -87,18 +88,22 @@ pub struct Committer<'a> {
     /// Shapes.
     pub shapes: Shapes,
     /// The run's secret.
-    pub secret: [u8; 32],
+    pub secret: Zeroizing<[u8; 32]>,
 }
 
 impl Committer<'_> {
     /// Randomness of a tree, the same for every attempt. It covers the plan: another plan under the same secret has
     /// other states, and random rows that serve two vectors hide neither.
-    fn derived(&self, purpose: &str, step: u64) -> [u8; 32] {
+    fn derived(&self, purpose: &str, step: u64) -> Zeroizing<[u8; 32]> {
         let mut hasher = blake3::Hasher::new_keyed(&self.secret);
         hasher.update(purpose.as_bytes());
         hasher.update(&self.run.plan_digest);
         hasher.update(&step.to_le_bytes());
-        *hasher.finalize().as_bytes()
+        let mut derived = hasher.finalize();
+        let seed = Zeroizing::new(*derived.as_bytes());
+        hasher.zeroize();
+        derived.zeroize();
+        seed
     }
 
     /// The tree of the state after `step`, which is at least 1: the first state is public and has no tree.
@@ -111,7 +116,7 @@ impl Committer<'_> {
     ) -> Result<CommittedTree, RunError> {
         let vector = place_vector(&built.program, layout, Place::StateBefore, |name| state.get(name));
         let seed = self.derived("state tree", step);
-        commit(self.profile, self.shapes.state, vector, Randomness::from_seed(seed))
+        commit(self.profile, self.shapes.state, vector, Randomness::from_seed(*seed))
             .map_err(|e| RunError::Commit(e.to_string()))
     }
 

@@ -23,6 +23,7 @@ use veritune_run::train::Committer;
 use veritune_run::{calibrate, certificate, train};
 use veritune_verifier::report::Report;
 use veritune_verifier::request::{Request, verify, verify_default};
+use veritune_verifier::statement::STATE_BUDGET;
 use veritune_verifier::statement::{Run, base_root};
 
 const STEPS: u64 = 2;
@@ -81,7 +82,7 @@ fn publish(folder: &Path) -> Published {
     let argument = Argument::new(&first.program).unwrap();
     let layout = &argument.layout;
     let shapes = draft.shapes(&profile, &argument).unwrap();
-    let committer = Committer { run: &draft, profile: &profile, shapes, secret: [0; 32] };
+    let committer = Committer { run: &draft, profile: &profile, shapes, secret: [0; 32].into() };
     let dataset = inputs.dataset.root();
     let base_root = base_root(&spec, &committer.base(&first, layout, &inputs.base).unwrap().root());
 
@@ -430,7 +431,7 @@ fn an_interrupted_run_continues_with_the_same_states() {
     let folder = published().adapter.parent().unwrap().join("run");
     let store = Store::open(&folder).unwrap();
     assert_eq!(store.last_step().unwrap(), Some(STEPS));
-    assert!(store.openings().unwrap().values().all(|&n| n <= 4));
+    assert!(store.openings().unwrap().counts().all(|n| n <= STATE_BUDGET));
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! What a crash or a spoilt folder leaves, and the codes with which a run is refused.
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use veritune_commit::Root;
 use veritune_envelope::{Refusal, Verdict};
 use veritune_executor::ExecuteError;
 use veritune_relations::Range;
 use veritune_run::RunError;
+use veritune_run::openings::Opening;
 use veritune_run::store::{Store, write_whole};
 
 fn folder(name: &str) -> PathBuf {
@@ -34,6 +37,7 @@ fn what_a_crash_left_half_written_is_removed_when_the_run_is_opened() {
     for name in left.map(|name| format!("{name}.partial")) {
         fs::write(root.join(name), b"half").unwrap();
     }
+    drop(store);
     let store = Store::open(&root).unwrap();
     assert!(left.iter().all(|name| !root.join(format!("{name}.partial")).exists()));
     assert_eq!((store.last_step().unwrap(), store.root(0).unwrap()), (Some(0), [7; 32]));
@@ -60,24 +64,130 @@ fn a_failed_write_keeps_the_old_file_and_leaves_no_other() {
     assert_eq!(fs::read(root.join("taken")).unwrap(), b"old");
 }
 
+fn opening(step: u8, budget: u32) -> Opening {
+    Opening { name: format!("state {step}"), root: Root([step; 32]), budget }
+}
+
 #[test]
 fn a_lost_secret_or_record_of_openings_is_not_made_anew() {
     let root = folder("lost");
     let store = Store::open(&root).unwrap();
     let secret = store.secret().unwrap();
     assert_eq!(store.secret().unwrap(), secret);
+    assert_eq!(store.openings().unwrap().counts().count(), 0);
     store.save_state(0, &[&[1]]).unwrap();
     store.save_root(0, &[0; 32]).unwrap();
-    fs::remove_file(root.join("secret/run.key")).unwrap();
+    fs::rename(root.join("secret/run.key"), root.join("away")).unwrap();
     file_error(store.secret(), "secret/run.key", "is missing");
-    store.spend(&["state 1".to_owned()]).unwrap();
-    store.spend(&["state 1".to_owned(), "state 2".to_owned()]).unwrap();
-    assert_eq!(store.openings().unwrap().into_values().collect::<Vec<_>>(), [2, 1]);
-    fs::write(root.join("certificate/proofs/step-000001.bin"), b"proof").unwrap();
+    fs::rename(root.join("away"), root.join("secret/run.key")).unwrap();
+    let proof = root.join("certificate/proofs/step-000001.bin");
+    store.publish(&proof, b"proof", &[opening(1, 4)]).unwrap();
+    store.publish(&proof, b"other", &[opening(1, 4), opening(2, 4)]).unwrap();
+    assert_eq!(store.openings().unwrap().counts().collect::<Vec<_>>(), [2, 1]);
+    // Not even where no proof is left: one may have been published.
+    fs::remove_file(&proof).unwrap();
     fs::remove_file(root.join("openings.json")).unwrap();
-    file_error(store.openings(), "openings.json", "there are proofs");
+    file_error(store.openings(), "openings.json", "is missing");
+    file_error(store.publish(&proof, b"third", &[opening(1, 4)]), "openings.json", "is missing");
+    assert!(fs::read_dir(root.join("certificate/proofs")).unwrap().next().is_none());
     fs::remove_dir_all(root.join("steps")).unwrap();
     file_error(store.last_step(), "steps", "No such file");
+}
+
+/// A proof past a budget is not written, whoever asks for it.
+#[test]
+fn a_proof_past_a_budget_leaves_no_byte_and_no_count() {
+    let root = folder("budget");
+    let store = Store::open(&root).unwrap();
+    store.secret().unwrap();
+    let proof = root.join("certificate/proofs/step-000001.bin");
+    store.publish(&proof, b"first", &[opening(1, 2)]).unwrap();
+    store.publish(&proof, b"second", &[opening(1, 2)]).unwrap();
+    let record = fs::read(root.join("openings.json")).unwrap();
+    match store.publish(&proof, b"third", &[opening(2, 2), opening(1, 2)]).unwrap_err() {
+        RunError::BudgetSpent { tree, root, spent } => {
+            assert_eq!((tree.as_str(), root, spent), ("state 1", "01".repeat(32), 2))
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(fs::read(root.join("openings.json")).unwrap(), record);
+    assert_eq!(fs::read(&proof).unwrap(), b"second");
+    assert_eq!(fs::read_dir(root.join("certificate/proofs")).unwrap().count(), 1);
+}
+
+/// The record is written before the proof: what cannot be recorded is not written.
+#[test]
+fn what_cannot_be_counted_is_not_written() {
+    let root = folder("uncounted");
+    let store = Store::open(&root).unwrap();
+    store.secret().unwrap();
+    fs::create_dir_all(root.join("openings.json.partial/occupied")).unwrap();
+    let proof = root.join("certificate/proofs/step-000001.bin");
+    file_error(store.publish(&proof, b"proof", &[opening(1, 2)]), "openings.json", "directory");
+    assert!(fs::read_dir(root.join("certificate/proofs")).unwrap().next().is_none());
+}
+
+#[test]
+fn a_run_has_one_store_at_a_time_and_the_other_is_told_who_has_it() {
+    let root = folder("busy");
+    let store = Store::open(&root).unwrap();
+    let clone = store.clone();
+    drop(store);
+    let busy = Store::open(&root).unwrap_err();
+    assert_eq!(
+        (busy.code(), busy.location()),
+        (("VT-JOB-018", Verdict::Unusable), root.join("secret").display().to_string())
+    );
+    assert_eq!(busy.to_string(), format!("process {} works in this run folder", std::process::id()));
+    // A lock that is not on the folder of that name keeps nobody out of it.
+    fs::rename(root.join("secret"), root.join("away")).unwrap();
+    drop(Store::open(&root).unwrap());
+    drop(clone);
+    Store::open(&root).unwrap();
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn what_is_secret_is_readable_by_its_owner_alone() {
+    let root = folder("modes");
+    let store = Store::open(&root).unwrap();
+    store.secret().unwrap();
+    store.save_state(0, &[&[1]]).unwrap();
+    store.save_root(0, &[0; 32]).unwrap();
+    let files = ["secret/run.key", "steps/000000.state", "steps/000000.root"];
+    let check = || {
+        assert!(files.iter().all(|name| mode(&root.join(name)) == 0o600));
+        assert!(["secret", "steps"].iter().all(|name| mode(&root.join(name)) == 0o700));
+    };
+    check();
+    let record = root.join("openings.json");
+    assert_eq!(mode(&record), 0o600);
+    fs::set_permissions(&record, fs::Permissions::from_mode(0o644)).unwrap();
+    // As a copy without modes leaves them.
+    for name in files.iter().chain(&["secret", "steps"]) {
+        let open = if name.contains('/') { 0o644 } else { 0o755 };
+        fs::set_permissions(root.join(name), fs::Permissions::from_mode(open)).unwrap();
+    }
+    drop(store);
+    Store::open(&root).unwrap();
+    check();
+    assert_eq!(mode(&record), 0o600);
+}
+
+#[test]
+fn a_file_that_waits_under_the_temporary_name_is_neither_followed_nor_taken_over() {
+    let root = folder("planted");
+    fs::create_dir_all(&root).unwrap();
+    fs::write(root.join("elsewhere"), b"other").unwrap();
+    symlink(root.join("elsewhere"), root.join("key.partial")).unwrap();
+    write_whole(&root.join("key"), b"secret", true).unwrap();
+    assert_eq!(fs::read(root.join("elsewhere")).unwrap(), b"other");
+    fs::write(root.join("other.partial"), b"readable by all").unwrap();
+    write_whole(&root.join("other"), b"secret", true).unwrap();
+    assert_eq!((mode(&root.join("key")), mode(&root.join("other"))), (0o600, 0o600));
 }
 
 /// The verdicts of docs/guide/errors.md: 2 for what the user can change, 3 for what is missing, 4 for our own bugs.

@@ -43,7 +43,7 @@ fn state_roots(threads: usize) -> Vec<String> {
     let argument = Argument::new(&first.program).unwrap();
     let layout = &argument.layout;
     let shapes = run.shapes(&profile, &argument).unwrap();
-    let committer = Committer { run: &run, profile: &profile, shapes, secret: [7; 32] };
+    let committer = Committer { run: &run, profile: &profile, shapes, secret: [7; 32].into() };
     let mut state = train::first_state(&first, &run.seed);
     let mut roots = Vec::new();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from veritune.cli import check, commit, job, keys, machine
-from veritune.cli.memory import keep_pages
+from veritune.cli import check, clean, commit, job, keys, machine
+from veritune.cli.memory import keep_pages, leave_no_core
 
 app = typer.Typer(
     name="veritune",
@@ -25,6 +25,7 @@ app.command("report")(check.report)
 app.command("demo")(machine.demo)
 app.command("doctor")(machine.doctor)
 app.command("inspect")(check.inspect)
+app.command("clean")(clean.clean)
 app.add_typer(commit.app, name="commit")
 app.add_typer(keys.app, name="keys")
 
@@ -32,4 +33,5 @@ app.add_typer(keys.app, name="keys")
 def main() -> None:
     """Runs the command line and exits with its code."""
     keep_pages()
+    leave_no_core()
     app()

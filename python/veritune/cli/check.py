@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from veritune.cli.console import Console, JsonOption, printable, reporting
+
+if TYPE_CHECKING:
+    from veritune.describe import Entry
 
 KeyOption = Annotated[list[Path] | None, typer.Option("--key", help="Public key (PEM) of an accepted signer.")]
 TrustOption = Annotated[
@@ -73,15 +76,24 @@ def report(
 
 def inspect(
     path: Annotated[Path, typer.Argument(help="any file or folder of a job")],
+    publishable: Annotated[
+        bool, typer.Option("--publishable", help="Print the paths of the files that may be published, and no other.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Say of each file what it is and whether it may be published."""
     with reporting(as_json) as console:
-        from veritune.describe import describe
+        from veritune.describe import describe, to_json
 
         entries = describe(path)
-        _say_table(console, entries)
-        console.result({"schema": "veritune.inspection/v1", "files": entries})
+        if publishable:
+            entries = [entry for entry in entries if entry.kind.publish == "yes"]
+            if not as_json:
+                for entry in entries:
+                    print(entry.shown, flush=True)
+        else:
+            _say_table(console, entries)
+        console.result({"schema": "veritune.inspection/v1", "files": to_json(entries)})
 
 
 def _verdict(
@@ -107,10 +119,12 @@ def _verdict(
     )
 
 
-def _say_table(console: Console, entries: list[dict[str, Any]]) -> None:
-    width = max(len(printable(entry["path"])) for entry in entries)
+def _say_table(console: Console, entries: list[Entry]) -> None:
+    width = max(len(printable(entry.shown)) for entry in entries)
     for entry in entries:
-        publish = {"yes": "publish", "no": "SECRET", "choice": "your choice"}[entry["publish"]]
-        size = f"{entry['bytes']:>12,}"
-        shown = printable(entry["path"])
-        console.say(f"{shown:<{width}} {size}  {publish:<11}  {printable(entry['what'])}")
+        publish = {"yes": "publish", "no": "SECRET", "choice": "your choice"}[entry.kind.publish]
+        line = f"{printable(entry.shown):<{width}} {entry.num_bytes:>12,}  {publish:<11}  {entry.kind.what}"
+        if entry.is_exposed:
+            console.say(f"{line}; MODE {entry.mode:04o}: others on this machine may read it", "red")
+        else:
+            console.say(line)

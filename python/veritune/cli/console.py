@@ -9,6 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +21,7 @@ ERROR_SCHEMA = "veritune.error/v1"
 INTERRUPTED = 130
 """Exit code after Ctrl-C, 128 + SIGINT as shells count it; never a verdict."""
 
+_PACKAGE = Path(__file__).resolve().parents[1]
 _QUIET_SECONDS = 2.0
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1"}
 
@@ -129,6 +131,13 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 
+def _place(error: BaseException) -> str:
+    """Returns the last file and line of ours that the exception passed."""
+    frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    ours = [(Path(name), line) for name, line in frames if _PACKAGE in Path(name).parents]
+    return f"{ours[-1][0].relative_to(_PACKAGE)}:{ours[-1][1]}" if ours else ""
+
+
 @contextlib.contextmanager
 def reporting(as_json: bool) -> Iterator[Console]:
     """Yields a console; turns what the block raises into a message and an exit code."""
@@ -149,13 +158,15 @@ def reporting(as_json: bool) -> Iterator[Console]:
         )
         raise typer.Exit(2) from None
     except Exception as error:
+        # The text of an exception that nobody expected may quote a row or a key.
         if os.environ.get("VERITUNE_TRACEBACK"):
             traceback.print_exc()
         console.error(
             VerituneError(
                 Code.BUG,
-                f"{type(error).__name__}: {error}",
-                remedy="this is our bug: run again with VERITUNE_TRACEBACK=1 and report it",
+                f"an unexpected {type(error).__name__}",
+                location=_place(error),
+                remedy="this is our bug: run again with VERITUNE_TRACEBACK=1 and report it, without what it quotes",
             )
         )
         raise typer.Exit(4) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -107,6 +108,7 @@ def train(
                 beacon_file=beacon_file,
                 memory=_bytes(memory),
                 progress=progress,
+                notice=partial(console.say, colour="yellow"),
             )
         console.say(f"trained; the run is in {printable(result['run'])}")
         console.result(result)
@@ -136,6 +138,7 @@ def prove(
                 threads=threads,
                 memory=_bytes(memory),
                 progress=progress,
+                notice=partial(console.say, colour="yellow"),
             )
         console.say(f"proved; verify {printable(result['adapter'])}", "green")
         console.result(result)
