@@ -25,7 +25,7 @@ real), rank 8: calibrated, executed, proved, verified; one flipped bit refused. 
 
 from commit `{commit}` on {cpu} ({cores} cores, {memory_gib} GiB), {rustc}, 2 threads. {note}
 
-Peak memory is the process's, the commitment to the base included. The proof is not zero knowledge.
+Peak memory is the process's, the commitment to the base included. The proof is zero knowledge.
 
 | layers | tokens | targets | witness slots | prove | peak | proof | verify | settle base | verify settlement |
 |---|---|---|---|---|---|---|---|---|---|

@@ -282,6 +282,7 @@ pub fn verify(folder: &Path) -> Result<VerifiedSteps, BenchError> {
         security_bits: ledger.total_bits().0 / 1000,
         max_proofs: ledger.max_proofs(),
         hiding_commitments: shapes.iter().all(|shape| shape.tail_rows(&context.profile) > 0),
+        // What was verified is a masked argument: the verifier reads no other.
         masked_transcript: true,
         peak_mib: peak_mib(),
     })

@@ -80,7 +80,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!(
             "step {step}: proved {proved:?}, {} bytes, {} base claims, verified {} in {:?}",
             bytes.len(),
-            proof.base_claims.len(),
+            proof.claims.len(),
             checked.is_some(),
             t.elapsed()
         );

@@ -85,6 +85,15 @@ pub enum RunError {
         /// Openings made.
         spent: u32,
     },
+    /// A proof that was made does not verify. It was not written.
+    #[error("{} does not verify; nothing was written", match .step {
+        Some(step) => format!("our own proof of step {step}"),
+        None => "our own proof of the release".to_owned(),
+    })]
+    Unverified {
+        /// Which step; none for the release.
+        step: Option<u64>,
+    },
     /// Another process has the run directory.
     #[error("{} works in this run folder", match .holder {
         Some(process) => format!("process {process}"),
@@ -145,7 +154,7 @@ impl RunError {
             },
             Self::BaseWidth { .. } => codes::BASE_WIDTH,
             Self::Statement(_) => codes::STATEMENT,
-            Self::Commit(_) => codes::COMMITMENT,
+            Self::Commit(_) | Self::Unverified { .. } => codes::COMMITMENT,
             Self::Rows(_) => codes::ROWS,
             Self::File { .. } => codes::FILE,
             Self::NoSpace { .. } => codes::NO_SPACE,
@@ -164,6 +173,8 @@ impl RunError {
             Self::Spec(error) => error.field.clone(),
             Self::Step(_) | Self::Statement(_) => "spec".to_owned(),
             Self::Model(_) | Self::BaseWidth { .. } => "model".to_owned(),
+            Self::Unverified { step: Some(step) } => format!("step {step}"),
+            Self::Unverified { step: None } => "release".to_owned(),
             Self::Execute { step, rows, .. } if rows.is_empty() => format!("step {step}"),
             Self::Execute { step, rows, .. } => format!("step {step}, {}", counted(rows)),
             Self::Rows(_) => "data".to_owned(),

@@ -6,7 +6,7 @@ use crate::openings::{Opening, Openings};
 use crate::store::{Store, fresh_seed, read, write_whole};
 use crate::train::{self, Committer, Executed, State};
 use std::sync::Arc;
-use veritune_argument::{Argument, BaseClaim, Joint};
+use veritune_argument::{Argument, Joint};
 use veritune_commit::{Profile, Root, TreeShape};
 use veritune_executor::{Executor, Tensors};
 use veritune_field::F;
@@ -19,17 +19,10 @@ use veritune_verifier::proof::{absorb_witness, opening_target};
 use veritune_verifier::settlement::{self, StepClaims};
 use veritune_verifier::statement::{Run, base_root};
 use veritune_verifier::step::{Context, STATE_AFTER, STATE_BEFORE};
+use zeroize::Zeroizing;
 
 fn commit_error(error: impl std::fmt::Display) -> RunError {
     RunError::Commit(error.to_string())
-}
-
-/// A proof and what it says of the base.
-pub struct Proof {
-    /// Its bytes.
-    pub bytes: Vec<u8>,
-    /// Claims to settle.
-    pub base_claims: Vec<BaseClaim>,
 }
 
 /// Proves a program whose tensors are known; `trees` are the other places' trees in the order of the statement.
@@ -43,11 +36,12 @@ pub fn prove_program(
     trees: &mut [(usize, &mut CommittedTree)],
     known: &[(usize, &[F])],
     transcript: &mut Transcript,
-) -> Result<Proof, RunError> {
+) -> Result<Vec<u8>, RunError> {
     let argument = Argument::new(program).map_err(commit_error)?;
     let counts = multiplicities(program, tensors);
     // Fresh for every attempt: a failed proof's randomness is never used again.
-    let randomness = Randomness::from_seed(fresh_seed()?);
+    let seed = Zeroizing::new(fresh_seed()?);
+    let randomness = Randomness::from_seed(*seed);
     let pads = Pads::draw(&argument.wiring, &randomness);
     let mut vector = witness_vector(program, &argument.layout, tensors, &counts);
     vector.extend(pads.slots());
@@ -67,7 +61,7 @@ pub fn prove_program(
     let mut bytes = root.0.to_vec();
     bytes.extend_from_slice(&proof.scalars);
     bytes.extend_from_slice(&opening);
-    Ok(Proof { bytes, base_claims: proof.base_claims })
+    Ok(bytes)
 }
 
 /// All tensors as plain vectors.
@@ -130,8 +124,8 @@ impl<'a> Prover<'a> {
     }
 
     /// Proves `step` and writes `certificate/proofs/step-000001.bin`: roots of the states around it, the
-    /// paths of its rows, then the proof.
-    pub fn prove_step(&mut self, step: u64) -> Result<Proof, RunError> {
+    /// paths of its rows, then the proof. Returns its claims on the base, as the verifier found them.
+    pub fn prove_step(&mut self, step: u64) -> Result<StepClaims, RunError> {
         let run = self.context.run;
         let state = train::load_state(self.store, &self.context.first.program, step - 1)?;
         let rows = self.context.rows(step);
@@ -185,10 +179,12 @@ impl<'a> Prover<'a> {
         let mut bytes = before.0.to_vec();
         bytes.extend_from_slice(&stored.0);
         bytes.extend_from_slice(&dataset.paths(&rows));
-        bytes.extend_from_slice(&proof.bytes);
+        bytes.extend_from_slice(&proof);
+        // A proof of something false would tell by how much it is false: nothing is written that does not verify.
+        let checked = check_step(&self.context, step, &bytes).ok_or(RunError::Unverified { step: Some(step) })?;
         self.store.publish(&self.store.path(&step_file(step)), &bytes, &opened)?;
         self.last = Some((step, after_tree));
-        Ok(proof)
+        Ok(checked)
     }
 
     /// Settles the base claims of all steps.
@@ -255,11 +251,14 @@ impl<'a> Prover<'a> {
         let shape = run.release_shape(&self.context.profile, &argument)?;
         let mut transcript = run.release_transcript(&tree.root(), file_digest);
         let opened = [Opening::of(state_name(last), &tree)];
+        let root = tree.root();
         let mut trees = [(STATE_BEFORE, &mut tree)];
         let proof =
             prove_program(&built.program, &self.context.profile, shape, &tensors, &mut trees, &[], &mut transcript)?;
-        self.store.publish(&path, &proof.bytes, &opened)?;
-        Ok(proof.bytes)
+        let checked = self.context.verify_release(root, &copies, file_digest, &proof);
+        checked.map_err(|_| RunError::Unverified { step: None })?;
+        self.store.publish(&path, &proof, &opened)?;
+        Ok(proof)
     }
 
     /// The claims of a step whose proof is already there, checked again; none if it is missing, does not verify, or is
