@@ -1,8 +1,9 @@
-"""Recompute the soundness total of an opening from its parameters, with exact rationals.
+"""Recompute the soundness total of an opening, or of a whole run, from its parameters, with exact rationals.
 
-Reads the JSON that ``cargo run -p veritune-commit --example ledger`` prints, on standard input or from
-the files named. Only the parameters are used: the error terms are derived here once more from
-docs/spec/commitment.md and docs/adr/0002-commitment.md, and no code is shared with the Rust ledger.
+Reads the JSON that ``cargo run -p veritune-commit --example ledger`` (an opening) or ``cargo run -p
+veritune-verifier --example run_ledger -- plan.json`` (a run) prints, on standard input or from the files named. Only
+the parameters are used: the error terms are derived here once more from docs/spec/commitment.md, docs/spec/argument.md
+and docs/notes/soundness.md, and no code is shared with the Rust ledger.
 Exits with status 1 when a query count, a term or the total differs, or the total is below 128 bits.
 """
 
@@ -67,7 +68,43 @@ def terms(parameters: dict) -> dict[str, Fraction]:
         found[f"level {number} proximity"] = Fraction(folds * domain, CHALLENGE_FIELD)
         found[f"level {number} queries"] = miss(rate, level["queries"])
         claims, length = level["queries"], level["log_rows"]
+    if "argument" in parameters:
+        found.update(argument_terms(parameters["argument"]))
     return found
+
+
+def log2_ceiling(number: int) -> int:
+    """Return the least k with ``number <= 2^k``."""
+    return max(number - 1, 0).bit_length()
+
+
+def argument_terms(counts: dict) -> dict[str, Fraction]:
+    """Return every error term of a run's argument and settlement by name."""
+    tables = sum(2**log for log in counts["table_logs"])
+    leaves = tables + sum(2**log for log in counts["row_logs"])
+    numerators = {
+        # A rational function of alpha with a pole for each leaf; rows collide at few betas.
+        "lookup alpha": leaves,
+        "lookup beta": tables * counts["widest_table"],
+        "lookup merge of layer 1": 1,
+    }
+    for layer in range(1, max(log2_ceiling(leaves), counts["least_log_leaves"])):
+        # A challenge for the two claims, rounds of degree three, a challenge for the two halves.
+        numerators[f"lookup layer {layer}"] = 1 + 3 * layer + 1
+    numerators["equation rho"] = sum(log2_ceiling(length) for length in counts["axis_lengths"])
+    numerators["equation delta"] = counts["equations"]
+    numerators["equation sumcheck"] = (counts["most_factors"] + 1) * counts["most_variables"]
+    if counts["one_hot_claims"]:
+        numerators["one-hot eta"] = counts["one_hot_claims"]
+        numerators["one-hot sumcheck"] = counts["one_hot_degree"] * counts["one_hot_rounds"]
+    # C - L R has degree below twice the least power of two above the number of products.
+    nodes = 1
+    while nodes < counts["products"] + 1:
+        nodes *= 2
+    numerators["products of pads"] = 2 * nodes
+    numerators["joint gamma"] = counts["claims"] + counts["checks"] + 2
+    numerators["settlement challenge"] = counts["base_claims"] * counts["steps"]
+    return {source: Fraction(numerator, CHALLENGE_FIELD) for source, numerator in numerators.items()}
 
 
 def differences(parameters: dict) -> list[str]:

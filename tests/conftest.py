@@ -92,7 +92,7 @@ def examples() -> Path:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     (packages,) = re.findall(r"^\tcargo test (--release --workspace .*) --lib --bins", makefile, re.MULTILINE)
     (switched,) = re.findall(r"^SWITCHED := (.*)$", makefile, re.MULTILINE)
-    names = ("dump_tensors", "ledger", "real_layers", "release", "sign", "step_dump")
+    names = ("dump_tensors", "ledger", "real_layers", "release", "run_ledger", "sign", "step_dump")
     chosen = [f"--example={name}" for name in names]
     return built(*packages.split(), f"--features={switched}", *chosen) / "examples"
 

@@ -1,5 +1,6 @@
 """The Rust ledger and the independent recomputation agree, and the recomputation can disagree."""
 
+import base64
 import copy
 import importlib.util
 import json
@@ -59,3 +60,43 @@ def test_a_changed_ledger_is_found(standard, change):
     changed = copy.deepcopy(standard)
     change(changed)
     assert recheck.differences(changed) != []
+
+
+@pytest.fixture(scope="module")
+def run(examples: Path, small) -> dict:
+    command = [str(examples / "run_ledger"), str(small.folder / "plan" / "plan.json")]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def test_the_ledger_of_a_certificate_is_recomputed(run, small):
+    assert recheck.differences(run) == []
+    index = json.loads((small.folder / "adapter" / "veritune" / "claims.sigstore.json").read_text("utf-8"))
+    statement = json.loads(base64.b64decode(index["dsseEnvelope"]["payload"]))
+    certificate = statement["predicate"]["ledger"]
+    printed = [(entry["source"], entry["millibits"] // 1000) for entry in run["ledger"]["entries"]]
+    rows = [(row["source"], row["bits"]) for row in certificate["rows"]]
+    assert rows[: len(printed)] == printed
+    assert certificate["totalBits"] == run["ledger"]["total_millibits"] // 1000 >= 128
+    assert all(row["assumption"].split(":")[0] in {"proved", "conjectured", "heuristic"} for row in certificate["rows"])
+
+
+#: Of the counts, these alone decide no term by themselves.
+IN_NO_TERM = {"least_log_leaves", "multiplied_scalars"}
+
+
+def test_every_parameter_of_a_run_changes_its_ledger(run):
+    """By as much as its kind can change: a count by half of itself, a list by one more entry."""
+    for name, value in run["argument"].items():
+        if name in IN_NO_TERM:
+            continue
+        changed = copy.deepcopy(run)
+        changed["argument"][name] = [*value, max(value)] if isinstance(value, list) else 2 * value + 2
+        assert recheck.differences(changed) != [], name
+    for name in ("log_rows", "log_inverse_rate", "queries", "num_trees", "max_log_columns"):
+        changed = copy.deepcopy(run)
+        changed[name] += 1
+        try:
+            assert recheck.differences(changed) != [], name
+        except AssertionError as error:
+            # Rows that do not fold into the levels are refused before any term is compared.
+            assert "levels do not follow" in str(error), name

@@ -137,7 +137,8 @@ def main() -> None:
         paragraph("""
         Steps of the small model as a run proves them (r 8 on q and v, 64 tokens, 4 layers, where not said otherwise;
         fewer layers: the model cut after them; the demo's text). Time and bytes: medians over the steps after the
-        first. Verified in another process, bytes counted in the files. Proofs are zero knowledge. The dashed line is growth in proportion to the last point.
+        first. Verified in another process, bytes counted in the files. Proofs are zero knowledge. The dashed line is
+        growth in proportion to the last point.
         """),
         *[curve_part(quantity, curves[quantity]) for quantity in CURVES],
         "## Steps\n",

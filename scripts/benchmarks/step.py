@@ -63,10 +63,11 @@ def main() -> None:
         machine_line(before, after),
         paragraph(f"""
         Steps of 64 tokens of the demo's text, r 8, AdamW, {STEPS} in a run. Prove: execution, commitments, argument,
-        opening, its verification, file; median over the steps after the first, whose pages are new and which has no tree of the state
-        before. Processor: all threads, user and system. Verify: every proof once, in another process, from the files.
-        Peak: the proving process, which also trains. Settlement and release, once a run, are not in it. Proofs are
-        zero knowledge: scalars masked, openings hiding; bits after the union bound over 1,000 proofs.
+        opening, its verification, file; median over the steps after the first, whose pages are new and which has no
+        tree of the state before. Processor: all threads, user and system. Verify: every proof once, in another
+        process, from the files. Peak: the proving process, which also trains. Settlement and release, once a run, are
+        not in it. Proofs are zero knowledge: scalars masked, openings hiding; bits after the union bound over 1,000
+        proofs.
         """),
         paragraph("Reach (q and v): at most 1 s to prove, 20 ms to verify, 2 GiB."),
         table(heads, [line(row) for row in rows]),

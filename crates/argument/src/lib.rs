@@ -42,7 +42,7 @@ pub use functional::{
 pub use joint::Joint;
 pub use masked::{Affine, Masked, MaskedCheck};
 pub use native::NativeCheck;
-pub use plan::{BlockKind, LeafBlock, Plan, Units, is_one_hot};
+pub use plan::{BlockKind, LeafBlock, MIN_LOG_LEAVES, Plan, Units, is_one_hot};
 pub use products::Value;
 pub use soundness::soundness_terms;
 pub use terms::{Binding, Factor, LinearTerm, ProductTerm, SumAxis};

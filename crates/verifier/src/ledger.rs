@@ -21,8 +21,15 @@ pub const TARGET_BITS: u32 = 128;
 /// Bits against a forged signature of the beacon: discrete logarithms in the field that BLS12-381 pairs into.
 const BEACON_BITS: u32 = 120;
 
+/// What is hidden, and under which assumption: for given challenges all that is sent is uniform, exactly.
+const HIDING: &[(&str, &str)] = &[
+    ("pads, masks, random rows and salts, expanded from seeds", "heuristic: keyed BLAKE3 as a pseudorandom function"),
+    ("leaves that are not opened, rows of the dataset", "heuristic: BLAKE3 and Poseidon2 as random oracles, uniform salts"),
+    ("challenges", "heuristic: BLAKE3 as a random oracle"),
+];
+
 /// Trees of the largest opening: witness and two states.
-const NUM_TREES: usize = 3;
+pub const NUM_TREES: usize = 3;
 
 const SCHWARTZ_ZIPPEL: Assumption = Assumption::Proved("Schwartz-Zippel over G3");
 
@@ -73,6 +80,14 @@ pub fn to_certificate(ledger: &Ledger, beacon: &str) -> envelope::Ledger {
         bits: TARGET_BITS,
         assumption: "heuristic: BLAKE3 as a random oracle; 128 bits against collisions".to_owned(),
     });
+    // What a proof hides rests on these; no false statement passes if they fail (docs/notes/zero-knowledge.md).
+    for (source, assumption) in HIDING {
+        rows.push(envelope::LedgerRow {
+            source: format!("hiding, not in the total: {source}"),
+            bits: TARGET_BITS,
+            assumption: (*assumption).to_owned(),
+        });
+    }
     if beacon == QUICKNET {
         rows.push(envelope::LedgerRow {
             source: "beacon, not in the total: order of rows and first adapter alone depend on it".to_owned(),

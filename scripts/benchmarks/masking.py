@@ -1,0 +1,124 @@
+"""What masks cost: ``make bench-masking`` proves in turn with the last commit without them.
+
+Writes docs/benchmarks/masking.{json,md}. The other side is built from its commit in a work tree under target/.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+from pathlib import Path
+
+import rows
+from rows import ROOT, Row, machine, machine_line, paragraph, table, write
+
+#: Its scalars are sent in clear, its openings show the first sumcheck and the values.
+UNMASKED = "5996304"
+#: Times that both sides run in turn.
+ROUNDS = 5
+#: Ratios that the masked prover must keep to.
+REACH_TIME, REACH_MEMORY = 1.6, 1.3
+WORKLOADS = (("matmul-64", 9), ("attention-16x64", 5), ("lora-sgd-16x64-r4", 9), ("adamw-10240", 5))
+#: First layers of SmolLM2-135M at full width, if `make bench-real-layers` has prepared its rows.
+REAL = ("layers=2", "tokens=16", "targets=qv", "steps=2")
+FIDELITY = ROOT / "scripts" / "fidelity"
+COSTS = ("prove_seconds", "prove_processor_seconds", "peak_mib", "verify_seconds", "proof_bytes")
+
+
+def other_side() -> Path:
+    """The work tree of the commit without masks."""
+    tree = ROOT / "target" / "unmasked"
+    if not tree.exists():
+        subprocess.run(["git", "worktree", "prune"], cwd=ROOT, check=True)
+        subprocess.run(["git", "worktree", "add", "--detach", str(tree), UNMASKED], cwd=ROOT, check=True)
+    return tree
+
+
+def built(tree: Path) -> dict[str, Path]:
+    """Builds both programs of a checkout."""
+    command = ["cargo", "build", "--release", "-p", "veritune-bench", "-p", "veritune-run", "--bins"]
+    subprocess.run([*command, "--example", "real_layers"], cwd=tree, check=True)
+    release = tree / "target" / "release"
+    return {"bench": release / "veritune-bench", "real": release / "examples" / "real_layers"}
+
+
+def in_turn(sides: dict[str, dict[str, Path]], measure: str, arguments: tuple[object, ...]) -> Row:
+    """Medians of both sides over all rounds, and their ratios."""
+    runs: dict[str, list[Row]] = {side: [] for side in sides}
+    for _ in range(ROUNDS):
+        for side, programs in sides.items():
+            runs[side].append(measured(programs, measure, arguments))
+    row: Row = {"runs": runs}
+    for cost in COSTS:
+        medians = {side: statistics.median(run[cost] for run in runs[side]) for side in sides}
+        row[cost] = [medians["unmasked"], medians["masked"]]
+        row[f"{cost}_ratio"] = medians["masked"] / medians["unmasked"]
+    return row
+
+
+def measured(programs: dict[str, Path], measure: str, arguments: tuple[object, ...]) -> Row:
+    """One run of one side."""
+    if measure == "steps":
+        return rows.steps(programs["bench"], 64, 4, 8, str(arguments[0]), 6)
+    if measure == "workload":
+        name, repeat = arguments
+        return rows.workload(programs["bench"], str(name), int(str(repeat)))
+    usage = rows.call(programs["real"], *arguments)
+    return {
+        "prove_seconds": usage["prove_s"],
+        "prove_processor_seconds": usage["prove_s"],
+        "peak_mib": usage["prove_peak_mib"],
+        "verify_seconds": usage["verify_s"],
+        "proof_bytes": usage["proof_bytes"],
+    }
+
+
+def line(name: str, row: Row) -> list[str]:
+    """The row in the page's table."""
+    ratio = [f"{row[f'{cost}_ratio']:.2f}" for cost in COSTS]
+    before, after = row["prove_seconds"]
+    met = row["prove_processor_seconds_ratio"] <= REACH_TIME and row["peak_mib_ratio"] <= REACH_MEMORY
+    verify = [f"{1000 * value:.1f}" for value in row["verify_seconds"]]
+    return [
+        name, f"{before:.3f} to {after:.3f} s", ratio[0], ratio[1], ratio[2], f"{verify[0]} to {verify[1]} ms",
+        f"{row['proof_bytes'][0]:,.0f} to {row['proof_bytes'][1]:,.0f}", "met" if met else "missed",
+    ]  # fmt: skip
+
+
+def main() -> None:
+    """Runs both sides in turn and writes the page."""
+    os.chdir(ROOT)
+    sides = {"unmasked": built(other_side()), "masked": built(ROOT)}
+    before = machine()
+    results: dict[str, Row] = {}
+    for targets in ("qv", "all"):
+        results[f"step of the small model, 64 tokens, {targets}"] = in_turn(sides, "steps", (targets,))
+    for name, repeat in WORKLOADS:
+        results[name] = in_turn(sides, "workload", (name, repeat))
+    prepared = ROOT / "target" / "fidelity" / "train.i64"
+    if prepared.exists():
+        python = ROOT / "target" / "fidelity" / ".venv" / "bin" / "python"
+        find = "from prepare import model_directory; print(model_directory(None))"
+        found = subprocess.run([python, "-c", find], cwd=FIDELITY, check=True, capture_output=True, text=True)
+        arguments = (f"model={found.stdout.strip()}", f"rows={prepared}", *REAL)
+        results["2 layers of SmolLM2-135M, 16 tokens, q, v"] = in_turn(sides, "real", arguments)
+    after = machine()
+    heads = ["workload", "prove", "time", "processor time", "peak", "verify", "bytes", ""]
+    page = [
+        "# What masks cost\n",
+        "    make bench-masking\n",
+        machine_line(before, after),
+        paragraph(f"""
+        Each workload proved by the last commit without masks, `{UNMASKED}` (scalars in clear, openings that show their
+        first sumcheck), and by this one, {ROUNDS} times in turn; medians, and ratios of this one to that. Reach: at
+        most {REACH_TIME} times the processor time and {REACH_MEMORY} times the memory. Since then a step is also
+        verified before it is written, which its time includes.
+        """),
+        table(heads, [line(name, row) for name, row in results.items()]),
+    ]
+    write("masking", {"before": before, "after": after, "rows": results}, "\n".join(page))
+
+
+if __name__ == "__main__":
+    main()
