@@ -5,6 +5,7 @@
 //! programmed, so that no two proofs differ in positions or sizes.
 
 #[path = "../tests/hiding/instance.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
 mod instance;
 
 use instance::{HONEST, Instance, Proved, SECRETS};
@@ -14,7 +15,8 @@ fn main() {
     let argument = |i: usize, default: usize| std::env::args().nth(i).map_or(default, |a| a.parse().expect("a number"));
     let (count, repeat) = (argument(1, 100), argument(2, 21));
     let instance = Instance::new();
-    let prove = |secret: usize, number: usize| instance.prove(&SECRETS[secret], (secret * count + number) as u64, HONEST);
+    let prove =
+        |secret: usize, number: usize| instance.prove(&SECRETS[secret], (secret * count + number) as u64, HONEST);
     let proofs: Vec<(usize, Proved)> = (0..2 * count).map(|i| (i % 2, prove(i % 2, i / 2))).collect();
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); proofs.len()];
     for _ in 0..repeat {
@@ -29,9 +31,11 @@ fn main() {
         times.sort_by(f64::total_cmp);
         times[times.len() / 2]
     };
-    let mut medians: Vec<(f64, usize)> = times.iter_mut().zip(&proofs).map(|(t, (secret, _))| (median(t), *secret)).collect();
+    let mut medians: Vec<(f64, usize)> =
+        times.iter_mut().zip(&proofs).map(|(t, (secret, _))| (median(t), *secret)).collect();
     medians.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let ranks: f64 = medians.iter().zip(1..).filter(|((_, secret), _)| *secret == 0).map(|(_, rank)| f64::from(rank)).sum();
+    let ranks: f64 =
+        medians.iter().zip(1..).filter(|((_, secret), _)| *secret == 0).map(|(_, rank)| f64::from(rank)).sum();
     let n = count as f64;
     let statistic = ranks - n * (n + 1.0) / 2.0;
     let deviation = (statistic - n * n / 2.0) / (n * n * (2.0 * n + 1.0) / 12.0).sqrt();

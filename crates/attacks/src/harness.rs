@@ -9,7 +9,7 @@ use veritune_field::{E, F, P};
 use veritune_prover::argument::{
     Channel, MaskedChannel, Pads, dense_weights, multiplicities, place_vectors, prove_into,
 };
-use veritune_prover::commit::{CommittedTree, Deviation as Opener, Randomness, commit, open_deviating};
+use veritune_prover::commit::{BlockVector, CommittedTree, Deviation as Opener, Randomness, commit, open_deviating};
 use veritune_relations::layout::Layout;
 use veritune_relations::{Program, TensorId};
 use veritune_transcript::Transcript;
@@ -95,6 +95,10 @@ pub struct Deviation {
     pub argument: Option<ArgumentEdit>,
     /// Changes the vector of a place and commits to it when all challenges of the argument are known.
     pub late: Option<(usize, LateEdit)>,
+    /// Changes the weights that are opened, one vector for each tree.
+    pub weights: Box<dyn Fn(&mut [BlockVector])>,
+    /// The profile that the prover commits and opens under.
+    pub profile: Profile,
     /// Departs from the opening's protocol while it goes on.
     pub opener: Box<dyn Opener>,
     /// Changes the opening's bytes after all else.
@@ -134,6 +138,8 @@ impl Default for Deviation {
             labelled: None,
             argument: None,
             late: None,
+            weights: Box::new(|_| ()),
+            profile: profile(),
             opener: Box::new(Faithful),
             opening: None,
         }
@@ -189,7 +195,7 @@ impl Channel for LyingChannel<'_> {
 /// # Panics
 /// If the program cannot be argued about.
 pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -> Proved {
-    let (profile, argument) = (profile(), Argument::new(program).expect("an argument"));
+    let (profile, argument) = (deviation.profile.clone(), Argument::new(program).expect("an argument"));
     let (layout, wiring) = (&argument.layout, &argument.wiring);
     let tensors = plain(tensors);
     let counts = multiplicities(program, &tensors);
@@ -238,7 +244,8 @@ pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -
         }
     }
     let weights = |(place, tree): (usize, &CommittedTree)| dense_weights(&joint.parts, place, tree.vector().len());
-    let opened: Vec<_> = trees.iter().enumerate().map(weights).collect();
+    let mut opened: Vec<_> = trees.iter().enumerate().map(weights).collect();
+    (deviation.weights)(&mut opened);
     let truth = truth(&joint, &trees);
     let before = replay.clone();
     let statement: Vec<_> = shapes.into_iter().zip(trees.iter().map(CommittedTree::root)).collect();

@@ -25,11 +25,26 @@ pub(super) const ATTACKS: &[ProtocolAttack] = &[
         false_product,
     ),
     attack(
+        "the equations' sum is what the linear terms ask for: the count of labels is halved",
+        SUM,
+        &["VT-ARG-003"],
+        || bent_equations(&[]),
+    ),
+    attack(
+        "the evaluation of a one-hot takes the error of the equations' sum: the count of labels is halved",
+        SUM,
+        &["VT-ARG-004"],
+        || bent_equations(&[Labels::EQUATION_FACTOR]),
+    ),
+    attack(
         "a product of bits takes the error of the equations' sum: the count of labels is halved",
         SUM,
         &["VT-ARG-005"],
-        false_held_product,
+        || bent_equations(&[Labels::EQUATION_FACTOR, Labels::ONE_HOT_PRODUCT]),
     ),
+    attack("the weights of two trees are exchanged", SUM, &[SUM], || {
+        answer(&Deviation { weights: Box::new(|weights| weights.swap(1, 2)), ..Deviation::default() })
+    }),
     attack("a pad is committed when all challenges are known: the count of labels is halved", SUM, ROOT, || {
         late(|argument| argument.first_element_slot())
     }),
@@ -121,14 +136,14 @@ fn false_product() -> Result<(), String> {
     verdict(&tensors, &deviation)
 }
 
-/// The sum of the equations is bent, the evaluation of a one-hot takes the error from it, and a product of bits takes it from
-/// there.
-fn false_held_product() -> Result<(), String> {
+/// The sum of the equations is bent; one scalar after the other takes the error, which the check before it then does not see:
+/// the evaluation of a one-hot, and a product of bits.
+fn bent_equations(takers: &[&'static str]) -> Result<(), String> {
     let (tensors, equation, off) = halved_labels()?;
     let bend = move |drawn: &dyn Fn(&str) -> E| drawn(Labels::EQUATION_DELTA).exp_u64(equation as u64 + 1) * off;
-    // Two refused proofs tell by how much the one-hot's evaluation and then the product must change.
+    // Refused proofs tell by how much the one-hot's evaluation and then the product must change.
     let mut changes: Vec<(usize, E)> = Vec::new();
-    for label in [Labels::EQUATION_FACTOR, Labels::ONE_HOT_PRODUCT] {
+    for &label in takers {
         let measured: Rc<Cell<Option<(usize, E)>>> = Rc::default();
         let found = Rc::clone(&measured);
         let measure = move |argued: &Argued<'_>, scalars: &mut [u8]| {

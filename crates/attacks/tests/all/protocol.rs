@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use veritune_argument::{Argument, NUM_PLACES, WITNESS_PLACE};
 use veritune_attacks::setting::Numbers;
 use veritune_attacks::{Deviation, PROTOCOL_ATTACKS, Proved, Setting, prove, transcript, verify};
-use veritune_commit::Root;
+use veritune_commit::{Profile, Root};
 use veritune_executor::Tensors;
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{E, E_BYTES, F, P};
@@ -150,6 +150,20 @@ fn every_attack_passes_without_its_checks_and_with_no_fewer() {
             let fewer: Vec<&str> = attack.without.iter().copied().filter(|id| id != needed).collect();
             assert!(veritune_mutation::without(&fewer, attack.run).is_err(), "{} without {fewer:?}", attack.name);
         }
+    }
+}
+
+#[test]
+fn trees_of_another_security_profile_are_refused() {
+    let standard = veritune_attacks::profile();
+    let (rows, rate) = (standard.log_rows(), standard.log_inverse_rate());
+    let (bits, proofs) = (standard.term_bits(), standard.max_proofs());
+    // Another rate, terms of another size, another number of proofs.
+    for (rate, bits, proofs) in [(rate + 1, bits, proofs), (rate, bits + 1, proofs), (rate, bits, proofs / 2)] {
+        let other = Profile::with_parameters(rows, rate, bits, proofs).expect("a profile");
+        assert_ne!(other.id(), standard.id());
+        let verdict = verdict(Deviation { profile: other, ..Deviation::default() });
+        assert!(verdict.starts_with("opening-"), "{verdict}");
     }
 }
 
