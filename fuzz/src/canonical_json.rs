@@ -17,3 +17,12 @@ pub fn run(bytes: &[u8]) {
     assert_eq!(serde_json::from_slice::<Value>(bytes).ok().as_ref(), Some(&value));
     assert_eq!(value.first_difference(&value), None);
 }
+
+/// Honest inputs.
+pub fn seeds() -> Vec<Vec<u8>> {
+    let texts = [
+        r#"{"a":[1,-2,"x\n\u0001é"],"b":null,"c":{"":true}}"#,
+        r#" { "\u0061" : [ "\ud83d\ude00" , 9007199254740992 ] } "#,
+    ];
+    texts.map(|text| text.as_bytes().to_vec()).to_vec()
+}

@@ -97,6 +97,17 @@ def build(chosen: list[Target]) -> dict[str, Path]:
     return {target.name: BUILT / platform / "release" / target.name for target in chosen}
 
 
+def make_inputs() -> dict[str, str]:
+    """Makes the runs that the targets of proofs change, and the first inputs; returns the programs' environment."""
+    words = ["cargo", "run", "--release", "--locked", "--package", "veritune-fuzz", "--features", "mutation-testing"]
+    runs = WORK / "runs"
+    shutil.rmtree(runs, ignore_errors=True)
+    environment = {**os.environ, "VERITUNE_FUZZ_RUNS": str(runs)}
+    for program, folder in (("make-runs", runs), ("make-seeds", WORK / "seeds")):
+        subprocess.run([*words, "--bin", program, "--", str(folder)], cwd=ROOT, env=environment, check=True)
+    return environment
+
+
 def lowest() -> None:
     """Gives way to everything else on the machine."""
     os.nice(19)
@@ -111,6 +122,11 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def memory() -> str | None:
+    """A file system in memory, if there is one: some targets write a folder for every input."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
 def last(pattern: str, said: str) -> int:
     """The number in the last place that matches; 0 if there is none."""
     found = re.findall(pattern, said)
@@ -121,7 +137,7 @@ def inputs(target: Target) -> list[Path]:
     """The folders of a target's inputs; the first is the one that grows."""
     own = target.folder / "inputs"
     own.mkdir(parents=True, exist_ok=True)
-    return [own, *(folder for folder in (target.committed,) if folder.is_dir())]
+    return [own, *(folder for folder in (target.committed, WORK / "seeds" / target.name) if folder.is_dir())]
 
 
 def run(target: Target, program: Path, seconds: float, environment: dict[str, str]) -> dict[str, Any]:
@@ -142,8 +158,9 @@ def run(target: Target, program: Path, seconds: float, environment: dict[str, st
     ]
     dictionary = FUZZ / "dictionaries" / f"{target.name}.dict"
     words += [f"-dict={dictionary}"] if dictionary.exists() else []
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(words, stdout=log, stderr=log, env=environment, cwd=WORK, preexec_fn=lowest)
+    with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryDirectory(dir=memory()) as scratch:
+        own = {**environment, "TMPDIR": scratch}
+        process = subprocess.Popen(words, stdout=log, stderr=log, env=own, cwd=WORK, preexec_fn=lowest)
         while processor_seconds(process.pid) < seconds and process.poll() is None:
             time.sleep(0.2)
         if process.poll() is None:
@@ -292,7 +309,7 @@ def main() -> None:
     chosen = [known[name] for name in arguments.target or known]
     programs = build(chosen)
     WORK.mkdir(parents=True, exist_ok=True)
-    built, environment = state(), dict(os.environ)
+    built, environment = state(), make_inputs()
     if arguments.merge:
         for target in chosen:
             merge(target, programs[target.name], environment)
