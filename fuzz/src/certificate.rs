@@ -1,7 +1,7 @@
 //! The whole verifier on a certificate in which one file is changed, by somebody without the maker's key or by a
 //! dishonest maker, who signs again; or beside which there is one more entry. What is verified says what was proved.
 
-use crate::bytes::{Input, edited};
+use crate::bytes::{Input, edited, replaced};
 use crate::certified::{CLAIMS, Files, INDEX, MONOTONOUS, PLAN, SEED, index, run_of, sign, sign_plan, statement};
 use crate::certified::{PLAN_SIGNED, payload};
 use crate::key::public_pem;
@@ -171,9 +171,9 @@ impl Drop for Entry {
     }
 }
 
-/// Publishes what an input describes and has it verified; returns the report, whether there is one more entry, and the
-/// files.
-fn judge(bytes: &[u8]) -> (Asked, bool, Files, Report) {
+/// Publishes what an input describes and has it checked; returns what the check says, whether there is one more entry, and
+/// the files.
+fn judge<R>(bytes: &[u8], check: impl FnOnce(&Path, &Request) -> R) -> (Asked, bool, Files, R) {
     let mut input = Input::new(bytes);
     let asked = Asked::read(&mut input);
     let files = changed(&asked, &mut input);
@@ -182,19 +182,30 @@ fn judge(bytes: &[u8]) -> (Asked, bool, Files, Report) {
     let folder = published.folder.path();
     let entry = asked.entry.as_ref().and_then(|entry| Entry::make(folder, entry));
     let path = if asked.certificate_alone { folder.join(FOLDERS[1]) } else { folder.to_owned() };
-    let report = verify(&path, &asked.request());
+    let said = check(&path, &asked.request());
     let more = entry.is_some();
-    (asked, more, files, report)
+    (asked, more, files, said)
 }
 
-/// Only that nothing stops.
-pub(crate) fn judged(bytes: &[u8]) {
-    judge(bytes);
+/// Publishes what an input describes and has it checked.
+pub fn published<R>(bytes: &[u8], check: impl FnOnce(&Path, &Request) -> R) -> R {
+    let (.., said) = judge(bytes, check);
+    said
+}
+
+/// The input by which a maker replaces the file with this position among all.
+pub fn replacing(position: u8, file: &[u8]) -> Vec<u8> {
+    [&[1, position], &replaced(file)[..]].concat()
+}
+
+/// The honest files, in the order of their paths in the adapter folder.
+pub fn honest() -> Vec<(&'static str, &'static [u8])> {
+    MONOTONOUS.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect()
 }
 
 /// Changes a certificate and has it verified.
 pub fn run(bytes: &[u8]) {
-    let (asked, more, files, report) = judge(bytes);
+    let (asked, more, files, report): (_, _, _, Report) = judge(bytes, verify);
     assert_ne!(report.exit, 4, "{report:?}");
     assert_eq!(report.exit == 0, report.code.is_empty());
     assert!(serde_json::to_string(&report).is_ok());

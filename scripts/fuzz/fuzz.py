@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,9 @@ COVERAGE = [
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
     "-Ctarget-cpu=native",
 ]
-HANG_SECONDS = 20
+LOWEST = ["nice", "-n", "19"]
+"""Gives way to everything else on the machine."""
+HANG_SECONDS = 120
 """libFuzzer's own limit, in wall-clock seconds; the limit of the issue, 1 s, is the program's, in processor time."""
 RSS_MIB = 2048
 INPUT_BYTES = 4096
@@ -93,7 +96,7 @@ def build(chosen: list[Target]) -> dict[str, Path]:
         if names:
             features = ["--features", "mutation-testing"] if switched else []
             programs = [word for name in names for word in ("--bin", name)]
-            subprocess.run([*words, *features, *programs], env=flags, check=True, preexec_fn=lowest)
+            subprocess.run([*words, *features, *programs], env=flags, check=True)
     return {target.name: BUILT / platform / "release" / target.name for target in chosen}
 
 
@@ -106,11 +109,6 @@ def make_inputs() -> dict[str, str]:
     for program, folder in (("make-runs", runs), ("make-seeds", WORK / "seeds")):
         subprocess.run([*words, "--bin", program, "--", str(folder)], cwd=ROOT, env=environment, check=True)
     return environment
-
-
-def lowest() -> None:
-    """Gives way to everything else on the machine."""
-    os.nice(19)
 
 
 def processor_seconds(pid: int) -> float:
@@ -147,6 +145,7 @@ def run(target: Target, program: Path, seconds: float, environment: dict[str, st
     before = set(stopped.iterdir())
     folders = inputs(target)
     words = [
+        *LOWEST,
         str(program),
         *map(str, folders),
         f"-artifact_prefix={stopped}/",
@@ -160,7 +159,7 @@ def run(target: Target, program: Path, seconds: float, environment: dict[str, st
     words += [f"-dict={dictionary}"] if dictionary.exists() else []
     with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryDirectory(dir=memory()) as scratch:
         own = {**environment, "TMPDIR": scratch}
-        process = subprocess.Popen(words, stdout=log, stderr=log, env=own, cwd=WORK, preexec_fn=lowest)
+        process = subprocess.Popen(words, stdout=log, stderr=log, env=own, cwd=WORK)
         while processor_seconds(process.pid) < seconds and process.poll() is None:
             time.sleep(0.2)
         if process.poll() is None:
@@ -194,8 +193,8 @@ def merge(target: Target, program: Path, environment: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         merged = Path(folder) / "merged"
         merged.mkdir()
-        words = [str(program), "-merge=1", f"-max_len={MERGED_BYTES}", str(merged), *map(str, inputs(target))]
-        subprocess.run(words, env=environment, cwd=folder, check=True, preexec_fn=lowest)
+        words = [*LOWEST, str(program), "-merge=1", f"-max_len={MERGED_BYTES}", str(merged), *map(str, inputs(target))]
+        subprocess.run(words, env=environment, cwd=folder, check=True)
         for path in kept:
             shutil.copy(path, merged / path.name)
         shutil.rmtree(target.committed, ignore_errors=True)
@@ -303,6 +302,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10, help="processor seconds of each target (10)")
     parser.add_argument("--target", action="append", choices=known, help="only these; may be repeated")
+    parser.add_argument("--jobs", type=int, default=1, help="targets at a time (1)")
     parser.add_argument("--rounds", type=int, default=1, help="how often over all targets (1)")
     parser.add_argument("--merge", action="store_true", help="make the committed inputs again; nothing is logged")
     arguments = parser.parse_args()
@@ -315,12 +315,12 @@ def main() -> None:
             merge(target, programs[target.name], environment)
         return
     crashes = 0
-    for _ in range(arguments.rounds):
-        for target in chosen:
-            row = run(target, programs[target.name], arguments.seconds, environment)
-            add(row, built)
-            crashes += row["crashes"]
-            print(json.dumps(row), flush=True)
+    with ThreadPoolExecutor(arguments.jobs) as jobs:
+        for _ in range(arguments.rounds):
+            for row in jobs.map(lambda t: run(t, programs[t.name], arguments.seconds, environment), chosen):
+                add(row, built)
+                crashes += row["crashes"]
+                print(json.dumps(row), flush=True)
     if crashes:
         raise SystemExit(f"{crashes} inputs stopped a program")
 

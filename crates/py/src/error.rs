@@ -4,6 +4,7 @@ use pyo3::exceptions::PyException;
 use veritune_envelope::verdict::Code;
 use veritune_envelope::{Refusal, Verdict};
 use veritune_run::{RunError, codes};
+use veritune_verifier::last_resort::Stopped;
 
 pyo3::create_exception!(
     veritune._core,
@@ -44,10 +45,8 @@ impl Failure {
     }
 
     /// A panic: our bug, whatever it was.
-    pub fn panic(cause: &(dyn std::any::Any + Send)) -> Self {
-        let text = cause.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| cause.downcast_ref::<&str>().copied()).unwrap_or("panic");
-        Self::new(codes::PANIC, format_args!("the core stopped: {text}"), "")
+    pub fn stopped(stopped: &Stopped) -> Self {
+        Self::new(codes::PANIC, "the core stopped at a bug of ours, please report it", stopped.location())
     }
 }
 
