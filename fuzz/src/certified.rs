@@ -18,6 +18,7 @@ use veritune_envelope::index::{INDEX_NAME, Index, IndexEntry};
 use veritune_envelope::statement::{ClaimsV1, PlanV1, Statement, Subject};
 use veritune_envelope::{Digest, bundle};
 use veritune_relations::Spec;
+use veritune_relations::scales::Scales;
 use veritune_verifier::seed;
 use veritune_verifier::statement::Run;
 
@@ -41,12 +42,15 @@ pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 const RUNS: [&str; 2] = ["adamw", "monotonous"];
 
 fn spec(name: &str) -> Spec {
-    if name == "monotonous" {
-        return monotonous(2);
-    }
-    // Every target and every feature at the least lengths: most of a proof's time is in the tables anyway.
-    let mut spec = tiny_spec([4, 1, 1, 1, 4, 4, 8, 2, 2, 1, 2]);
+    let mut spec = match name {
+        "monotonous" => monotonous(2),
+        // Every target and every feature at the least lengths.
+        _ => tiny_spec([4, 1, 1, 1, 4, 4, 8, 2, 2, 1, 2]),
+    };
     spec.training.steps = 2;
+    // The least matrices that hold a state with its openings, and a short range table.
+    (spec.range_bits, spec.log_rows) = (10, 11);
+    spec.scales = Scales::starting(spec.range_bits);
     spec
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use veritune_fuzz::TARGETS;
+use veritune_fuzz::{TARGETS, Target};
 
 /// In a build without the fuzzer's counters, on a machine that others use too.
 const MAX_TIME: Duration = Duration::from_secs(5);
@@ -42,4 +42,17 @@ fn every_folder_of_inputs_is_a_targets() {
         .collect();
     let named: BTreeSet<String> = TARGETS.iter().map(|target| target.name.to_owned()).collect();
     assert!(folders.is_subset(&named) || !cfg!(feature = "mutation-testing"), "{folders:?}");
+}
+
+#[test]
+fn every_target_has_its_program_and_its_row() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| fs::read_to_string(root.join(path)).expect("a file");
+    let (manifest, page) = (read("libfuzzer/Cargo.toml"), read("../docs/notes/fuzzing.md"));
+    for Target { name, .. } in TARGETS {
+        assert!(manifest.contains(&format!("[[bin]]\nname = \"{name}\"\n")), "{name}");
+        let program = read(&format!("libfuzzer/targets/{name}.rs"));
+        assert!(program.contains(&format!("program!({name});")), "{program}");
+        assert!(page.lines().any(|line| line.starts_with("| `") && line.contains(&format!("`{name}`"))), "{name}");
+    }
 }

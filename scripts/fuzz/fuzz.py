@@ -97,7 +97,13 @@ def build(chosen: list[Target]) -> dict[str, Path]:
             features = ["--features", "mutation-testing"] if switched else []
             programs = [word for name in names for word in ("--bin", name)]
             subprocess.run([*words, *features, *programs], env=flags, check=True)
-    return {target.name: BUILT / platform / "release" / target.name for target in chosen}
+    # A build meanwhile must not change what a row's commit says.
+    copies = WORK / "programs"
+    copies.mkdir(parents=True, exist_ok=True)
+    for target in chosen:
+        (copies / target.name).unlink(missing_ok=True)
+        shutil.copy(BUILT / platform / "release" / target.name, copies / target.name)
+    return {target.name: copies / target.name for target in chosen}
 
 
 def make_inputs() -> dict[str, str]:
@@ -193,7 +199,9 @@ def merge(target: Target, program: Path, environment: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         merged = Path(folder) / "merged"
         merged.mkdir()
-        words = [*LOWEST, str(program), "-merge=1", f"-max_len={MERGED_BYTES}", str(merged), *map(str, inputs(target))]
+        # Edges, not how often each was passed: hundreds of inputs would say little more than dozens.
+        options = ["-merge=1", "-use_counters=0", f"-max_len={MERGED_BYTES}"]
+        words = [*LOWEST, str(program), *options, str(merged), *map(str, inputs(target))]
         subprocess.run(words, env=environment, cwd=folder, check=True)
         for path in kept:
             shutil.copy(path, merged / path.name)
@@ -308,7 +316,6 @@ def main() -> None:
     arguments = parser.parse_args()
     chosen = [known[name] for name in arguments.target or known]
     programs = build(chosen)
-    WORK.mkdir(parents=True, exist_ok=True)
     built, environment = state(), make_inputs()
     if arguments.merge:
         for target in chosen:
