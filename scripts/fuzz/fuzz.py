@@ -166,11 +166,15 @@ def run(target: Target, program: Path, seconds: float, environment: dict[str, st
     with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryDirectory(dir=memory()) as scratch:
         own = {**environment, "TMPDIR": scratch}
         process = subprocess.Popen(words, stdout=log, stderr=log, env=own, cwd=WORK)
-        while processor_seconds(process.pid) < seconds and process.poll() is None:
+        # Popen would forget what the process used.
+        ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+        while not ended and processor_seconds(process.pid) < seconds:
             time.sleep(0.2)
-        if process.poll() is None:
-            process.send_signal(signal.SIGUSR1)  # libFuzzer: after this input, print the figures and end.
-        _, status, usage = os.wait4(process.pid, 0) if process.returncode is None else (0, process.returncode, None)
+            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if not ended:
+            os.kill(process.pid, signal.SIGUSR1)  # libFuzzer: after this input, print the figures and end.
+            _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
         log.seek(0)
         said = log.read()
     (target.folder / "log").write_text(said)
@@ -179,7 +183,7 @@ def run(target: Target, program: Path, seconds: float, environment: dict[str, st
         print(said[-4000:], file=sys.stderr)
     for crash in crashes:
         print(f"{target.name}: stopped at {crash.relative_to(ROOT)}", file=sys.stderr)
-    used = usage.ru_utime + usage.ru_stime if usage else 0.0
+    used = usage.ru_utime + usage.ru_stime
     return {
         "target": target.name,
         "cpu_seconds": round(used, 1),
