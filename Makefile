@@ -7,7 +7,7 @@ export PIP_CONSTRAINT := $(CURDIR)/python/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_QUIET := 1
 
-.PHONY: static-verify setup demo test test-rust test-tamper-full test-python test-hf test-portable test-kill test-disk lint format clean bench bench-step bench-peers bench-growth bench-kernels bench-masking test-leaks bench-fidelity bench-real-layers
+.PHONY: static-verify setup demo test test-rust test-tamper-full test-python test-hf test-portable test-kill test-disk lint format clean fuzz bench bench-step bench-peers bench-growth bench-kernels bench-masking test-leaks bench-fidelity bench-real-layers
 
 # Packages come once for each change of the two files; the Rust module is rebuilt by cargo's own rules.
 $(VENV)/.ready: pyproject.toml python/constraints.txt
@@ -28,7 +28,7 @@ test: test-rust test-python
 
 # Checks can be switched off in the first line's builds: attacks, mutations and the tamper manifest need it. What is
 # shipped refuses to be built so, and is tested as it is.
-SWITCHED := veritune-argument/mutation-testing,veritune-prover/mutation-testing,veritune-attacks/mutation-testing
+SWITCHED := veritune-argument/mutation-testing,veritune-prover/mutation-testing,veritune-attacks/mutation-testing,veritune-fuzz/mutation-testing
 
 test-rust:
 	cargo test --release --workspace --exclude veritune-cli-verify --exclude veritune-py --lib --bins --tests \
@@ -50,6 +50,11 @@ test-hf: setup
 # At least 100 kills of train and 100 of prove at random moments; writes docs/benchmarks/faults.{json,md}.
 test-kill: setup
 	$(BIN)/python scripts/faults/kill.py --kills 100 --steps 3 --workers 2 --out docs/benchmarks/faults.json
+
+# Every fuzz target for FUZZ_SECONDS of processor time; adds to docs/benchmarks/fuzz.{json,md}. docs/notes/fuzzing.md.
+FUZZ_SECONDS ?= 10
+fuzz:
+	$(PYTHON) scripts/fuzz/fuzz.py --seconds $(FUZZ_SECONDS)
 
 # A small tmpfs that fills up under train and prove, in a user namespace.
 test-disk: setup
@@ -117,8 +122,9 @@ test-leaks: $(BENCH)/.ready
 
 lint: $(VENV)/.ready
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/libfuzzer/Cargo.toml --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
-	cargo clippy --release -p veritune-argument -p veritune-prover -p veritune-attacks --features mutation-testing --all-targets -- -D warnings
+	cargo clippy --release -p veritune-argument -p veritune-prover -p veritune-attacks -p veritune-fuzz --features mutation-testing --all-targets -- -D warnings
 	$(BIN)/ruff check python tests scripts
 	$(BIN)/ruff format --check python tests scripts
 	$(BIN)/mypy

@@ -3,7 +3,7 @@
 use peak_alloc::PeakAlloc;
 use std::fs;
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use veritune_argument::{Argument, soundness_terms};
 use veritune_attacks::{TinyCertificate, World, prove_and_verify, run, setting, violated};
 use veritune_envelope::canonical_json::Value;
@@ -30,6 +30,7 @@ fn published(folder: &Path) {
 /// The same weights under another position encoding are another base model.
 #[test]
 fn a_policy_that_names_a_base_names_its_configuration_too() {
+    let _alone = alone();
     let named = HONEST.parts.plan.base.root;
     let mut spec = run::adamw(2);
     spec.model.rope_theta = Decimal("3".into());
@@ -46,6 +47,7 @@ fn a_policy_that_names_a_base_names_its_configuration_too() {
 /// What the signer writes beside what is proved must not look like it.
 #[test]
 fn a_recipe_has_no_sections_that_nobody_reads() {
+    let _alone = alone();
     let (spec, inputs) = (run::monotonous(1), run::random_inputs(&run::monotonous(1)));
     let boasting = TinyCertificate::with_plan(spec, inputs.clone(), &inputs, |plan| {
         let Value::Object(sections) = &mut plan.recipe else { panic!("a recipe has sections") };
@@ -55,6 +57,13 @@ fn a_recipe_has_no_sections_that_nobody_reads() {
     boasting.publish(&boasting.parts, folder.path()).expect("published");
     let report = boasting.verify(folder.path());
     assert_eq!((report.exit, report.code.as_str()), (1, "VT-RUN-001"), "{}", report.message);
+}
+
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// One test at a time: the peak of the allocator is the process's.
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn peak_of(folder: &Path) -> usize {
@@ -69,6 +78,7 @@ fn peak_of(folder: &Path) -> usize {
 /// JSON that costs little on disk and much in memory, read before anybody's signature or digest is compared.
 #[test]
 fn unsigned_json_takes_memory_in_proportion() {
+    let _alone = alone();
     let items = vec![r#"{"":0}"#; 1 << 18].join(",");
     let mut excess = false;
     for (name, text) in [
@@ -94,6 +104,7 @@ fn unsigned_json_takes_memory_in_proportion() {
 /// A file that takes no space on disk and claims much: its length is known before it is read.
 #[test]
 fn an_adapter_of_another_length_is_not_read() {
+    let _alone = alone();
     let adapter = tempfile::tempdir().expect("a folder");
     published(adapter.path());
     let run = tempfile::tempdir().expect("a folder");
@@ -123,6 +134,7 @@ fn an_adapter_of_another_length_is_not_read() {
 /// Adam's epsilon beyond the declared width of the denominator: the division's equation wraps once around the field.
 #[test]
 fn a_division_whose_denominator_exceeds_its_declared_width_is_refused() {
+    let _alone = alone();
     let mut spec = setting::tiny_spec([8, 2, 2, 1, 4, 16, 32, 2, 8, 2, 4]);
     spec.training.steps = 100;
     (spec.training.adam_beta1, spec.training.adam_beta2) = (Decimal("0".into()), Decimal("0.98".into()));
@@ -169,6 +181,7 @@ fn a_division_whose_denominator_exceeds_its_declared_width_is_refused() {
 /// No term of the release's argument is above the step's, whose ledger stands for both.
 #[test]
 fn the_ledger_of_a_step_covers_the_release() {
+    let _alone = alone();
     let context = Context::new(&HONEST.tiny.run).expect("a context");
     let release = release::build(&HONEST.tiny.run.spec, &context.first, &run::copies(&context, &HONEST.tiny.states[1]));
     let terms = |program| soundness_terms(&Argument::new(program).expect("an argument"));

@@ -1,77 +1,11 @@
 //! `veritune-verify PATH [options]`: the verdict as JSON on stdout, the exit code as in the verdict.
 
-use std::ffi::OsString;
-use std::fmt::Display;
-use std::io::{Read as _, Write};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use veritune_verifier::report::Report;
-use veritune_verifier::request::{MAX_TRUST_BYTES, Request, verify};
 
 // A verifier whose checks can be switched off must not exist outside tests.
 const _: () = assert!(!veritune_mutation::ENABLED);
 
-const USAGE: &str = "\
-usage: veritune-verify PATH [--key PUBLIC.pem]… [--trust KEYS.pem]… [--any-signer] [--no-file] [--policy POLICY.yaml]
-PATH is an adapter directory with veritune/, a run directory, or a certificate directory.
-exit codes: 0 verified, 1 refuted, 2 unusable input or wrong usage, 3 inconclusive, 4 a bug of ours";
-
 fn main() -> ExitCode {
-    let (path, request) = match arguments(std::env::args_os().skip(1)) {
-        Ok(Some(asked)) => asked,
-        Ok(None) => {
-            print(std::io::stdout(), &USAGE);
-            return ExitCode::SUCCESS;
-        }
-        Err(message) => {
-            print(std::io::stderr(), &message);
-            return ExitCode::from(2);
-        }
-    };
-    let report = verify(&path, &request);
-    match serde_json::to_string(&report) {
-        Ok(json) => print(std::io::stdout(), &json),
-        Err(_) => return ExitCode::from(4),
-    }
-    if report.exit != 0 {
-        let Report { verdict, code, location, message, .. } = &report;
-        print(std::io::stderr(), &format_args!("{verdict}: {code} at {location}: {message}"));
-    }
-    ExitCode::from(report.exit)
-}
-
-/// Writes a line. A reader that closes its end early, or a full disk behind it, changes nothing about the verdict, which
-/// is the exit code.
-fn print(mut to: impl Write, line: &impl Display) {
-    drop(writeln!(to, "{line}"));
-}
-
-/// The path and what is asked of it; none for `--help`.
-fn arguments(mut words: impl Iterator<Item = OsString>) -> Result<Option<(PathBuf, Request)>, String> {
-    let (mut path, mut request) = (None, Request::default());
-    while let Some(word) = words.next() {
-        let mut file = || words.next().ok_or_else(|| USAGE.to_owned()).and_then(|name| read(Path::new(&name)));
-        match word.to_str() {
-            Some("--key") => request.keys.push(file()?),
-            Some("--trust") => request.trust.push(file()?),
-            Some("--policy") if request.policy.is_none() => request.policy = Some(file()?),
-            Some("--any-signer") => request.any_signer = true,
-            Some("--no-file") => request.no_file = true,
-            Some("--help" | "-h") => return Ok(None),
-            other if path.is_none() && !other.is_some_and(|o| o.starts_with('-')) => path = Some(PathBuf::from(word)),
-            _ => return Err(format!("unexpected argument {}\n{USAGE}", word.display())),
-        }
-    }
-    path.map(|path| Some((path, request))).ok_or_else(|| USAGE.to_owned())
-}
-
-/// The text of a small file of the user's own.
-fn read(name: &Path) -> Result<String, String> {
-    let limit = u64::try_from(MAX_TRUST_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-    let mut text = String::new();
-    let opened = std::fs::File::open(name);
-    opened
-        .and_then(|file| file.take(limit).read_to_string(&mut text))
-        .map(|_| text)
-        .map_err(|error| format!("{} cannot be read: {error}", name.display()))
+    let words = std::env::args_os().skip(1);
+    ExitCode::from(veritune_cli_verify::run(words, &mut std::io::stdout(), &mut std::io::stderr()))
 }

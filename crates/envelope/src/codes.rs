@@ -1,7 +1,7 @@
 //! The table of all codes of this crate. `docs/spec/envelope.md` repeats it and a test compares the two.
 
 crate::codes! {
-    JSON_SIZE = "VT-ENV-001", Refuted, "a JSON text is longer than its limit";
+    JSON_SIZE = "VT-ENV-001", Refuted, "a JSON text is longer than its limit, or has more than 2^15 values";
     JSON_ENCODING = "VT-ENV-002", Refuted, "a JSON text is not UTF-8, or a string holds an unpaired surrogate";
     JSON_SYNTAX = "VT-ENV-003", Refuted, "a JSON text does not follow the grammar";
     JSON_DUPLICATE_KEY = "VT-ENV-004", Refuted, "a JSON object holds a key twice";

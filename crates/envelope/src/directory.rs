@@ -133,7 +133,8 @@ pub fn read_file(root: &Path, path: &str, limit: u64) -> Result<Vec<u8>, Refusal
     if !metadata.is_file() {
         return Err(not_regular(path));
     }
-    let mut bytes = Vec::new();
+    // At once: a vector that grows as it is read would take up to twice as much.
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(limit)).unwrap_or(0));
     let file = fs::File::open(&full_path).map_err(|error| unreadable(path, &error))?;
     // One byte more than the limit shows that there are more.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;

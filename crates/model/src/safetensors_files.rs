@@ -68,6 +68,11 @@ fn read_shard(directory: &Path, name: &str, files: &mut Vec<SourceFile>) -> Resu
         expected: "a safetensors header that describes the file".to_owned(),
         got: shown(&got),
     };
+    // The library would read one of 100 MB.
+    let header_bytes = file.bytes.first_chunk().map_or(0, |len| u64::from_le_bytes(*len));
+    if header_bytes > MAX_INDEX_BYTES {
+        return Err(malformed(format!("a header of {header_bytes} bytes, more than {MAX_INDEX_BYTES}")));
+    }
     let (header_bytes, metadata) =
         SafeTensors::read_metadata(&file.bytes).map_err(|error| malformed(error.to_string()))?;
     let data_start = header_bytes.checked_add(8).ok_or_else(|| malformed("a length".to_owned()))?;

@@ -7,8 +7,9 @@ use std::path::Path;
 
 /// Limit of `config.json`.
 pub(crate) const MAX_CONFIG_BYTES: u64 = 1 << 20;
-/// Limit of the index of a sharded checkpoint.
-pub(crate) const MAX_INDEX_BYTES: u64 = 1 << 26;
+/// Limit of the index of a sharded checkpoint, and of the header of a safetensors file: some hundred bytes a tensor. Parsed
+/// JSON takes many times as much memory.
+pub(crate) const MAX_INDEX_BYTES: u64 = 1 << 22;
 /// Limit of one file of weights.
 pub(crate) const MAX_WEIGHTS_BYTES: u64 = 1 << 37;
 

@@ -194,6 +194,13 @@ fn hostile_headers_are_refused() {
     }
     std::fs::write(&path, [&bytes[..], b"x"].concat()).unwrap();
     assert_refused(directory.path(), "VT-MODEL-004", "model.safetensors");
+    // A header that is all white space, as long as the library alone would read.
+    for len in [1 << 22, (1 << 22) + 1, 100_000_000_u64] {
+        let header = vec![b' '; usize::try_from(len).unwrap()];
+        std::fs::write(&path, [&len.to_le_bytes()[..], &header].concat()).unwrap();
+        let error = Checkpoint::open(directory.path()).unwrap_err();
+        assert_eq!((error.code(), error.to_string().contains("more than 4194304")), ("VT-MODEL-004", len > 1 << 22));
+    }
     // A name that is there twice, with the same bytes: the library alone would keep the last.
     let header_len = usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
     let (header, data) = bytes[8..].split_at(header_len);

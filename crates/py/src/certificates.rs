@@ -1,7 +1,7 @@
 //! Keys, signatures, the released adapter, verification.
 
 use crate::error::Failure;
-use crate::work::quietly;
+use crate::work::{quietly, stoppable};
 use crate::{from_json, to_json};
 use pyo3::prelude::*;
 use serde_json::json;
@@ -68,5 +68,6 @@ pub fn export_adapter(
 /// Returns the verdict.
 #[pyfunction]
 pub fn verify(py: Python<'_>, path: PathBuf, request_json: &str) -> PyResult<String> {
-    quietly(py, || to_json(&request::verify(&path, &from_json::<Request>("request", request_json)?)))
+    let work = || to_json(&request::verify(&path, &from_json::<Request>("request", request_json)?));
+    stoppable(py, work, |stopped| to_json(&stopped.report()))
 }

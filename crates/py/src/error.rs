@@ -1,12 +1,10 @@
 //! The one map from errors of the core to Python.
 
 use pyo3::exceptions::PyException;
-use std::any::Any;
-use std::panic;
-use std::sync::Mutex;
 use veritune_envelope::verdict::Code;
 use veritune_envelope::{Refusal, Verdict};
 use veritune_run::{RunError, codes};
+use veritune_verifier::last_resort::Stopped;
 
 pyo3::create_exception!(
     veritune._core,
@@ -46,34 +44,10 @@ impl Failure {
         Self::new(codes::SETTINGS, error, what)
     }
 
-    /// A panic: our bug, whatever it was. Its text may quote values of a row, so only its place is told.
-    pub fn panic(cause: &(dyn Any + Send)) -> Self {
-        let place = PANICKED.lock().ok().and_then(|mut place| place.take()).unwrap_or_default();
-        if std::env::var_os(TRACEBACK).is_none() {
-            return Self::new(codes::PANIC, "the core stopped", place);
-        }
-        let text = cause.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| cause.downcast_ref::<&str>().copied()).unwrap_or("panic");
-        Self::new(codes::PANIC, format_args!("the core stopped: {text}"), place)
+    /// A panic: our bug, whatever it was.
+    pub fn stopped(stopped: &Stopped) -> Self {
+        Self::new(codes::PANIC, "the core stopped at a bug of ours, please report it", stopped.location())
     }
-}
-
-/// Environment variable of those who look for our bugs: errors then quote what they are about.
-const TRACEBACK: &str = "VERITUNE_TRACEBACK";
-/// Where the core panicked last.
-static PANICKED: Mutex<Option<String>> = Mutex::new(None);
-
-/// Keeps panics off stderr and notes their place.
-pub fn quote_no_panic() {
-    let loud = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
-        if let (Ok(mut place), Some(location)) = (PANICKED.lock(), info.location()) {
-            *place = Some(location.to_string());
-        }
-        if std::env::var_os(TRACEBACK).is_some() {
-            loud(info);
-        }
-    }));
 }
 
 impl From<Failure> for pyo3::PyErr {

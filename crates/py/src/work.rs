@@ -6,12 +6,13 @@
 
 use crate::error::Failure;
 use pyo3::prelude::*;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 use veritune_run::codes;
+use veritune_verifier::last_resort::{Stopped, caught};
 
 /// How long Python may go without a call.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -34,8 +35,16 @@ impl Reporter<'_> {
 
 /// Runs short work without the GIL; a panic is a failure.
 pub fn quietly<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T, Failure> + Send) -> PyResult<T> {
-    let done = py.detach(|| catch_unwind(AssertUnwindSafe(work)));
-    Ok(done.unwrap_or_else(|cause| Err(Failure::panic(cause.as_ref())))?)
+    stoppable(py, work, |stopped| Err(Failure::stopped(&stopped)))
+}
+
+/// Runs short work without the GIL; what a panic means is for the caller to say.
+pub fn stoppable<T: Send>(
+    py: Python<'_>,
+    work: impl FnOnce() -> Result<T, Failure> + Send,
+    stopped: impl FnOnce(Stopped) -> Result<T, Failure>,
+) -> PyResult<T> {
+    Ok(py.detach(|| caught(work)).unwrap_or_else(stopped)?)
 }
 
 /// Runs long work without the GIL on `threads` threads, and calls `progress` with its reports.
@@ -52,7 +61,7 @@ pub fn reporting<T: Send>(
         let (reports, inbox) = channel();
         thread::scope(|scope| {
             let reporter = Reporter { reports, stopped: &stopped };
-            let worker = scope.spawn(move || pool.install(|| work(&reporter)));
+            let worker = scope.spawn(move || caught(|| pool.install(|| work(&reporter))));
             let mut latest = None;
             let mut raised = None;
             loop {
@@ -73,7 +82,8 @@ pub fn reporting<T: Send>(
                     raised = Some(error);
                 }
             }
-            let done = worker.join().unwrap_or_else(|cause| Err(Failure::panic(cause.as_ref())));
+            let done = worker.join().unwrap_or_else(|cause| resume_unwind(cause));
+            let done = done.unwrap_or_else(|stopped| Err(Failure::stopped(&stopped)));
             match raised {
                 Some(error) => Err(error),
                 None => Ok(done?),

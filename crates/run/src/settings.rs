@@ -6,6 +6,7 @@ use veritune_model::{BaseModel, ModelConfig};
 use veritune_relations::scales::Scales;
 use veritune_relations::spec::{Decimal, Lora, Model, Optimizer, Schedule, Spec, SpecError, Target, Training};
 use veritune_relations::step::no_leaves;
+use veritune_verifier::adapter::scaling_65536;
 
 /// The part of a recipe that is proved, in PEFT's and the Trainer's words; decimals are text.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -82,9 +83,6 @@ pub struct ProofSettings {
     pub profile: String,
 }
 
-/// Units of the scaling.
-const SCALING: i128 = 1 << 16;
-
 impl Settings {
     /// Reads settings.
     pub fn parse(json: &str) -> Result<Self, RunError> {
@@ -92,15 +90,9 @@ impl Settings {
     }
 
     fn scaling_65536(&self) -> Result<i64, SpecError> {
-        let rank = self.lora.r as i128;
-        let alpha = i128::from(self.lora.lora_alpha);
-        let scaling = if self.lora.use_rslora {
-            // round(2^16 alpha / sqrt r), half up
-            ((((2 * SCALING * alpha).pow(2) / rank) as u128).isqrt() as i128 + 1) / 2
-        } else {
-            (2 * SCALING * alpha + rank).div_euclid(2 * rank)
-        };
-        i64::try_from(scaling).map_err(|_| SpecError::new("lora.lora_alpha", "is too large"))
+        let alpha = u64::try_from(self.lora.lora_alpha).ok();
+        let scaling = alpha.and_then(|alpha| scaling_65536(self.lora.r as u64, alpha, self.lora.use_rslora));
+        scaling.ok_or_else(|| SpecError::new("lora.lora_alpha", "has no scaling with this rank"))
     }
 
     /// The spec of a run over `dataset_rows` rows.
@@ -112,11 +104,13 @@ impl Settings {
             return Err(SpecError::new("lora.init_lora_weights", "only true is supported").into());
         }
         let train = &self.train;
-        let rows = train.per_device_train_batch_size * train.gradient_accumulation_steps;
+        let too_large = |field| SpecError::new(field, "is too large");
+        let rows = train.per_device_train_batch_size.checked_mul(train.gradient_accumulation_steps);
+        let rows = rows.ok_or_else(|| too_large("training.rows"))?;
         let per_epoch = (dataset_rows / rows.max(1)) as u64;
         let steps = match (train.max_steps, train.num_train_epochs) {
             (Some(steps), _) => steps,
-            (None, Some(epochs)) => epochs * per_epoch,
+            (None, Some(epochs)) => epochs.checked_mul(per_epoch).ok_or_else(|| too_large("training.steps"))?,
             (None, None) => per_epoch,
         };
         let mut spec = Spec {

@@ -22,8 +22,8 @@ use veritune_envelope::{Code, Digest, Refusal, bundle, canonical_json};
 use veritune_relations::digest::spec_digest;
 use veritune_relations::spec::Spec;
 
-/// Largest proof file.
-pub const MAX_PROOF_BYTES: u64 = 1 << 28;
+/// Largest proof file. As many trees as one opening may have, as wide as a tree may be, open in fewer bytes.
+pub const MAX_PROOF_BYTES: u64 = 1 << 26;
 /// Largest adapter file.
 pub const MAX_ADAPTER_BYTES: u64 = 1 << 32;
 /// Largest adapter that a certificate without its file may speak of.
@@ -360,6 +360,23 @@ fn only(claims: &ClaimsV1, kind: ProofKind, code: Code) -> Result<Option<&ProofF
             let got = if first.is_none() { "none" } else { "several" };
             Refusal::new(code, "predicate.proofs", "one", got).raise()?;
             Ok(first)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use veritune_commit::{MAX_LOG_COLUMNS, MAX_TREES, Profile, TreeHash, TreeShape, most_opening_bytes};
+
+    #[test]
+    fn the_longest_opening_of_every_profile_leaves_room_in_a_proof_file() {
+        for log_rows in 10..=24 {
+            let (log_columns, hash) = (MAX_LOG_COLUMNS, TreeHash::Blake3);
+            let trees = [TreeShape { log_rows, log_columns, hash, masked: true, budget: 1 }; MAX_TREES];
+            let most = most_opening_bytes(&Profile::new(log_rows).unwrap(), &trees);
+            // The rest is for the argument.
+            assert!(u64::try_from(most).unwrap() + (1 << 22) < MAX_PROOF_BYTES, "2^{log_rows} rows: {most} bytes");
         }
     }
 }

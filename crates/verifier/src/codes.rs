@@ -18,6 +18,7 @@ codes! {
     PROOF_EXTRA = "VT-RUN-013", Refuted, "a file of the certificate belongs to no check";
     FILE_PATH = "VT-RUN-014", Unusable, "the path is missing or no directory";
     ADAPTER_CONFIG = "VT-RUN-015", Refuted, "the plan's adapter options are not those of the spec";
+    STOPPED = "VT-RUN-016", Internal, "the verifier stopped at a bug";
     POLICY_FORM = "VT-POLICY-001", Unusable, "the policy or a combination of options is malformed";
     POLICY_CLAIM = "VT-POLICY-002", Inconclusive, "a claim that the policy demands is absent or has a weaker word";
     POLICY_SUBJECT = "VT-POLICY-003", Refuted, "base or dataset is not the one that the policy names";

@@ -6,6 +6,7 @@ pub mod adapter;
 pub mod beacon;
 pub mod certificate;
 pub mod codes;
+pub mod last_resort;
 pub mod ledger;
 pub mod policy;
 pub mod proof;

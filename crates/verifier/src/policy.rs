@@ -20,6 +20,7 @@
 
 use crate::codes::{POLICY_CLAIM, POLICY_EVIDENCE, POLICY_FORM, POLICY_SUBJECT};
 use saphyr::{LoadableYamlNode as _, Mapping, Scalar, Yaml};
+use saphyr_parser::{Event, Parser};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use veritune_envelope::statement::{Claim, Word};
@@ -29,6 +30,8 @@ use veritune_envelope::{Digest, Refusal};
 pub const SCHEMA: &str = "veritune.policy/v1";
 /// Longest policy.
 pub const MAX_POLICY_BYTES: usize = 1 << 16;
+/// Deepest nesting; a policy has three levels.
+const MAX_NESTING: usize = 8;
 
 /// The claim about the adapter file.
 pub const ADAPTER_FILE: &str = "adapter-file";
@@ -135,12 +138,31 @@ fn demands(node: &Yaml<'_>) -> Result<BTreeMap<String, Vec<Word>>, Refusal> {
     Ok(demands)
 }
 
+/// Refuses a text that nests too deep: the reader of the values calls itself for every level.
+fn check_nesting(source: &str) -> Result<(), Refusal> {
+    let mut nesting = 0_usize;
+    for event in Parser::new_from_str(source) {
+        match event {
+            Ok((Event::SequenceStart(..) | Event::MappingStart(..), _)) => nesting = nesting.saturating_add(1),
+            Ok((Event::SequenceEnd | Event::MappingEnd, _)) => nesting = nesting.saturating_sub(1),
+            Ok(_) => {}
+            // The reader of the values says what is wrong.
+            Err(_) => return Ok(()),
+        }
+        if nesting > MAX_NESTING {
+            return Err(refuse("policy", &format!("at most {MAX_NESTING} levels"), "more"));
+        }
+    }
+    Ok(())
+}
+
 impl Policy {
     /// The policy in YAML.
     pub fn from_yaml(source: &str) -> Result<Self, Refusal> {
         if source.len() > MAX_POLICY_BYTES {
             return Err(refuse("policy", "at most 65536 bytes", "more"));
         }
+        check_nesting(source)?;
         let documents = Yaml::load_from_str(source);
         let documents = documents.map_err(|error| refuse("policy", "YAML", &error.to_string()))?;
         let [document] = documents.as_slice() else {
@@ -284,6 +306,11 @@ mod tests {
             assert_eq!(Policy::from_yaml(wrong).unwrap_err().code(), POLICY_FORM, "{wrong}");
         }
         assert_eq!(yaml(&" ".repeat(MAX_POLICY_BYTES)).unwrap_err().code(), POLICY_FORM);
+        // As deep as a policy's length allows: in a block every level takes two bytes.
+        for level in ["- ", "? ", "[", "{a: "] {
+            let deep = level.repeat(MAX_POLICY_BYTES / level.len());
+            assert_eq!(Policy::from_yaml(&deep).unwrap_err().code(), POLICY_FORM, "{level}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@
 mod parse;
 mod value;
 
-pub use parse::{MAX_DEPTH, parse};
+pub use parse::{MAX_DEPTH, MAX_VALUES, parse};
 pub use value::{MAX_INTEGER, Value};
 
 use crate::codes::{JSON_NOT_CANONICAL, JSON_SHAPE};

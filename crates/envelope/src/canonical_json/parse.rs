@@ -1,4 +1,4 @@
-//! The strict parser: one pass, no recursion beyond [`MAX_DEPTH`], memory proportional to the text.
+//! The strict parser: one pass, no recursion beyond [`MAX_DEPTH`], no more values than [`MAX_VALUES`].
 
 use super::value::{MAX_INTEGER, Value};
 use crate::codes::{JSON_DEPTH, JSON_DUPLICATE_KEY, JSON_ENCODING, JSON_NUMBER, JSON_SIZE, JSON_SYNTAX, JSON_TRAILING};
@@ -7,10 +7,13 @@ use std::collections::BTreeMap;
 
 /// Deepest nesting of arrays and objects.
 pub const MAX_DEPTH: usize = 64;
+/// Most values of a text, members and items included. A value takes up to 100 times as much memory as its text; the claims
+/// of 1,000 proofs have fewer than 8,000 values.
+pub const MAX_VALUES: usize = 1 << 15;
 
 /// The value of a strict text of at most `limit` bytes.
 ///
-/// Cost: O(n log n) time and O(n) memory in the length of the text.
+/// Cost: O(n log n) time in the length of the text; memory for [`MAX_VALUES`] values beside it.
 pub fn parse(bytes: &[u8], limit: usize) -> Result<Value, Refusal> {
     if bytes.len() > limit {
         return Err(Refusal::new(
@@ -23,7 +26,7 @@ pub fn parse(bytes: &[u8], limit: usize) -> Result<Value, Refusal> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         Refusal::new(JSON_ENCODING, format_args!("byte {}", error.valid_up_to()), "UTF-8", "other bytes")
     })?;
-    let mut parser = Parser { text, position: 0 };
+    let mut parser = Parser { text, position: 0, num_values: 0 };
     parser.skip_white_space();
     let value = parser.value(0)?;
     parser.skip_white_space();
@@ -37,6 +40,8 @@ struct Parser<'a> {
     text: &'a str,
     /// Always on a character boundary: only ASCII bytes and whole runs of text are stepped over.
     position: usize,
+    /// Begun so far.
+    num_values: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -81,7 +86,9 @@ impl<'a> Parser<'a> {
     }
 
     fn value(&mut self, depth: usize) -> Result<Value, Refusal> {
+        self.num_values = self.num_values.saturating_add(1);
         match self.peek() {
+            _ if self.num_values > MAX_VALUES => Err(self.refuse(JSON_SIZE, "at most 32768 values")),
             Some(b'{' | b'[') if depth >= MAX_DEPTH => Err(self.refuse(JSON_DEPTH, "at most 64 levels")),
             Some(b'{') => self.object(depth.saturating_add(1)),
             Some(b'[') => self.array(depth.saturating_add(1)),

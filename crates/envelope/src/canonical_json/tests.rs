@@ -104,6 +104,10 @@ fn one_fault_per_text() {
         assert_eq!((refusal.code(), refusal.location()), (*code, *location), "{refusal}");
     }
     assert_eq!(parse(b"1234", 3).unwrap_err().code(), JSON_SIZE);
+    let items = |count: usize| format!("[{}1]", "1,".repeat(count - 1));
+    assert!(parse(items(MAX_VALUES - 1).as_bytes(), 2 * LIMIT).is_ok());
+    let refusal = parse(items(MAX_VALUES).as_bytes(), 2 * LIMIT).unwrap_err();
+    assert_eq!((refusal.code(), refusal.location()), (JSON_SIZE, "byte 65535"));
     assert!(parse(&deep.as_bytes()[1..130], LIMIT).is_ok());
     for edge in ["9007199254740992", "-9007199254740992", "0"] {
         assert_eq!(canonical(edge), edge);

@@ -11,6 +11,8 @@ const MAX_KEY_BYTES: u64 = (1 << 16) - 1;
 const MAX_STRING_BYTES: u64 = 1 << 24;
 const MAX_TENSOR_NAME_BYTES: u64 = 64;
 const MAX_AXES: u32 = 4;
+/// Most metadata keys, and most tensors: an entry takes several times as much memory as its bytes.
+const MAX_ENTRIES: u64 = 1 << 16;
 const MAX_ALIGNMENT: u64 = 1 << 16;
 const DEFAULT_ALIGNMENT: u64 = 32;
 
@@ -64,6 +66,11 @@ impl Header {
         }
         let num_tensors = cursor.u64()?;
         let num_keys = cursor.u64()?;
+        for (offset, count) in [(8, num_tensors), (16, num_keys)] {
+            if count > MAX_ENTRIES {
+                return Err(cursor.malformed(offset, "at most 65536 tensors and as many keys", count));
+            }
+        }
         let mut metadata = BTreeMap::new();
         for _ in 0..num_keys {
             let offset = cursor.offset();

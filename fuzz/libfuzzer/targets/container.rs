@@ -1,0 +1,3 @@
+#![no_main]
+
+veritune_libfuzzer::program!(container);
