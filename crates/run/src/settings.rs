@@ -4,7 +4,9 @@ use crate::RunError;
 use serde::{Deserialize, Serialize};
 use veritune_model::{BaseModel, ModelConfig};
 use veritune_relations::scales::Scales;
-use veritune_relations::spec::{Decimal, Lora, Model, Optimizer, Schedule, Spec, SpecError, Target, Training};
+use veritune_relations::spec::{
+    Decimal, Disclose, Lora, Model, Optimizer, Schedule, Spec, SpecError, Target, Training,
+};
 use veritune_relations::step::no_leaves;
 
 /// The part of a recipe that is proved, in PEFT's and the Trainer's words; decimals are text.
@@ -19,6 +21,9 @@ pub struct Settings {
     pub data: DataSettings,
     /// Proof parameters.
     pub proof: ProofSettings,
+    /// What is disclosed; nothing if absent.
+    #[serde(default)]
+    pub disclose: Disclose,
 }
 
 /// Adapter settings.
@@ -145,6 +150,7 @@ impl Settings {
             scales,
             range_bits: self.proof.range_bits,
             log_rows: 10,
+            disclose: self.disclose,
         };
         spec.validate()?;
         spec.log_rows = log_rows(&spec)?;

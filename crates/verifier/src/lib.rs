@@ -7,6 +7,7 @@ pub mod beacon;
 pub mod certificate;
 pub mod codes;
 pub mod ledger;
+pub mod loss;
 pub mod policy;
 pub mod proof;
 pub mod recipe;
