@@ -44,6 +44,7 @@ NESTED = {
     "VT-ARG-004": "a one-hot vector is not that of its bits",
     "VT-ARG-005": "a product that is sent is not the product of its factors",
     "VT-ARG-006": "the committed products of pads are not their products, or the point of their check is a node",
+    "VT-ARG-007": "a public output is not the value of its tensor",
     "VT-ARG-010": "an argument has another length than its program fixes",
     "VT-ARG-011": "bytes of an argument are no field element",
     "VT-ARG-012": "an argument ends inside a message",

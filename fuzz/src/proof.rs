@@ -57,10 +57,10 @@ fn states(file: &[u8]) -> Option<(Root, Root, &[u8])> {
 impl Proved {
     fn step(&self, step: u64, file: &[u8]) -> Option<StepClaims> {
         let (before, after, proof) = states(file)?;
-        let claims = self.context.verify_step(step, before, after, proof).ok()?;
+        let verified = self.context.verify_step(step, before, after, proof).ok()?;
         // As the prover does.
         let proof_digest = *blake3::hash(file).as_bytes();
-        Some(StepClaims { step, proof_digest, claims })
+        Some(StepClaims { step, proof_digest, claims: verified.claims })
     }
 
     fn settlement(&self, settled: &[StepClaims], bytes: &[u8]) -> bool {

@@ -55,7 +55,7 @@ _FIELDS = {
     "schema", "planNumber", "recipe", "spec", "programDigest", "base", "datasetRoot", "numSteps",
     "createdBy",
 }  # fmt: skip
-_SETTINGS = ("lora", "train", "data", "proof")
+_SETTINGS = ("lora", "train", "data", "proof", "disclose")
 _HEX_32 = re.compile(r"[0-9a-f]{64}")
 
 

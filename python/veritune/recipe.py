@@ -44,7 +44,7 @@ class Recipe:
     """A checked recipe.
 
     Attributes:
-        settings: what is proved, as the core takes it: {lora, train, data, proof}, every field
+        settings: what is proved, as the core takes it: {lora, train, data, proof, disclose}, every field
             present, decimals as text.
         model_dir: folder of the base model.
         files: JSONL files in order.
@@ -140,6 +140,7 @@ def parse_recipe(content: bytes, *, name: str, folder: Path) -> Recipe:
             "train": train,
             "data": {"max_length": data["max_length"], "bucket": bucket},
             "proof": dict(filled["proof"]),
+            "disclose": dict(filled["disclose"]),
         },
         model_dir=folder / filled["model"]["path"],
         files=tuple(folder / item for item in data["files"]),
@@ -247,7 +248,7 @@ def _expand_words(written: dict[str, Any]) -> None:
         for key, body in _schema()["properties"]["train"]["properties"].items():
             if "decimal" in body and type(train.get(key)) is int:
                 train[key] = str(train[key])
-    for section in ("lora", "proof"):
+    for section in ("lora", "proof", "disclose"):
         if written.get(section, {}) is None:
             written[section] = {}
 

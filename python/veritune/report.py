@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from veritune.loss_curve import Curve, curve
+
 _MEANING = {
     0: "VERIFIED: every claim that the policy demands holds at the demanded word",
     1: "REFUTED: something in the certificate disagrees",
@@ -31,6 +33,7 @@ _PROVED = (
     "train.lr_scheduler_type", "train.warmup_steps", "train.weight_decay", "train.adam_beta1", "train.adam_beta2",
     "train.adam_epsilon", "train.max_grad_norm", "train.per_device_train_batch_size",
     "train.gradient_accumulation_steps", "train.max_steps", "train.num_train_epochs", "data.bucket", "proof.range_bits",
+    "disclose.loss",
     "beacon.source", "beacon.chain_hash", "beacon.plan_time",
 )  # fmt: skip
 """Recipe fields that the verifier compares with what is proved; a beacon's time is the maker's, its round follows."""
@@ -40,11 +43,12 @@ TEMPLATE = "report.html.jinja"
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, a sentence, and rows of (name, value, remark); lines of one text have no name."""
+    """A heading, a sentence, perhaps a picture, and rows of (name, value, remark); lines of one text have no name."""
 
     title: str
     note: str
     rows: list[tuple[str, str, str]]
+    curve: Curve | None = None
 
 
 def clean(value: Any, limit: int = 500) -> str:
@@ -72,6 +76,7 @@ def sections(path: Path, verdict: dict[str, Any]) -> list[Section]:
         subject,
         _signer(verdict),
         _claims(verdict),
+        *_losses(verdict),
         Section("Not claimed", "", [("", clean(item), "") for item in verdict.get("notClaimed") or ()]),
         *_plan(verdict),
         _ranges(verdict),
@@ -95,6 +100,14 @@ def _claims(verdict: dict[str, Any]) -> Section:
         word = clean(claim.get("word", ""))
         rows.append((clean(claim.get("kind", "")), clean(claim.get("detail", "")), _WORDS.get(word, word)))
     return Section("Claims", "Each holds by exactly one kind of evidence.", rows)
+
+
+def _losses(verdict: dict[str, Any]) -> list[Section]:
+    losses = verdict.get("losses") or []
+    if not losses:
+        return []
+    rows = [(f"step {clean(item['step'])}", f"{clean(item['nats'])} nats", "proved") for item in losses]
+    return [Section("Loss", "The exact mean over the labels of each step's batch.", rows, curve(losses))]
 
 
 def _plan(verdict: dict[str, Any]) -> list[Section]:
@@ -180,6 +193,10 @@ def lines(verdict: dict[str, Any]) -> list[str]:
         shown.append(f"  {kind}: {word}")
         if detail:
             shown.append(f"    {detail}")
+    losses = verdict.get("losses") or []
+    if losses:
+        ends = f"from {clean(losses[0]['nats'])} to {clean(losses[-1]['nats'])} nats"
+        shown.append(f"  loss of every step: public and proved, {ends}")
     shown.append("  not claimed:")
     shown.extend(f"    - {clean(item)}" for item in verdict.get("notClaimed") or ())
     return shown

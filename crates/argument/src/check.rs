@@ -17,12 +17,14 @@ pub enum CheckId {
     Held,
     /// The committed products of pads are their products.
     Products,
+    /// The public outputs are the values of their tensors.
+    Outputs,
 }
 
 impl CheckId {
     /// All checks, in the order of their codes.
-    pub const ALL: [Self; 6] =
-        [Self::LookupSum, Self::LookupLayer, Self::Equations, Self::OneHots, Self::Held, Self::Products];
+    pub const ALL: [Self; 7] =
+        [Self::LookupSum, Self::LookupLayer, Self::Equations, Self::OneHots, Self::Held, Self::Products, Self::Outputs];
 
     /// The stable code.
     pub const fn code(self) -> &'static str {
@@ -33,6 +35,7 @@ impl CheckId {
             Self::OneHots => "VT-ARG-004",
             Self::Held => "VT-ARG-005",
             Self::Products => "VT-ARG-006",
+            Self::Outputs => "VT-ARG-007",
         }
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! The verifier is written once over [`Context`]. [`PadCounter`] notes what has to be masked, [`MaskedCheck`] checks proofs,
 //! [`NativeCheck`] checks scalars that hide nothing: it is what the masked proof is compared with.
-//! [`lookups`] and [`equations`] have the messages, `docs/spec/argument.md` the bytes.
+//! [`lookups`], [`equations`] and [`outputs`] have the messages, `docs/spec/argument.md` the bytes.
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::as_conversions)]
 #![deny(clippy::panic)]
@@ -23,6 +23,7 @@ pub mod lookups;
 mod masked;
 mod native;
 pub mod one_hots;
+pub mod outputs;
 mod plan;
 mod products;
 mod scalars;

@@ -8,18 +8,20 @@ use crate::masked::MaskedCheck;
 use crate::native::NativeCheck;
 use crate::plan::Plan;
 use crate::wiring::Wiring;
-use crate::{BaseClaim, equations, lookups};
+use crate::{BaseClaim, equations, lookups, outputs};
 use veritune_relations::Place;
 use veritune_relations::Program;
 use veritune_relations::layout::{Layout, place_index};
 use veritune_transcript::Transcript;
 
-/// Reduces the program to claims in `ctx`: lookups, then equations and one-hots.
+/// Reduces the program to claims in `ctx`: lookups, then equations and one-hots, then outputs.
 ///
 /// *Caller must* have bound the context's transcript to the protocol, the spec, all public inputs and all roots.
 pub fn verify<C: Context>(program: &Program, layout: &Layout, plan: &Plan, ctx: &mut C) -> Result<(), ArgumentError> {
     lookups::verify(program, layout, plan, ctx)?;
-    equations::verify(program, layout, plan, ctx)
+    equations::verify(program, layout, plan, ctx)?;
+    outputs::verify(program, layout, ctx);
+    Ok(())
 }
 
 /// A program with all that its argument follows from; prover and verifier make the same.

@@ -55,6 +55,10 @@ pub const ABSORPTIONS: &[Absorption] = &[
         row("leaf", Step, "lookup alpha"),
         "`VT-ROWS-003`: its path leads to the dataset's root, so that another leaf is a collision",
     ),
+    bound(
+        row("loss", Step, "lookup alpha"),
+        "`VT-ARG-007`: the tensor is committed to before every challenge, and the claim on it is one of those that `joint gamma` combines, so that a value that is named later is the tensor's but for one `joint gamma` in |E| / 2^32",
+    ),
     row("state before", Step, "lookup alpha"),
     row("state after", Step, "lookup alpha"),
     bound(

@@ -100,7 +100,7 @@ fn recipe(spec: &Spec) -> Value {
         "train":{{"optimizer":"{optimizer}","learning_rate":"{}","lr_scheduler_type":"constant","warmup_steps":{},
         "weight_decay":"{}","adam_beta1":"{}","adam_beta2":"{}","adam_epsilon":"{}","max_grad_norm":"{}",
         "per_device_train_batch_size":{},"gradient_accumulation_steps":1,"max_steps":{}}},
-        "data":{{"bucket":{}}},"proof":{{"range_bits":{}}}}}"#,
+        "data":{{"bucket":{}}},"proof":{{"range_bits":{}}},"disclose":{}}}"#,
         spec.lora.r,
         targets.join(","),
         t.learning_rate.0,
@@ -113,7 +113,8 @@ fn recipe(spec: &Spec) -> Value {
         t.rows,
         t.steps,
         t.tokens,
-        spec.range_bits
+        spec.range_bits,
+        serde_json::to_string(&spec.disclose).expect("JSON"),
     ))
 }
 
@@ -252,7 +253,7 @@ impl TinyCertificate {
                 adapter,
                 config: config.to_bytes().expect("a configuration"),
                 claims: claims(steps),
-                not_claimed: not_claimed(NOT_CLAIMED_DEMO_BEACON),
+                not_claimed: not_claimed(&tiny.run.spec.disclose, NOT_CLAIMED_DEMO_BEACON),
                 ledger: ledger::to_certificate(&recomputed, DEMO),
                 plan_digest: None,
                 num_steps: steps,

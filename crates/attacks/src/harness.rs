@@ -96,7 +96,7 @@ pub struct Deviation {
     /// Changes the vector of a place and commits to it when all challenges of the argument are known.
     pub late: Option<(usize, LateEdit)>,
     /// Changes the weights that are opened, one vector for each tree.
-    pub weights: Box<dyn Fn(&mut [BlockVector])>,
+    pub weights: WeightsEdit,
     /// The profile that the prover commits and opens under.
     pub profile: Profile,
     /// Departs from the opening's protocol while it goes on.
@@ -106,7 +106,9 @@ pub struct Deviation {
 }
 
 type Numbered = Box<dyn Fn(usize, E, &dyn Fn() -> E) -> E>;
-type Labelled = Box<dyn Fn(&str, E, &dyn Fn(&str) -> E, &dyn Fn() -> E) -> E>;
+type WeightsEdit = Box<dyn Fn(&mut [BlockVector])>;
+/// Gets the label, the value, the last challenge of a label, and the challenge that would come next.
+pub type Labelled = Box<dyn Fn(&str, E, &dyn Fn(&str) -> E, &dyn Fn() -> E) -> E>;
 type ArgumentEdit = Box<dyn Fn(&Argued<'_>, &mut [u8])>;
 /// Gets the joint functional's weights of the vector, and the claimed value less the true one.
 type LateEdit = Box<dyn Fn(&[E], E, &mut [F])>;

@@ -10,11 +10,12 @@ use veritune_prover::argument::{self, Pads, dense_weights, multiplicities, place
 use veritune_prover::commit::{CommittedTree, Randomness, commit, open};
 use veritune_relations::initial::initial_state;
 use veritune_relations::layout::Layout;
-use veritune_relations::spec::{Optimizer, Target};
+use veritune_relations::spec::{Optimizer, Target, Visibility};
 use veritune_relations::step::{Tables, no_leaves};
 use veritune_relations::{Place, Program, Spec, TensorId, release};
 use veritune_run::dataset::Dataset;
 use veritune_transcript::Transcript;
+use veritune_verifier::loss;
 use veritune_verifier::proof::{self, Placed, ProofError, Source, absorb_witness, opening_target};
 use veritune_verifier::settlement::{StepClaims, combine};
 use veritune_verifier::statement::{BASE_TREE_SEED, Run, base_root};
@@ -48,6 +49,12 @@ pub struct TinyRun {
 pub fn adamw(steps: u64) -> Spec {
     let mut spec = tiny_spec([8, 2, 2, 1, 4, 16, 30, 2, 8, 1, 4]);
     spec.training.steps = steps;
+    spec
+}
+
+/// The spec with a loss that is public.
+pub fn with_loss(mut spec: Spec) -> Spec {
+    spec.disclose.loss = Visibility::Public;
     spec
 }
 
@@ -152,6 +159,24 @@ pub fn prove_false_step(
     numbers: [usize; 2],
     lie: impl FnOnce(&mut Program, &mut Tensors<i64>) -> Vec<usize>,
 ) -> Result<Proof, ProofError> {
+    let (proof, verdict) = forge_step(context, inputs, dataset, step, before, numbers, lie);
+    verdict.map(|()| proof)
+}
+
+/// [`prove_false_step`] by a prover that does not care whether the program holds; whether it does, is returned. The lie may
+/// also state other outputs.
+///
+/// # Panics
+/// If the step cannot be executed.
+pub fn forge_step(
+    context: &Context<'_>,
+    inputs: &Values,
+    dataset: &Dataset,
+    step: u64,
+    before: &Values,
+    numbers: [usize; 2],
+    lie: impl FnOnce(&mut Program, &mut Tensors<i64>) -> Vec<usize>,
+) -> (Proof, Result<(), ProofError>) {
     let run = context.run;
     let rows = context.rows(step);
     let leaves = dataset.leaves(&rows);
@@ -162,7 +187,10 @@ pub fn prove_false_step(
     }
     all.extend(before.clone());
     let mut tensors = execute(&program, &all).expect("a tiny step");
+    let outputs: Vec<i64> = program.outputs.iter().map(|output| tensors.get(output.tensor)[0]).collect();
+    program.publish(outputs);
     let uncounted = lie(&mut program, &mut tensors);
+    let loss = program.outputs.first().map(|loss| u32::try_from(loss.value).expect("a loss"));
     let mut after = Values::new();
     for (i, tensor) in program.tensors.iter().enumerate().filter(|(_, t)| t.place == Place::StateAfter) {
         after.insert(tensor.name.replacen("state_after.", "state_before.", 1), tensors.get(TensorId(i)).to_vec());
@@ -170,7 +198,7 @@ pub fn prove_false_step(
     let mut after_tree = state_tree(context, &after, numbers[1]);
     let mut before_tree = (step != 1).then(|| state_tree(context, before, numbers[0]));
     let before_root = before_tree.as_ref().map_or_else(|| context.first_root(), CommittedTree::root);
-    let mut transcript = run.step_transcript(step, &leaves, &before_root, &after_tree.root());
+    let mut transcript = run.step_transcript(step, &leaves, loss, &before_root, &after_tree.root());
 
     let known_state = vectors(&program, &Layout::new(&program), before)[1].clone();
     let known = match before_tree {
@@ -182,11 +210,12 @@ pub fn prove_false_step(
     trees.push((STATE_AFTER, &mut after_tree));
     let seed = [200 + step as u8; 32];
     let mut bytes = dataset.paths(&rows);
+    bytes.extend(loss::to_bytes(loss));
     let shape = context.shapes.witness;
-    let proof =
-        prove_program(context, &program, shape, &tensors, &uncounted, seed, &mut trees, &known, &mut transcript)?;
+    let (proof, verdict) =
+        prove_program(context, &program, shape, &tensors, &uncounted, seed, &mut trees, &known, &mut transcript);
     bytes.extend(proof);
-    Ok(Proof { after, after_root: after_tree.root(), bytes })
+    (Proof { after, after_root: after_tree.root(), bytes }, verdict)
 }
 
 /// Proves a program whose trees are committed: witness root, argument, opening.
@@ -201,8 +230,8 @@ fn prove_program(
     others: &mut [(usize, &mut CommittedTree)],
     known: &[Placed<'_>],
     transcript: &mut Transcript,
-) -> Result<Vec<u8>, ProofError> {
-    let argument = Argument::new(program)?;
+) -> (Vec<u8>, Result<(), ProofError>) {
+    let argument = Argument::new(program).expect("an argument");
     let tensors: Vec<Vec<i64>> = (0..tensors.len()).map(|i| tensors.get(TensorId(i)).to_vec()).collect();
     let mut counts = multiplicities(program, &tensors);
     uncounted.iter().for_each(|&row| counts.range[row] += 1);
@@ -213,7 +242,7 @@ fn prove_program(
     vector.extend(pads.slots());
     let mut witness = commit(&context.profile, shape, vector, randomness).expect("a tiny vector fits");
     absorb_witness(transcript, &witness.root());
-    let proof = argument::prove(&argument, witness.vector(), &tensors, &pads, transcript)?;
+    let proof = argument::prove(&argument, witness.vector(), &tensors, &pads, transcript).expect("its own scalars");
     let joint = Joint { parts: proof.parts, target: proof.target };
     let target = opening_target(&joint, known);
     let mut placed: Vec<Placed<'_>> = known.to_vec();
@@ -227,8 +256,8 @@ fn prove_program(
     bytes.extend_from_slice(&proof.scalars);
     bytes.extend_from_slice(&opening);
     // A prover that masks its scalars sees only here whether what it proved is true.
-    proof::verify(&argument, &context.profile, shape, &placed, &bytes, &mut verified)?;
-    Ok(bytes)
+    let verdict = proof::verify(&argument, &context.profile, shape, &placed, &bytes, &mut verified);
+    (bytes, verdict.map(drop))
 }
 
 /// The rounded masters of a state, in the order of [`release::matrices`].
@@ -256,8 +285,10 @@ pub fn prove_release(context: &Context<'_>, state: &Values, number: usize, file_
     let shape = context.run.release_shape(&context.profile, &argument).expect("a shape");
     let mut transcript = context.run.release_transcript(&tree.root(), file_digest);
     let mut others = [(STATE_BEFORE, &mut tree)];
-    prove_program(context, &built.program, shape, &tensors, &[], [77; 32], &mut others, &[], &mut transcript)
-        .expect("a true witness")
+    let (bytes, verdict) =
+        prove_program(context, &built.program, shape, &tensors, &[], [77; 32], &mut others, &[], &mut transcript);
+    verdict.expect("a true witness");
+    bytes
 }
 
 /// Settles claims with the base of these values.
@@ -320,7 +351,7 @@ impl TinyRun {
                 let checked = context.verify_step(step, roots[number - 1], proof.after_root, &proof.bytes);
                 let file = [&roots[number - 1].0[..], &proof.after_root.0[..], &proof.bytes].concat();
                 let proof_digest = *blake3::hash(&file).as_bytes();
-                claims.push(StepClaims { step, proof_digest, claims: checked.expect("an honest step") });
+                claims.push(StepClaims { step, proof_digest, claims: checked.expect("an honest step").claims });
                 states.push(proof.after);
                 roots.push(proof.after_root);
                 proofs.push(proof.bytes);

@@ -4,7 +4,7 @@ use crate::run;
 use std::collections::BTreeMap;
 use veritune_executor::{ExecuteError, Executor, Tensors};
 use veritune_relations::scales::Scales;
-use veritune_relations::spec::{Decimal, Lora, Model, Optimizer, Schedule, Spec, Target, Training};
+use veritune_relations::spec::{Decimal, Disclose, Lora, Model, Optimizer, Schedule, Spec, Target, Training};
 use veritune_relations::step::{self, Leaf, StepError};
 use veritune_relations::{Place, Program, TensorId};
 use veritune_run::dataset::{Dataset, NO_LABEL, Rows};
@@ -103,6 +103,7 @@ pub fn tiny_spec(lengths: Lengths) -> Spec {
         scales: Scales::starting(range_bits),
         range_bits,
         log_rows: 12,
+        disclose: Disclose::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The simulator: a run's proofs without rows, tokens, activations, gradients, states or adapter, for challenges that are known
 //! beforehand.
 //!
-//! It is given what everybody knows: spec, seed, base, released copies. What it makes has the distribution of honest proofs for
+//! It is given what everybody knows: spec, seed, base, released copies, and the losses of a run that discloses them. What it makes has the distribution of honest proofs for
 //! the same challenges, but for the digests of what nobody opens (`docs/notes/zero-knowledge.md`): leaves of rows, and leaves of
 //! trees outside the opened positions. Challenges are known beforehand under `veritune_mutation::programmed` only, and there the
 //! verifier accepts.
@@ -21,6 +21,7 @@ use veritune_prover::commit::simulate::{SimulatedTree, simulate};
 use veritune_relations::release;
 use veritune_relations::step::Leaf;
 use veritune_transcript::Transcript;
+use veritune_verifier::loss;
 use veritune_verifier::proof::{Placed, Source, absorb_witness, known_value, opening_target};
 use veritune_verifier::statement::Run;
 use veritune_verifier::step::{Context, STATE_AFTER, STATE_BEFORE};
@@ -67,11 +68,19 @@ impl Seeds {
     }
 }
 
-/// Simulates a run with this spec, seed, plan and base, whose adapter has these copies; `seed` is the simulator's own.
+/// Simulates a run with this spec, seed, plan and base, whose adapter has these copies and whose steps these public losses;
+/// `seed` is the simulator's own.
 ///
 /// # Panics
 /// If the statement cannot be formed, or challenges are not programmed.
-pub fn simulate_run(public: &Run, base: &[F], copies: &[Vec<i64>], file_digest: &[u8; 32], seed: u64) -> SimulatedRun {
+pub fn simulate_run(
+    public: &Run,
+    base: &[F],
+    copies: &[Vec<i64>],
+    file_digest: &[u8; 32],
+    losses: &[Option<u32>],
+    seed: u64,
+) -> SimulatedRun {
     let mut seeds = Seeds::new(seed);
     // Leaves of rows hide them behind salts: any elements look like them.
     let rows = public.spec.dataset_rows;
@@ -85,14 +94,15 @@ pub fn simulate_run(public: &Run, base: &[F], copies: &[Vec<i64>], file_digest: 
     let context = Context::new(&run).expect("a statement");
     let mut states: Vec<SimulatedTree> = Vec::new();
     let mut proofs = Vec::new();
-    for step in 1..=run.spec.training.steps {
+    for (step, &loss) in (1..=run.spec.training.steps).zip(losses) {
         let indices = context.rows(step);
         let own: Vec<Leaf> = indices.iter().map(|&row| leaves[row]).collect();
-        let program = context.program(step, &own).expect("a program").program;
+        let mut program = context.program(step, &own).expect("a program").program;
+        program.publish(loss.map(i64::from));
         let argument = Argument::new(&program).expect("an argument");
         let mut after = SimulatedTree::new(&context.profile, context.shapes.state, &seeds.next());
         let before_root = states.last().map_or_else(|| context.first_root(), SimulatedTree::root);
-        let mut transcript = run.step_transcript(step, &own, &before_root, &after.root());
+        let mut transcript = run.step_transcript(step, &own, loss, &before_root, &after.root());
         let before = match states.last_mut() {
             Some(tree) => Simulated::Tree(tree),
             None => Simulated::Known(&context.first_state),
@@ -105,6 +115,7 @@ pub fn simulate_run(public: &Run, base: &[F], copies: &[Vec<i64>], file_digest: 
                 bytes.extend_from_slice(&layer[(row >> depth) ^ 1]);
             }
         }
+        bytes.extend(loss::to_bytes(loss));
         bytes.extend(simulate_proof(
             &context.profile,
             &argument,

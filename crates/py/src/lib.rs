@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use veritune_run::codes;
 use veritune_run::dataset::Rows;
+use zeroize::Zeroizing;
 
 // A verifier whose checks can be switched off must not exist outside tests.
 const _: () = assert!(!veritune_mutation::ENABLED);
@@ -53,9 +54,13 @@ fn to_json<T: Serialize>(value: &T) -> Result<String, Failure> {
 }
 
 /// 32 secret bytes.
-fn secret_of(bytes: &[u8]) -> Result<[u8; 32], Failure> {
-    let wrong = |_| Failure::new(codes::FILE, "the row salt must be 32 bytes", "data/secret/salt.bin");
-    <[u8; 32]>::try_from(bytes).map_err(wrong)
+fn secret_of(bytes: &[u8]) -> Result<Zeroizing<[u8; 32]>, Failure> {
+    let mut secret = Zeroizing::new([0; 32]);
+    if bytes.len() != secret.len() {
+        return Err(Failure::new(codes::FILE, "the row salt must be 32 bytes", "data/secret/salt.bin"));
+    }
+    secret.copy_from_slice(bytes);
+    Ok(secret)
 }
 
 /// Lower-case hex.

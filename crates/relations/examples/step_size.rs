@@ -56,6 +56,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         scales: Scales::starting(18),
         range_bits,
         log_rows: 16,
+        disclose: Disclose::default(),
     };
     let start = std::time::Instant::now();
     let program = step::build(&spec, 3, &step::no_leaves(&spec))?.program;

@@ -10,7 +10,7 @@ pub fn spec_digest(spec: &Spec, tables: &Tables) -> Result<[u8; 32], StepError> 
     Ok(program_digest(&build_with(spec, tables, 1, &no_leaves(spec))?.program))
 }
 
-/// BLAKE3 over axes, tensors, equations, lookups and tables. Values are 8 bytes LE, structure is Rust's debug text.
+/// BLAKE3 over axes, tensors, equations, lookups, tables and which tensors are outputs. Values are 8 bytes LE, structure is Rust's debug text.
 pub fn program_digest(program: &Program) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key("veritune program v1");
     let mut text = |part: &str, value: String| {
@@ -29,6 +29,8 @@ pub fn program_digest(program: &Program) -> [u8; 32] {
     text("one-hots", format!("{:?}", program.one_hots));
     text("equations", format!("{:?}", program.equations));
     text("lookups", format!("{:?}", program.lookups));
+    let outputs: Vec<_> = program.outputs.iter().map(|output| output.tensor).collect();
+    text("outputs", format!("{outputs:?}"));
     let public = program.tensors.iter().filter_map(|t| t.values.as_ref());
     for column in public.chain(program.tables.iter().flat_map(|t| &t.columns)) {
         hasher.update(&column.len().to_le_bytes());

@@ -307,6 +307,15 @@ pub struct Step {
     pub operation: Operation,
 }
 
+/// A scalar tensor whose value is public: the statement has it from outside, as it has public tensors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Output {
+    /// The tensor, without axes.
+    pub tensor: TensorId,
+    /// Its value; 0 until [`Program::publish`].
+    pub value: i64,
+}
+
 /// A complete program.
 #[derive(Debug, Clone, Default)]
 pub struct Program {
@@ -326,6 +335,8 @@ pub struct Program {
     pub lookups: Vec<Lookup>,
     /// Tables other than the range table.
     pub tables: Vec<Table>,
+    /// Scalars that are public.
+    pub outputs: Vec<Output>,
     /// Greatest width of the range table; limbs are at most this wide.
     pub range_bits: u32,
     /// Largest bound of an equation that the builder saw, with its name: the ledger and `plan` print it.
@@ -363,6 +374,10 @@ impl Program {
     /// The tensor of this name.
     pub fn find(&self, name: &str) -> Option<TensorId> {
         self.tensors.iter().position(|t| t.name == name).map(TensorId)
+    }
+    /// States the values of the outputs, in their order.
+    pub fn publish(&mut self, values: impl IntoIterator<Item = i64>) {
+        self.outputs.iter_mut().zip(values).for_each(|(output, value)| output.value = value);
     }
     /// The one-hot whose virtual tensor this is.
     pub fn one_hot(&self, id: TensorId) -> Option<&OneHot> {

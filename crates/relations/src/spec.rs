@@ -224,6 +224,25 @@ pub struct Training {
     pub steps: u64,
 }
 
+/// Whether a part of a run stands in its certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Visibility {
+    /// It stays with the maker.
+    #[default]
+    Hidden,
+    /// Everybody reads it.
+    Public,
+}
+
+/// What the maker of a run discloses, by choice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disclose {
+    /// The mean loss of every step.
+    pub loss: Visibility,
+}
+
 /// Everything that prover and verifier need to build the program of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -244,6 +263,8 @@ pub struct Spec {
     pub range_bits: u32,
     /// `log2` of the rows of every committed matrix.
     pub log_rows: u32,
+    /// What the maker discloses.
+    pub disclose: Disclose,
 }
 
 /// A whole number of the [`Spec`] and the closed range that this version supports.

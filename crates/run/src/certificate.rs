@@ -132,7 +132,7 @@ pub fn prove_run(
         state_roots,
         proofs: files,
         claims: verified::claims(steps),
-        not_claimed: verified::not_claimed(seed.notice),
+        not_claimed: verified::not_claimed(&run.spec.disclose, seed.notice),
         ledger: ledger::to_certificate(&ledger, seed.source),
         created_by: Tool { name: "veritune".into(), version: env!("CARGO_PKG_VERSION").into() },
     };

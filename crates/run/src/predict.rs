@@ -16,6 +16,7 @@ use veritune_field::{E, E_BYTES, F, f_from_i64};
 use veritune_prover::commit::{Randomness, commit};
 use veritune_relations::builder::{Builder, Make, Sum};
 use veritune_relations::{AxisId, Index, Operation, Place, Program, Range, Term, View, release};
+use veritune_verifier::loss;
 use veritune_verifier::proof::scalar_bytes;
 use veritune_verifier::statement::StatementError;
 
@@ -65,7 +66,8 @@ impl Counts {
         let bound = factors.iter().filter_map(|&&f| plan.factors.get(f)).map(|f| size(&program.tensor(f.tensor).axes));
         let steps = planned.spec().training.steps;
         let trees = [&shapes.witness, &shapes.state, &shapes.state];
-        let step_bytes = 96.0 + scalar_bytes(&argument) as f64 + opening_bytes(&profile, &trees);
+        let loss = loss::num_bytes(planned.run()) as f64;
+        let step_bytes = 96.0 + loss + scalar_bytes(&argument) as f64 + opening_bytes(&profile, &trees);
         // The first step has no tree of the state before.
         let less = opening_bytes(&profile, &trees) - opening_bytes(&profile, &trees[..2]);
         Ok(Self {

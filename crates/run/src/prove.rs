@@ -15,6 +15,7 @@ use veritune_prover::commit::{CommittedTree, Randomness, commit, open};
 use veritune_relations::layout::Layout;
 use veritune_relations::{Program, release};
 use veritune_transcript::Transcript;
+use veritune_verifier::loss;
 use veritune_verifier::proof::{absorb_witness, opening_target};
 use veritune_verifier::settlement::{self, StepClaims};
 use veritune_verifier::statement::{Run, base_root};
@@ -124,7 +125,8 @@ impl<'a> Prover<'a> {
     }
 
     /// Proves `step` and writes `certificate/proofs/step-000001.bin`: roots of the states around it, the
-    /// paths of its rows, then the proof. Returns its claims on the base, as the verifier found them.
+    /// paths of its rows, its loss if the run discloses it, then the proof. Returns its claims on the base, as the verifier
+    /// found them.
     pub fn prove_step(&mut self, step: u64) -> Result<StepClaims, RunError> {
         let run = self.context.run;
         let state = train::load_state(self.store, &self.context.first.program, step - 1)?;
@@ -132,7 +134,8 @@ impl<'a> Prover<'a> {
         let dataset = &self.inputs.dataset;
         let leaves = dataset.leaves(&rows);
         let built = self.context.program(step, &leaves)?;
-        let executed = train::execute(built, self.inputs, step, &rows, &state, self.threads)?;
+        let mut executed = train::execute(built, self.inputs, step, &rows, &state, self.threads)?;
+        let loss = train::publish_loss(&mut executed);
         let after = train::state_after(&executed);
         let openings = self.store.openings()?;
         let mut after_tree = self.tree(&executed, step, &after, &openings)?;
@@ -154,7 +157,7 @@ impl<'a> Prover<'a> {
             _ => Some(self.tree(&executed, step - 1, &state, &openings)?),
         };
         let before = before_tree.as_ref().map_or_else(|| self.context.first_root(), CommittedTree::root);
-        let mut transcript = run.step_transcript(step, &leaves, &before, &stored);
+        let mut transcript = run.step_transcript(step, &leaves, loss, &before, &stored);
         let mut trees: Vec<(usize, &mut CommittedTree)> = Vec::new();
         let mut opened = vec![Opening::of(state_name(step), &after_tree)];
         let mut known: Vec<(usize, &[F])> = Vec::new();
@@ -179,6 +182,7 @@ impl<'a> Prover<'a> {
         let mut bytes = before.0.to_vec();
         bytes.extend_from_slice(&stored.0);
         bytes.extend_from_slice(&dataset.paths(&rows));
+        bytes.extend_from_slice(&loss::to_bytes(loss));
         bytes.extend_from_slice(&proof);
         // A proof of something false would tell by how much it is false: nothing is written that does not verify.
         let checked = check_step(&self.context, step, &bytes).ok_or(RunError::Unverified { step: Some(step) })?;
@@ -297,6 +301,6 @@ pub fn step_file(step: u64) -> String {
 pub fn check_step(context: &Context<'_>, step: u64, bytes: &[u8]) -> Option<StepClaims> {
     let (before, rest) = bytes.split_first_chunk::<32>()?;
     let (after, proof) = rest.split_first_chunk::<32>()?;
-    let claims = context.verify_step(step, Root(*before), Root(*after), proof).ok()?;
+    let claims = context.verify_step(step, Root(*before), Root(*after), proof).ok()?.claims;
     Some(StepClaims { step, proof_digest: *blake3::hash(bytes).as_bytes(), claims })
 }

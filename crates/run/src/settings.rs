@@ -4,7 +4,9 @@ use crate::RunError;
 use serde::{Deserialize, Serialize};
 use veritune_model::{BaseModel, ModelConfig};
 use veritune_relations::scales::Scales;
-use veritune_relations::spec::{Decimal, Lora, Model, Optimizer, Schedule, Spec, SpecError, Target, Training};
+use veritune_relations::spec::{
+    Decimal, Disclose, Lora, Model, Optimizer, Schedule, Spec, SpecError, Target, Training,
+};
 use veritune_relations::step::no_leaves;
 use veritune_verifier::adapter::scaling_65536;
 
@@ -20,6 +22,9 @@ pub struct Settings {
     pub data: DataSettings,
     /// Proof parameters.
     pub proof: ProofSettings,
+    /// What is disclosed; nothing if absent.
+    #[serde(default)]
+    pub disclose: Disclose,
 }
 
 /// Adapter settings.
@@ -139,6 +144,7 @@ impl Settings {
             scales,
             range_bits: self.proof.range_bits,
             log_rows: 10,
+            disclose: self.disclose,
         };
         spec.validate()?;
         spec.log_rows = log_rows(&spec)?;

@@ -138,6 +138,15 @@ impl Committer<'_> {
     }
 }
 
+/// States the outputs of an executed step's program, of which the mean loss is the only one; returns it if it is.
+pub fn publish_loss(executed: &mut Executed) -> Option<u32> {
+    let program = &mut executed.built.program;
+    let value = |tensor: TensorId| executed.tensors.get(tensor).first().copied().unwrap_or_default();
+    let values: Vec<i64> = program.outputs.iter().map(|output| value(output.tensor)).collect();
+    program.publish(values);
+    program.outputs.first().and_then(|loss| u32::try_from(loss.value).ok())
+}
+
 /// Mean loss of an executed step in nats: the program's own integer, as a real number.
 pub fn loss(executed: &Executed) -> f64 {
     let loss = executed.built.program.find("loss").and_then(|id| executed.tensors.get(id).first());

@@ -32,13 +32,14 @@ const SETTINGS: &str = r#"{"lora":{"r":2,"lora_alpha":4,"target_modules":["q_pro
 "train":{"optimizer":"adamw","learning_rate":"2e-3","lr_scheduler_type":"linear","warmup_steps":0,"weight_decay":"0.01",
 "adam_beta1":"0.9","adam_beta2":"0.999","adam_epsilon":"1e-8","max_grad_norm":"1.0","per_device_train_batch_size":1,
 "gradient_accumulation_steps":1,"max_steps":2,"seed_rule":"plan-beacon/v1"},
-"data":{"max_length":16,"bucket":16},"proof":{"range_bits":16,"steps_per_proof":1,"profile":"v1"}}"#;
+"data":{"max_length":16,"bucket":16},"proof":{"range_bits":16,"steps_per_proof":1,"profile":"v1"},"disclose":{"loss":"public"}}"#;
 
 /// A published adapter and the key that signed it.
 struct Published {
     adapter: PathBuf,
     public: String,
     private: SigningKey,
+    losses: Vec<f64>,
 }
 
 fn value(json: &str) -> Value {
@@ -105,7 +106,12 @@ fn publish(folder: &Path) -> Published {
     let plan_bytes = canonical_json::to_bytes(&plan).unwrap();
     let seed = seed_json(&plan);
     let run = certificate::run_of(&plan, &plan_bytes, &seed).unwrap();
-    train::train(&run, &inputs, &store, 2, |_, loss| loss.is_finite()).unwrap();
+    let mut losses = Vec::new();
+    train::train(&run, &inputs, &store, 2, |_, loss| {
+        losses.push(loss);
+        true
+    })
+    .unwrap();
     certificate::prove_run(&run, &plan, &seed, &inputs, &store, 2, |_, _| true).unwrap();
 
     let adapter = folder.join("adapter");
@@ -126,7 +132,7 @@ fn publish(folder: &Path) -> Published {
         fs::copy(inner.join(name), store.path("certificate").join(name)).unwrap();
     }
     reindex(&store.path("certificate"));
-    Published { public: private.public_key().unwrap().to_pem().unwrap(), adapter, private }
+    Published { public: private.public_key().unwrap().to_pem().unwrap(), adapter, private, losses }
 }
 
 /// Signs a claims statement into a certificate and makes its index.
@@ -195,6 +201,12 @@ fn an_honest_run_verifies_and_says_what_it_does_not_claim() {
     assert_eq!(report.steps, STEPS);
     assert!(report.claims.iter().all(|c| c.word.as_str() == "zk-proof"));
     assert!(report.not_claimed.iter().any(|n| n.contains("licence labels")));
+    // The recipe discloses the loss: the proved integers are those that training told.
+    assert!(!report.not_claimed.iter().any(|n| n.contains("loss")));
+    let proved: Vec<(u64, u32)> = report.losses.iter().map(|loss| (loss.step, loss.units)).collect();
+    let told: Vec<u32> = published().losses.iter().map(|loss| (loss * f64::from(1 << 20)) as u32).collect();
+    assert_eq!(proved, (1..).zip(told).collect::<Vec<_>>());
+    assert!(report.losses.iter().all(|loss| loss.nats.parse::<f64>().is_ok_and(|nats| 1.0 < nats && nats < 20.0)));
     let ledger = report.ledger.unwrap();
     assert!(ledger.total_bits >= 128 && ledger.max_proofs >= STEPS + 2);
 }
@@ -281,7 +293,7 @@ fn a_policy_decides_what_is_enough() {
     let adapter = &published().adapter;
     let report = judge(adapter);
     assert_eq!(ask(adapter, policy("")).0, 0);
-    assert_eq!(ask(adapter, policy("claims: {training: [zk-proof]}")).1, "VT-POLICY-002");
+    assert_eq!(ask(adapter, policy("claims: {training: [bitwise-replay]}")).1, "VT-POLICY-002");
     assert_eq!(ask(adapter, policy("signed_plan: true")).1, "VT-POLICY-004");
     assert_eq!(ask(adapter, policy("beacon: [drand-quicknet]")).1, "VT-POLICY-004");
     assert_eq!(ask(adapter, policy(&format!("base_root: '{}'", report.base_root))).0, 0);

@@ -2,6 +2,7 @@
 
 use crate::codes::*;
 use crate::ledger::{TARGET_BITS, run_ledger, to_certificate};
+use crate::loss::StepLoss;
 use crate::policy::{ADAPTER_FILE, Evidence, Policy};
 use crate::report::Report;
 use crate::request::{Signers, Subjects};
@@ -20,7 +21,7 @@ use veritune_envelope::signature::PublicKey;
 use veritune_envelope::statement::{Claim, ClaimsV1, PlanV1, ProofFile, ProofKind, Statement, Subject, Word};
 use veritune_envelope::{Code, Digest, Refusal, bundle, canonical_json};
 use veritune_relations::digest::spec_digest;
-use veritune_relations::spec::Spec;
+use veritune_relations::spec::{Disclose, Spec, Visibility};
 
 /// Largest proof file. As many trees as one opening may have, as wide as a tree may be, open in fewer bytes.
 pub const MAX_PROOF_BYTES: u64 = 1 << 26;
@@ -41,11 +42,12 @@ pub const NOT_CLAIMED: &[&str] = &[
     "what the released adapter itself reveals about its data",
     "that the base root is that of a checkpoint, or that its integers lie within the widths on which exactness relies: whoever has the checkpoint recomputes it and sees both (veritune commit model --check)",
     "how the integer base differs from the float checkpoint, and the integer adapter from a float one",
-    "the value of the loss",
     "the hidden lengths' bucket and the number of steps: both are public",
     "that the text gives the committed tokens: whoever holds the text can run the tokenizer again",
 ];
 
+/// Added when the run hides its loss.
+pub const NOT_CLAIMED_HIDDEN_LOSS: &str = "the value of the loss";
 /// Added when the run's beacon is the demo's.
 pub const NOT_CLAIMED_DEMO_BEACON: &str =
     "that the seed was not chosen: the demo beacon follows from the plan alone and allows restarts";
@@ -202,6 +204,7 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
     // 7, 8
     let mut used = vec!["claims.sigstore.json", "plan.json", "seed.json", "plan.sigstore.json", SIGNER_KEY];
     let mut settled: Vec<StepClaims> = Vec::new();
+    let mut losses = Vec::new();
     let mut last = context.first_root();
     for step in 1..=plan.num_steps {
         let Some(file) = claimed.step_proof(step.saturating_sub(1)) else {
@@ -225,10 +228,11 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
         }
         chain(step.saturating_sub(1), &before)?;
         chain(step, &after)?;
-        let claims = context
+        let verified = context
             .verify_step(step, before, after, proof)
             .map_err(|e| Refusal::new(STEP_REFUSED, &location, "a proof that verifies", e))?;
-        settled.push(StepClaims { step, proof_digest: *blake3::hash(&bytes).as_bytes(), claims });
+        losses.extend(verified.loss.map(|units| StepLoss::new(step, units)));
+        settled.push(StepClaims { step, proof_digest: *blake3::hash(&bytes).as_bytes(), claims: verified.claims });
         last = after;
     }
 
@@ -274,7 +278,7 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
 
     // 11
     let expected_claims = claims(plan.num_steps);
-    let mut not_claimed = not_claimed(seed.notice);
+    let mut not_claimed = not_claimed(&run.spec.disclose, seed.notice);
     if claimed.claims != expected_claims || claimed.not_claimed != not_claimed {
         Refusal::new(CLAIMS_DISAGREE, "predicate.claims", "the claims that the proofs show", "others").raise()?;
     }
@@ -311,6 +315,7 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
         last_state_root: last_state,
         files,
         claims,
+        losses,
         not_claimed,
         ledger: Some(ledger),
         spec_ranges: run.spec.ranges(),
@@ -331,8 +336,9 @@ fn shipped_key(bytes: &[u8]) -> Result<PublicKey, Refusal> {
 }
 
 /// What is not claimed, with the beacon's own notice.
-pub fn not_claimed(beacon_notice: &str) -> Vec<String> {
-    NOT_CLAIMED.iter().copied().chain([beacon_notice]).map(str::to_owned).collect()
+pub fn not_claimed(disclose: &Disclose, beacon_notice: &str) -> Vec<String> {
+    let loss = (disclose.loss == Visibility::Hidden).then_some(NOT_CLAIMED_HIDDEN_LOSS);
+    NOT_CLAIMED.iter().copied().chain(loss).chain([beacon_notice]).map(str::to_owned).collect()
 }
 
 fn split_root<'a>(bytes: &'a [u8], location: &str) -> Result<(Root, &'a [u8]), Refusal> {

@@ -8,6 +8,7 @@ pub mod certificate;
 pub mod codes;
 pub mod last_resort;
 pub mod ledger;
+pub mod loss;
 pub mod policy;
 pub mod proof;
 pub mod recipe;

@@ -1,10 +1,10 @@
 //! The recipe that people read says what the spec proves.
 
 use veritune_envelope::canonical_json::Value;
-use veritune_relations::spec::{Optimizer, Schedule, Spec};
+use veritune_relations::spec::{Optimizer, Schedule, Spec, Visibility};
 
 /// Members of the sections that say what is proved. Another member would say more than the proofs show.
-const MEMBERS: [(&str, &[&str]); 4] = [
+const MEMBERS: [(&str, &[&str]); 5] = [
     ("lora", &["r", "lora_alpha", "target_modules", "use_rslora", "init_lora_weights"]),
     (
         "train",
@@ -27,6 +27,7 @@ const MEMBERS: [(&str, &[&str]); 4] = [
     ),
     ("data", &["max_length", "bucket"]),
     ("proof", &["range_bits", "steps_per_proof", "profile"]),
+    ("disclose", &["loss"]),
 ];
 
 /// Sections that say how the rows and the seed came about; the plan's maker states them.
@@ -68,6 +69,10 @@ pub fn disagreement(recipe: &Value, spec: &Spec) -> Option<&'static str> {
         Schedule::Linear => "linear",
         Schedule::Cosine => "cosine",
     };
+    let shown = |visibility: Visibility| match visibility {
+        Visibility::Hidden => "hidden",
+        Visibility::Public => "public",
+    };
     let rows = integer("train", "per_device_train_batch_size")
         .zip(integer("train", "gradient_accumulation_steps"))
         .and_then(|(batch, steps)| batch.checked_mul(steps));
@@ -104,6 +109,7 @@ pub fn disagreement(recipe: &Value, spec: &Spec) -> Option<&'static str> {
         ("train steps", steps == Some(training.steps)),
         ("data.bucket", integer("data", "bucket") == wide(training.tokens)),
         ("proof.range_bits", integer("proof", "range_bits") == Some(u64::from(spec.range_bits))),
+        ("disclose.loss", text("disclose", "loss", shown(spec.disclose.loss))),
     ];
     checks.into_iter().find(|(_, agrees)| !agrees).map(|(field, _)| field)
 }

@@ -1,5 +1,6 @@
 //! The verdict on a path, as both programs print it with `--json`.
 
+use crate::loss::StepLoss;
 use crate::policy::Policy;
 use serde::Serialize;
 use veritune_envelope::statement::{Claim, Ledger, PlanV1, Subject};
@@ -47,6 +48,8 @@ pub struct Report {
     pub files: Vec<Subject>,
     /// Verified claims; empty unless verified.
     pub claims: Vec<Claim>,
+    /// The proved mean loss of every step, if the run discloses it.
+    pub losses: Vec<StepLoss>,
     /// What is not claimed.
     pub not_claimed: Vec<String>,
     /// The recomputed ledger.
@@ -79,6 +82,7 @@ impl Report {
             last_state_root: String::new(),
             files: Vec::new(),
             claims: Vec::new(),
+            losses: Vec::new(),
             not_claimed: Vec::new(),
             ledger: None,
             spec_ranges: Vec::new(),

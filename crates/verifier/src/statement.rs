@@ -147,12 +147,22 @@ impl Run {
         transcript
     }
 
-    /// The transcript of a step's proof, before its witness.
-    pub fn step_transcript(&self, step: u64, leaves: &[Leaf], before: &Root, after: &Root) -> Transcript {
+    /// The transcript of a step's proof, before its witness. `loss` is there iff the run discloses it.
+    pub fn step_transcript(
+        &self,
+        step: u64,
+        leaves: &[Leaf],
+        loss: Option<u32>,
+        before: &Root,
+        after: &Root,
+    ) -> Transcript {
         let mut transcript = self.transcript(b"veritune step v1");
         transcript.absorb_u64("step", step);
         for leaf in leaves {
             transcript.absorb("leaf", leaf.map(f_to_bytes).as_flattened());
+        }
+        if let Some(loss) = loss {
+            transcript.absorb("loss", &loss.to_le_bytes());
         }
         transcript.absorb("state before", &before.0);
         transcript.absorb("state after", &after.0);

@@ -1,9 +1,10 @@
 //! The proof of one step, and of the release.
 //!
-//! Statement of step t: the run's program at t holds between the state before and the state after. The state before the
-//! first step is public: the verifier weighs it itself. Statement of the release: the public copies are the rounded
+//! Statement of step t: the run's program at t holds between the state before and the state after, and its loss is the one
+//! stated, if the run discloses it. The state before the first step is public: the verifier weighs it itself. Statement of the release: the public copies are the rounded
 //! masters of the last state.
 
+use crate::loss;
 use crate::proof::{self, Placed, ProofError, ROOT_BYTES, Source};
 use crate::rows::{self, RowsRefused};
 use crate::statement::{Run, Shapes, StatementError};
@@ -36,6 +37,15 @@ pub enum StepRefused {
     /// The proof is refused.
     #[error(transparent)]
     Proof(#[from] ProofError),
+}
+
+/// What a step's file shows.
+#[derive(Debug, Clone, Default)]
+pub struct VerifiedStep {
+    /// Claims on the base, to be settled.
+    pub claims: Vec<BaseClaim>,
+    /// The mean loss, if the run discloses it: units of 2^-20 nats.
+    pub loss: Option<u32>,
 }
 
 /// What all proofs of a run share.
@@ -99,9 +109,10 @@ impl<'a> Context<'a> {
         vec![(STATE_BEFORE, state_before), (STATE_AFTER, Source::Tree(self.shapes.state, after))]
     }
 
-    /// Fewest and most bytes of a step's rows and proof; what lies between depends on the positions that are drawn.
+    /// Fewest and most bytes of a step's rows, loss and proof; what lies between depends on the positions that are drawn.
     pub fn step_bytes(&self) -> [usize; 2] {
-        let least = rows::num_bytes(self.run).saturating_add(ROOT_BYTES).saturating_add(self.scalar_bytes);
+        let stated = rows::num_bytes(self.run).saturating_add(loss::num_bytes(self.run));
+        let least = stated.saturating_add(ROOT_BYTES).saturating_add(self.scalar_bytes);
         // The first step has one tree less, which makes its opening shorter.
         let trees = [self.shapes.witness, self.shapes.state, self.shapes.state];
         [least, least.saturating_add(most_opening_bytes(&self.profile, &trees))]
@@ -125,15 +136,10 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
-    /// Checks that the rows that `bytes` begins with are those of `step`, and its proof after them; returns the claims on
-    /// the base.
-    pub fn verify_step(
-        &self,
-        step: u64,
-        before: Root,
-        after: Root,
-        bytes: &[u8],
-    ) -> Result<Vec<BaseClaim>, StepRefused> {
+    /// Checks that the rows that `bytes` begins with are those of `step`, and its loss and proof after them.
+    ///
+    /// *Caller must* settle the claims that are returned.
+    pub fn verify_step(&self, step: u64, before: Root, after: Root, bytes: &[u8]) -> Result<VerifiedStep, StepRefused> {
         let is_chained =
             (1..=self.run.spec.training.steps).contains(&step) && (step != 1 || before == self.first_root());
         if !is_chained && !veritune_mutation::off("VT-PROOF-003") {
@@ -142,11 +148,15 @@ impl<'a> Context<'a> {
         // Before the epoch's permutation is made, which takes 4 bytes and a hash for every four of the dataset's rows.
         self.check_length(bytes)?;
         let (leaves, bytes) = rows::verify(self.run, &self.rows(step), bytes)?;
-        let program = self.program(step, &leaves)?.program;
+        let truncated = ProofError::Truncated { expected: loss::num_bytes(self.run), got: bytes.len() };
+        let (loss, bytes) = loss::read(self.run, bytes).ok_or(truncated)?;
+        let mut program = self.program(step, &leaves)?.program;
+        program.publish(loss.map(i64::from));
         let argument = Argument::new(&program).map_err(StatementError::from)?;
-        let mut transcript = self.run.step_transcript(step, &leaves, &before, &after);
+        let mut transcript = self.run.step_transcript(step, &leaves, loss, &before, &after);
         let placed = self.placed(step, before, after);
-        Ok(proof::verify(&argument, &self.profile, self.shapes.witness, &placed, bytes, &mut transcript)?)
+        let claims = proof::verify(&argument, &self.profile, self.shapes.witness, &placed, bytes, &mut transcript)?;
+        Ok(VerifiedStep { claims, loss })
     }
 
     /// Checks the proof that the copies are those of the last state. `file_digest` is SHA-256 of the adapter file.

@@ -11,7 +11,7 @@ use veritune_field::E;
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_relations::layout::Layout;
 use veritune_relations::scales::Scales;
-use veritune_relations::spec::{Decimal, Lora, Model, Optimizer, Schedule, Spec, Target, Training};
+use veritune_relations::spec::{Decimal, Disclose, Lora, Model, Optimizer, Schedule, Spec, Target, Training};
 use veritune_relations::step;
 
 #[global_allocator]
@@ -69,6 +69,7 @@ fn smollm2(targets: &[Target]) -> Spec {
         scales: Scales::starting(20),
         range_bits: 20,
         log_rows: 18,
+        disclose: Disclose::default(),
     }
 }
 

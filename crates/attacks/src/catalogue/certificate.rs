@@ -2,7 +2,7 @@
 
 use super::World;
 use crate::certificate::{Part, Parts, TinyCertificate, plan, release_of, seed_json, step_name};
-use crate::run::{self, copies, prove_step, settle, state_tree};
+use crate::run::{self, copies, forge_step, prove_step, settle, state_tree};
 use crate::setting::{Numbers, random_dataset};
 use std::fs;
 use std::path::Path;
@@ -11,9 +11,11 @@ use veritune_envelope::Digest;
 use veritune_envelope::canonical_json::{self, Value};
 use veritune_envelope::directory::{ADAPTER_CONFIG, ADAPTER_MODEL};
 use veritune_envelope::statement::{ClaimsV1, PlanV1, ProofKind, Word};
+use veritune_relations::Program;
 use veritune_run::dataset::Dataset;
 use veritune_verifier::certificate;
 use veritune_verifier::ledger::{run_ledger, to_certificate};
+use veritune_verifier::rows;
 use veritune_verifier::seed::DEMO;
 use veritune_verifier::settlement::StepClaims;
 use veritune_verifier::step::Context;
@@ -67,7 +69,7 @@ const fn files(
 
 use World::{
     AdamW, Boasting, ChainedBeacon, FewerSteps, Monotonous, OtherBase, OtherProgram, OtherRecipe, OtherSampler,
-    TwoLengths, WitnessedBeacon,
+    PublicLoss, TwoLengths, WitnessedBeacon,
 };
 
 /// The attacks.
@@ -143,6 +145,34 @@ pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
                 let other = random_dataset(&t.tiny.run.spec, &mut Numbers(13));
                 assert_ne!(other.root(), t.tiny.run.dataset);
                 prove_anew(t, parts, &other, t.tiny.states[0].clone());
+            },
+        ),
+    ),
+    inside(
+        "opening-sumcheck-claim",
+        attack(
+            "every step's public loss is a unit smaller than it was",
+            PublicLoss,
+            (1, "VT-RUN-006"),
+            &["VT-ARG-007"],
+            |t, parts| {
+                let lie = |program: &mut Program| program.outputs.iter_mut().for_each(|loss| loss.value -= 1);
+                forge_anew(t, parts, &t.tiny.dataset, t.tiny.states[0].clone(), lie);
+            },
+        ),
+    ),
+    inside(
+        "opening-sumcheck-claim",
+        attack(
+            "a step's public loss is written over after it was proved",
+            PublicLoss,
+            (1, "VT-RUN-006"),
+            &["VT-ARG-007", "absorb loss"],
+            |t, parts| {
+                let loss = 64 + rows::num_bytes(&t.tiny.run);
+                parts.proofs[1].bytes[loss] ^= 1;
+                let proof_digest = *blake3::hash(&parts.proofs[1].bytes).as_bytes();
+                set_settlement(t, parts, &[claims(t, 1), StepClaims { proof_digest, ..claims(t, 2) }]);
             },
         ),
     ),
@@ -436,7 +466,7 @@ fn from_state(t: &TinyCertificate, parts: &mut Parts, state: &run::Values) {
     let before = state_tree(&context, state, 50).root();
     let bytes = [&before.0[..], &proof.after_root.0[..], &proof.bytes].concat();
     let checked = context.verify_step(3, before, proof.after_root, &proof.bytes).expect("a true step");
-    let last = StepClaims { step: 3, proof_digest: *blake3::hash(&bytes).as_bytes(), claims: checked };
+    let last = StepClaims { step: 3, proof_digest: *blake3::hash(&bytes).as_bytes(), claims: checked.claims };
     parts.proofs[2].bytes = bytes;
     parts.state_roots[3] = root(t, 3, &proof.after_root);
     set_settlement(t, parts, &[claims_as(t, 1, 1), claims_as(t, 2, 2), last]);
@@ -451,16 +481,33 @@ fn poisoned(t: &TinyCertificate, parts: &mut Parts) {
 }
 
 /// All steps are proved with the rows of a dataset from a first state, settled and released accordingly.
-fn prove_anew(t: &TinyCertificate, parts: &mut Parts, dataset: &Dataset, mut state: run::Values) {
+fn prove_anew(t: &TinyCertificate, parts: &mut Parts, dataset: &Dataset, state: run::Values) {
+    let context = Context::new(&t.tiny.run).expect("a context");
+    let state = forge_anew(t, parts, dataset, state, |_| ());
+    assert_ne!(copies(&context, &state), copies(&context, t.tiny.states.last().expect("a state")));
+}
+
+/// The same by a prover that changes the program's outputs; returns the last state.
+fn forge_anew(
+    t: &TinyCertificate,
+    parts: &mut Parts,
+    dataset: &Dataset,
+    mut state: run::Values,
+    lie: fn(&mut Program),
+) -> run::Values {
     let context = Context::new(&t.tiny.run).expect("a context");
     let mut before = context.first_root();
     let mut settled = Vec::new();
     for step in 1..=t.tiny.run.spec.training.steps {
         let number = step as usize;
-        let proof = prove_step(&context, &t.tiny.inputs, dataset, step, &state, [number - 1, number]);
+        let numbers = [number - 1, number];
+        let (proof, _) = forge_step(&context, &t.tiny.inputs, dataset, step, &state, numbers, |program, _| {
+            lie(program);
+            Vec::new()
+        });
         let bytes = [&before.0[..], &proof.after_root.0[..], &proof.bytes].concat();
         // The honest verifier refuses the first step and with it its claims, which nothing later needs then.
-        let claims = context.verify_step(step, before, proof.after_root, &proof.bytes).unwrap_or_default();
+        let claims = context.verify_step(step, before, proof.after_root, &proof.bytes).unwrap_or_default().claims;
         settled.push(StepClaims { step, proof_digest: *blake3::hash(&bytes).as_bytes(), claims });
         parts.proofs[number - 1].bytes = bytes;
         parts.state_roots[number] = root(t, step, &proof.after_root);
@@ -468,8 +515,8 @@ fn prove_anew(t: &TinyCertificate, parts: &mut Parts, dataset: &Dataset, mut sta
     }
     set_settlement(t, parts, &settled);
     let last = t.tiny.states.len() - 1;
-    assert_ne!(copies(&context, &state), copies(&context, &t.tiny.states[last]));
     set_release(parts, release_of(&context, &state, last));
+    state
 }
 
 /// A plan of one step more than the ledger's proofs leave room for, with everything that follows from it but proofs.

@@ -5,7 +5,7 @@ use super::balanced::{settle, take};
 use super::protocol::{HONEST, ProtocolAttack, SUM, answer, attack};
 use crate::Cheat;
 use crate::argued::Argued;
-use crate::harness::{Deviation, prove};
+use crate::harness::{Deviation, Labelled, prove};
 use std::cell::Cell;
 use std::rc::Rc;
 use veritune_argument::{Argument, ELEMENT_SLOTS, Labels, NUM_PLACES, WITNESS_PLACE};
@@ -161,29 +161,23 @@ fn bent_equations(takers: &[&'static str]) -> Result<(), String> {
             found.set(Some((position, -error * (residual(&changed) - error).inverse())));
         };
         let known = changes.clone();
-        let deviation = Deviation {
-            labelled: Some(Box::new(bent(bend, known))),
-            argument: Some(Box::new(measure)),
-            ..Deviation::default()
-        };
+        let deviation =
+            Deviation { labelled: Some(bent(bend, known)), argument: Some(Box::new(measure)), ..Deviation::default() };
         prove(&HONEST.setting.program, &tensors, &deviation);
         changes.push(measured.get().ok_or("measured")?);
     }
-    verdict(&tensors, &Deviation { labelled: Some(Box::new(bent(bend, changes))), ..Deviation::default() })
+    verdict(&tensors, &Deviation { labelled: Some(bent(bend, changes)), ..Deviation::default() })
 }
 
 /// The sum of the equations less an error, and changes of scalars by their position.
-fn bent(
-    error: impl Fn(&dyn Fn(&str) -> E) -> E,
-    changes: Vec<(usize, E)>,
-) -> impl Fn(&str, E, &dyn Fn(&str) -> E, &dyn Fn() -> E) -> E {
+fn bent(error: impl Fn(&dyn Fn(&str) -> E) -> E + 'static, changes: Vec<(usize, E)>) -> Labelled {
     let sent = Cell::new(0);
-    move |label: &str, value: E, drawn: &dyn Fn(&str) -> E, _: &dyn Fn() -> E| {
+    Box::new(move |label: &str, value: E, drawn: &dyn Fn(&str) -> E, _: &dyn Fn() -> E| {
         let position = sent.replace(sent.get() + 1);
         let change = changes.iter().find(|(at, _)| *at == position).map_or(E::ZERO, |(_, change)| *change);
         let error = if label == Labels::EQUATION_SUM { error(drawn) } else { E::ZERO };
         value + change - error
-    }
+    })
 }
 
 /// Three slots from here on take the excess away when all challenges are known.

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use veritune_attacks::absorption::{ABSORPTIONS, Absorption, Proof};
 use veritune_attacks::certificate::{adapter_of, release_of, sha256};
-use veritune_attacks::run::{TinyRun, copies, monotonous};
+use veritune_attacks::run::{TinyRun, copies, monotonous, with_loss};
 use veritune_commit::{Profile, Root, TreeShape};
 use veritune_field::E;
 use veritune_field::traits::PrimeCharacteristicRing;
@@ -24,6 +24,7 @@ const CHECKS: &[&str] = &[
     "VT-ARG-004",
     "VT-ARG-005",
     "VT-ARG-006",
+    "VT-ARG-007",
     "VT-PROOF-003",
     "VT-PROOF-004",
     "VT-ROWS-003",
@@ -49,7 +50,7 @@ struct Given {
 }
 
 fn given(proof: Proof) -> Given {
-    let t = TinyRun::of(monotonous(2));
+    let t = TinyRun::of(with_loss(monotonous(2)));
     let context = Context::new(&t.run).expect("a context");
     let (release, _) = release_of(&context, &t.states[2], 2);
     let bytes = match proof {

@@ -48,6 +48,7 @@ fn changed_leaves(document: &Value) -> Vec<(String, Value)> {
             Value::String(text) => match text.as_str() {
                 "constant" => Value::from("linear"),
                 "adamw" => Value::from("sgd"),
+                "hidden" => Value::from("public"),
                 "q_proj" => Value::from("k_proj"),
                 // Another text of the same number still is another spec.
                 number if number.parse::<f64>().is_ok() => Value::from(format!("0{number}")),

@@ -165,7 +165,8 @@ fn a_step_with_another_base_verifies_and_does_not_settle() {
     let mut inputs = t.inputs.clone();
     inputs.get_mut("base.down").expect("the base")[5] += 1;
     let proof = prove_step(&context, &inputs, &t.dataset, 1, &t.states[0], [0, 1]);
-    let claims = context.verify_step(1, t.roots[0], proof.after_root, &proof.bytes).expect("only the base is false");
+    let claims =
+        context.verify_step(1, t.roots[0], proof.after_root, &proof.bytes).expect("only the base is false").claims;
     let claims = vec![StepClaims { step: 1, proof_digest: [0; 32], claims }];
     let honest_tree = settle(&t.run, &t.inputs, &claims);
     assert_refused("settled with the honest base", &settled(&t.run, &claims, &honest_tree));

@@ -54,6 +54,9 @@ const ARGUMENT: &[Row] = &[
     row("product left value", OPENING_SUM, CUT),
 ];
 
+/// What a step has before its argument if its loss is public.
+const LOSS: Row = row("loss", OPENING_SUM, CUT);
+
 /// The argument of a release: lookups and one linear equation.
 const RELEASE: &[Row] = &[
     row("witness root", OPENING_SUM, CUT),
@@ -227,15 +230,16 @@ fn run(what: &str, bytes: &[u8], rows: &[Row], opening: impl Fn(&[Field]) -> usi
 /// Offsets of fields from the start of the proof: root, scalars and opening each count from their own.
 fn placed(fields: Vec<Field>, opening: &impl Fn(&[Field]) -> usize) -> Vec<Field> {
     let start = opening(&fields);
-    let rows = rows_len(&fields);
+    let [rows, stated] = stated_len(&fields);
     let is_scalar = |name: &str| ["lookup ", "equation ", "one-hot ", "product "].iter().any(|p| name.starts_with(p));
     fields
         .into_iter()
         .map(|field| {
             let base = match field.name.as_str() {
                 name if name.starts_with("row ") || name == BASE_TREE.field => 0,
-                "witness root" => rows,
-                name if is_scalar(name) => rows + 32,
+                name if name == LOSS.field => rows,
+                "witness root" => stated,
+                name if is_scalar(name) => stated + 32,
                 _ => start,
             };
             Field { offset: field.offset + base, ..field }
@@ -243,15 +247,16 @@ fn placed(fields: Vec<Field>, opening: &impl Fn(&[Field]) -> usize) -> Vec<Field
         .collect()
 }
 
-/// Bytes of the rows at the start of a step's proof.
-fn rows_len(fields: &[Field]) -> usize {
-    fields.iter().filter(|f| f.name.starts_with("row ")).map(|f| f.len).sum()
+/// Bytes of the rows at the start of a step's proof, and of rows and loss.
+fn stated_len(fields: &[Field]) -> [usize; 2] {
+    let rows = fields.iter().filter(|f| f.name.starts_with("row ")).map(|f| f.len).sum();
+    [rows, rows + fields.iter().filter(|f| f.name == LOSS.field).map(|f| f.len).sum::<usize>()]
 }
 
 /// Where the opening of a proof begins: after rows, root and scalars.
 fn after_scalars(fields: &[Field]) -> usize {
     let scalars = ["lookup ", "equation ", "one-hot ", "product "];
-    32 + rows_len(fields)
+    32 + stated_len(fields)[1]
         + fields.iter().filter(|f| scalars.iter().any(|p| f.name.starts_with(p))).map(|f| f.len).sum::<usize>()
 }
 
@@ -261,6 +266,17 @@ fn step() {
     let context = Context::new(&t.run).expect("a context");
     let rows: Vec<Row> = ARGUMENT.iter().chain(OPENING).chain(TREES.iter().flatten()).copied().collect();
     run("step", &t.proofs[1], &rows, after_scalars, |bytes| {
+        context.verify_step(2, t.roots[1], t.roots[2], bytes).map(|_| ()).map_err(|e| of_step(&e))
+    });
+}
+
+#[test]
+fn step_with_its_loss() {
+    let world = World::PublicLoss.prove();
+    let t = &world.tiny;
+    let context = Context::new(&t.run).expect("a context");
+    let rows: Vec<Row> = ARGUMENT.iter().chain([&LOSS]).chain(OPENING).chain(TREES.iter().flatten()).copied().collect();
+    run("step with its loss", &t.proofs[1], &rows, after_scalars, |bytes| {
         context.verify_step(2, t.roots[1], t.roots[2], bytes).map(|_| ()).map_err(|e| of_step(&e))
     });
 }

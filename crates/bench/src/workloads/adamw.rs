@@ -7,7 +7,7 @@ use super::{Input, Workload, training};
 use crate::BenchError;
 use std::collections::BTreeMap;
 use veritune_relations::scales::Scales;
-use veritune_relations::spec::{Decimal, Lora, Model, Spec, Target};
+use veritune_relations::spec::{Decimal, Disclose, Lora, Model, Spec, Target};
 use veritune_relations::step::build_update;
 
 /// As in the small model's step.
@@ -40,6 +40,7 @@ fn spec() -> Spec {
         scales: Scales::starting(RANGE_BITS),
         range_bits: RANGE_BITS,
         log_rows: 12,
+        disclose: Disclose::default(),
     }
 }
 

@@ -3,7 +3,8 @@
 //! Statement: `loss = floor(sum over labels of (ln Z + maximum - logit at the label) / max(1, labels))` in units of
 //! 2^-20. The logarithm is a table: with `Z = vocabulary.sum` of w bits, the octave is the `e` with
 //! `n = Z 2^(w-1-f-e)` in `2^(w-1) .. 2^w`, `high` the 13 leading bits of n, and `ln Z` is
-//! `e ln 2 + ln((high + 1/2) / 2^12)`, each rounded. It is off by at most 2^-13 a label. The loss stays in the witness.
+//! `e ln 2 + ln((high + 1/2) / 2^12)`, each rounded. It is off by at most 2^-13 a label. The loss is an output of the program if
+//! the spec discloses it; otherwise it stays in the witness.
 //!
 //! Soundness: `high` is looked up in a table of `2^12 .. 2^13`, so only one octave is possible.
 
@@ -11,8 +12,8 @@ use super::input::Batch;
 use super::{Built, StepBuilder};
 use crate::builder::{Make, Sum};
 use crate::fixed;
-use crate::program::{Function, Range, TensorId, Term, View};
-use crate::spec::{Spec, SpecError};
+use crate::program::{Function, Output, Range, TensorId, Term, View};
+use crate::spec::{Spec, SpecError, Visibility};
 
 /// Fraction bits of logarithm and loss.
 pub const LOSS_BITS: u32 = 20;
@@ -103,7 +104,10 @@ impl StepBuilder<'_> {
         let range = Range::unsigned(INTEGER_BITS + LOSS_BITS);
         let make = Make { name: "loss", axes: &[], range, fraction_bits: LOSS_BITS as i32 };
         let total = vec![term(1, &[&self.on(sum).view])];
-        self.b.divide(&make, &[], total, vec![term(1, &[labels])], count_bits)?;
+        let tensor = self.b.divide(&make, &[], total, vec![term(1, &[labels])], count_bits)?;
+        if self.spec.disclose.loss == Visibility::Public {
+            self.b.program.outputs.push(Output { tensor, value: 0 });
+        }
         Ok(())
     }
 }
