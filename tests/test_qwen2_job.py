@@ -75,6 +75,7 @@ data: {{files: [{json.dumps(str(demo_rows))}], max_length: {TOKENS}, long_rows: 
 lora: {{r: {RANK}, lora_alpha: {2 * RANK}, target_modules: [{", ".join(MODULES)}]}}
 train: {{optim: sgd, learning_rate: {RATE}, lr_scheduler_type: constant, max_grad_norm: 1000,
   per_device_train_batch_size: {BATCH}, max_steps: {STEPS}}}
+disclose: {{order: public}}
 """
     )
     job = Job(folder / "job")

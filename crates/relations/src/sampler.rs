@@ -33,16 +33,21 @@ impl Words<'_> {
     }
 }
 
-/// The permutation of `0..rows` of an epoch; a spec has at most 2^24 rows.
+/// The permutation of `0..rows` of an epoch.
 fn permutation(seed: &[u8; 32], epoch: u64, rows: usize) -> Vec<u32> {
     let mut words = Words { seed, epoch, block: 0, ready: Vec::new() };
+    shuffled(rows, || words.next())
+}
+
+/// `0..rows` in a Fisher–Yates order: uniform if the words are. A spec has at most 2^24 rows.
+pub fn shuffled(rows: usize, mut next: impl FnMut() -> u64) -> Vec<u32> {
     let mut order: Vec<u32> = (0..rows as u32).collect();
     for j in (1..rows).rev() {
         let n = j as u64 + 1;
         // 2^64 - (2^64 mod n), or 2^64 itself, which no word reaches.
         let reject_from = u64::MAX - (u64::MAX % n + 1) % n;
         let word = loop {
-            let word = words.next();
+            let word = next();
             if word <= reject_from {
                 break word;
             }

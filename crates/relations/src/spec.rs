@@ -241,6 +241,8 @@ pub enum Visibility {
 pub struct Disclose {
     /// The mean loss of every step.
     pub loss: Visibility,
+    /// Which row of the maker's files a leaf of the dataset is of: public if leaves lie in the order of the files.
+    pub order: Visibility,
 }
 
 /// Everything that prover and verifier need to build the program of a run.

@@ -1,6 +1,7 @@
 //! The rows of a run, their leaves, and the tree above them.
 
 use crate::RunError;
+use crate::order::{file_order, secret_order};
 use rayon::prelude::*;
 use std::sync::OnceLock;
 use veritune_commit::rows::{HEADER_PART, Row, dataset_root, layers, leaf_elements};
@@ -8,13 +9,14 @@ use veritune_commit::{Digest, Root, TreeHash, TreeHasher};
 use veritune_field::F;
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_relations::Spec;
+use veritune_relations::spec::Visibility;
 use veritune_relations::step::Leaf;
 use zeroize::{Zeroize, Zeroizing};
 
 /// Target of a position without label.
 pub const NO_LABEL: i64 = -100;
 
-/// Rows as arrays, in the order of the dataset. Nothing prints them.
+/// Rows as arrays, in the order of the maker's files. Nothing prints them.
 #[derive(Clone, Copy)]
 pub struct Rows<'a> {
     /// `(rows, tokens)`, row-major.
@@ -25,7 +27,7 @@ pub struct Rows<'a> {
     pub meta: &'a [[u8; 32]],
 }
 
-/// The rows of a run with what commits to them. Wiped when dropped; printing shows how many there are.
+/// The rows of a run in the order of their leaves, with what commits to them. Wiped when dropped; printing shows how many there are.
 #[derive(Clone)]
 pub struct Dataset {
     tokens_per_row: usize,
@@ -33,6 +35,8 @@ pub struct Dataset {
     targets: Zeroizing<Vec<i64>>,
     meta: Zeroizing<Vec<[u8; 32]>>,
     secret: Zeroizing<[u8; 32]>,
+    /// Index in the files of every row.
+    order: Zeroizing<Vec<u32>>,
     layers: OnceLock<Vec<Vec<Digest>>>,
 }
 
@@ -43,7 +47,7 @@ impl std::fmt::Debug for Dataset {
 }
 
 impl Dataset {
-    /// The rows of the spec's run; salts are derived from `secret`.
+    /// The rows of the spec's run; salts, and the order of the leaves if the spec hides it, are derived from `secret`.
     ///
     /// # Errors
     /// If the arrays are not the spec's rows, or an id is outside the vocabulary. The error names the place, not the id.
@@ -72,14 +76,29 @@ impl Dataset {
                 return refuse(i, &format!("the target is neither in 0..{vocab} nor {NO_LABEL}"));
             }
         }
+        let secret = secret.into();
+        let order = match spec.disclose.order {
+            Visibility::Hidden => secret_order(&secret, num_rows),
+            Visibility::Public => file_order(num_rows),
+        };
+        let ordered = |values: &[i64]| -> Zeroizing<Vec<i64>> {
+            let row = |&row: &u32| &values[row as usize * tokens_per_row..][..tokens_per_row];
+            order.iter().flat_map(row).copied().collect::<Vec<_>>().into()
+        };
         Ok(Self {
             tokens_per_row,
-            tokens: tokens.to_vec().into(),
-            targets: targets.to_vec().into(),
-            meta: meta.to_vec().into(),
-            secret: secret.into(),
+            tokens: ordered(tokens),
+            targets: ordered(targets),
+            meta: order.iter().map(|&row| meta[row as usize]).collect::<Vec<_>>().into(),
+            secret,
+            order,
             layers: OnceLock::new(),
         })
+    }
+
+    /// Where in the files these rows stand, each counted from 0: for whoever has the files.
+    pub fn file_rows(&self, rows: &[usize]) -> Vec<usize> {
+        rows.iter().map(|&row| self.order[row] as usize).collect()
     }
 
     /// Header of the row: salt, then digest of the meta data.

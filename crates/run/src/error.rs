@@ -41,7 +41,7 @@ pub enum RunError {
     Execute {
         /// Optimiser step.
         step: u64,
-        /// Rows of the dataset that the step reads, from 0; empty if it reads none.
+        /// Rows of the files that the step reads, from 0; empty if it reads none.
         rows: Vec<usize>,
         /// What happened.
         source: Box<ExecuteError>,

@@ -7,6 +7,7 @@ pub mod dataset;
 mod error;
 pub mod inputs;
 pub mod openings;
+mod order;
 pub mod predict;
 pub mod prove;
 pub mod session;

@@ -19,6 +19,7 @@ use veritune_relations::Spec;
 use veritune_relations::digest::spec_digest;
 use veritune_relations::layout::Layout;
 use veritune_relations::scales::Scales;
+use veritune_relations::spec::Visibility;
 use veritune_relations::step::{StepProgram, Tables, no_leaves};
 use veritune_verifier::statement::{Run, Shapes, StatementError, base_root};
 use zeroize::Zeroizing;
@@ -77,7 +78,8 @@ pub fn calibrate_settings(
     let steps = steps.max(needed as u64);
     // A schedule that ended earlier would calibrate its last steps at another rate than any of the run.
     spec.training.steps = spec.training.steps.max(steps);
-    // Nothing that is calibrated depends on the salts.
+    // Nothing that is calibrated depends on the secret: not on the salts, and rows are taken in the order of the files.
+    spec.disclose.order = Visibility::Public;
     let inputs = Inputs::new(base, Dataset::new(&spec, rows, [0; 32])?);
     let maxima = calibrate::maxima(&spec, &inputs, &CALIBRATION_SEED, steps, threads, |done| progress(done, steps))?;
     spec.scales = calibrate::scales(&maxima, range_bits);

@@ -37,7 +37,8 @@ pub fn execute(
     state: &State,
     threads: usize,
 ) -> Result<Executed, RunError> {
-    let failed = |source| RunError::Execute { step, rows: rows.to_vec(), source: Box::new(source) };
+    // A maker looks a row up in the files, whatever the order of the leaves.
+    let failed = |source| RunError::Execute { step, rows: inputs.dataset.file_rows(rows), source: Box::new(source) };
     let tensors = {
         let mut executor = Executor::<i64>::new(&built.program).map_err(failed)?;
         inputs.set(&mut executor, &built.program, state, rows).map_err(failed)?;

@@ -43,6 +43,7 @@ pub const NOT_CLAIMED: &[&str] = &[
     "that the base root is that of a checkpoint, or that its integers lie within the widths on which exactness relies: whoever has the checkpoint recomputes it and sees both (veritune commit model --check)",
     "how the integer base differs from the float checkpoint, and the integer adapter from a float one",
     "the hidden lengths' bucket and the number of steps: both are public",
+    "which order the leaves of the dataset lie in: whoever has files and secret of the job recomputes it (veritune commit data --check)",
     "that the text gives the committed tokens: whoever holds the text can run the tokenizer again",
 ];
 
