@@ -6,6 +6,7 @@
 mod distribution;
 mod instance;
 mod masks;
+mod one_token;
 mod reuse;
 mod simulation;
 mod statistic;
