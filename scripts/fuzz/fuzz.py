@@ -53,6 +53,8 @@ INPUT_BYTES = 4096
 LONGER = {"policy": 1 << 17, "canonical_json": 1 << 14, "statement": 1 << 14}
 MERGED_BYTES = 4096
 """Longest input that is committed."""
+MERGED_INPUTS = 100
+"""Most inputs of a target that are committed, beside those that failed once."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ def run(target: Target, program: Path, seconds: float, environment: dict[str, st
         *map(str, folders),
         f"-artifact_prefix={stopped}/",
         f"-timeout={HANG_SECONDS}",
+        f"-report_slow_units={HANG_SECONDS}",
         f"-rss_limit_mb={RSS_MIB}",
         f"-max_len={LONGER.get(target.name, INPUT_BYTES)}",
         "-print_final_stats=1",
@@ -203,10 +206,13 @@ def merge(target: Target, program: Path, environment: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         merged = Path(folder) / "merged"
         merged.mkdir()
-        # Edges, not how often each was passed: hundreds of inputs would say little more than dozens.
-        options = ["-merge=1", "-use_counters=0", f"-max_len={MERGED_BYTES}"]
+        # Edges, not how often each was passed or what was compared: hundreds of inputs would say little more.
+        options = ["-set_cover_merge=1", "-use_counters=0", "-use_cmp=0", f"-max_len={MERGED_BYTES}"]
         words = [*LOWEST, str(program), *options, str(merged), *map(str, inputs(target))]
         subprocess.run(words, env=environment, cwd=folder, check=True)
+        # Their names are digests, so these are any.
+        for path in sorted(merged.iterdir())[MERGED_INPUTS:]:
+            path.unlink()
         for path in kept:
             shutil.copy(path, merged / path.name)
         shutil.rmtree(target.committed, ignore_errors=True)
