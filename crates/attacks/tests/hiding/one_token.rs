@@ -144,7 +144,7 @@ fn certify(token: i64, saved: Saved) -> Certificate {
             let mut before_tree = (step > 1).then(|| tree(step - 1, &state));
             let mut after_tree = tree(step, &after);
             let before = *roots.last().expect("a root");
-            let mut transcript = run.step_transcript(step, &leaves, &before, &after_tree.root());
+            let mut transcript = run.step_transcript(step, &leaves, None, &before, &after_tree.root());
             let known = if step == 1 { vec![(STATE_BEFORE, &context.first_state[..])] } else { Vec::new() };
             roots.push(after_tree.root());
             let mut trees: Vec<(usize, &mut CommittedTree)> = Vec::new();
@@ -398,7 +398,7 @@ fn explain(certificate: &Certificate, token: i64) -> Explained {
         let argument = Argument::new(program).expect("an argument");
         let witness = witness_vector(program, &argument.layout, &tensors, &multiplicities(program, &tensors));
         let roots = &certificate.roots;
-        let mut transcript = run.step_transcript(step, &leaves, &roots[number - 1], &roots[number]);
+        let mut transcript = run.step_transcript(step, &leaves, None, &roots[number - 1], &roots[number]);
         let scalars = certificate.scalars(&context);
         let root = bytes[scalars.start - ROOT_BYTES..scalars.start].try_into().expect("32 bytes");
         absorb_witness(&mut transcript, &Root(root));
