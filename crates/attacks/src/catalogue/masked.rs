@@ -158,6 +158,7 @@ fn false_held_product() -> Result<(), String> {
 }
 
 /// The sum of the equations less an error, and changes of scalars by their position.
+#[expect(clippy::type_complexity, reason = "what a deviation takes")]
 fn bent(
     error: impl Fn(&dyn Fn(&str) -> E) -> E,
     changes: Vec<(usize, E)>,
