@@ -5,6 +5,7 @@ mod absorption;
 mod adapter_limits;
 mod certificate;
 mod document;
+mod every_proof;
 mod findings;
 mod free;
 mod inputs;

@@ -2,8 +2,8 @@
 //!
 //! Two runs are equal in everything but one token of one row. The attacker has the published bytes, both candidates, and as advice
 //! the secret of the rows' salts, which it may use in everything but the row's leaf. It trains both candidates itself, goes through
-//! each proof with the proof's own challenges, and so gets for every masked scalar the pad that the candidate would need. What it
-//! looks for is evidence that no wrong candidate gives:
+//! each proof with the proof's own challenges, and so gets for every masked scalar of the argument, and for the opening's first, the pad
+//! that the candidate would need. What it looks for is evidence that no wrong candidate gives:
 //!  - a needed pad is zero, two of them are equal, or a word of one is published elsewhere;
 //!  - the rows of a state's tree that all proofs opened together are more than its random rows: then each further one is
 //!    a linear relation between the state's entries and what is published.
@@ -15,16 +15,16 @@
 use super::statistic::{Histograms, threshold};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use veritune_argument::{Argument, Joint, Labels as ArgumentLabels};
+use veritune_argument::{Argument, Joint, Labels as ArgumentLabels, WITNESS_PLACE};
 use veritune_attacks::certificate::sha256;
 use veritune_attacks::run::{monotonous, random_inputs};
 use veritune_attacks::setting::Numbers;
 use veritune_commit::{Labels, Root, TreeShape, capacity, leaf_point};
 use veritune_field::traits::{BasedVectorSpace, Field, PrimeCharacteristicRing};
 use veritune_field::{E, E_BYTES, F, F_BYTES, e_from_bytes, f_from_bytes, f_to_bytes};
-use veritune_mutation::{Event, Field as Part, traced, transcribed};
+use veritune_mutation::{Event, Field as Part, traced, transcribed, without};
 use veritune_prover::argument::{Channel, Pads, dense_weights, multiplicities, prove, prove_into, witness_vector};
-use veritune_prover::commit::{CommittedTree, Randomness, commit, open};
+use veritune_prover::commit::{CommittedTree, Deviation, Randomness, commit, open_deviating};
 use veritune_relations::layout::Layout;
 use veritune_relations::step::Leaf;
 use veritune_relations::{Place, release};
@@ -52,6 +52,8 @@ enum Saved {
     OnePad,
     /// A pad of the first step serves once more in the second.
     OnePadTwice,
+    /// The first scalar of an opening goes without its pad. Its verifier sees that; the attacker does not mind.
+    OpeningPad,
     /// A state has random rows for one opening.
     RandomRows,
 }
@@ -62,8 +64,8 @@ struct Certificate {
     shapes: Shapes,
     /// The public first state's, then the states'.
     roots: Vec<Root>,
-    /// Rows' paths and proof of each step.
-    steps: Vec<Vec<u8>>,
+    /// Steps with rows' paths and proof of each; a step whose proof was made anew stands here once more.
+    steps: Vec<(u64, Vec<u8>)>,
     /// The release with its file's digest; none where a test needs no release.
     release: Option<(Vec<u8>, [u8; 32])>,
     salts: [u8; 32],
@@ -135,40 +137,46 @@ fn certify(token: i64, saved: Saved) -> Certificate {
         roots.push(context.first_root());
         let mut state = first_state(&context.first, &run.seed);
         let mut twice = None;
-        for step in 1..=if saved == Saved::OnePad { 1 } else { STEPS } {
+        for step in 1..=if matches!(saved, Saved::OnePad | Saved::OpeningPad) { 1 } else { STEPS } {
             let indices = context.rows(step);
             let leaves = inputs.dataset.leaves(&indices);
             let built = context.program(step, &leaves).expect("a program");
             let executed = execute(built, &inputs, step, &indices, &state, 2).expect("a step");
             let after = state_after(&executed);
-            let mut before_tree = (step > 1).then(|| tree(step - 1, &state));
-            let mut after_tree = tree(step, &after);
             let before = *roots.last().expect("a root");
-            let mut transcript = run.step_transcript(step, &leaves, None, &before, &after_tree.root());
-            let known = if step == 1 { vec![(STATE_BEFORE, &context.first_state[..])] } else { Vec::new() };
-            roots.push(after_tree.root());
-            let mut trees: Vec<(usize, &mut CommittedTree)> = Vec::new();
-            trees.extend(before_tree.iter_mut().map(|tree| (STATE_BEFORE, tree)));
-            trees.push((STATE_AFTER, &mut after_tree));
+            roots.push(tree(step, &after).root());
             let (program, tensors) = (&executed.built.program, plain(&executed.tensors));
-            let (profile, shape) = (&context.profile, shapes.witness);
-            let proof = match saved {
-                Saved::Nothing | Saved::RandomRows => {
-                    prove_program(program, profile, shape, &tensors, &mut trees, &known, &mut transcript)
-                        .expect("a proof")
-                }
-                Saved::OnePad | Saved::OnePadTwice => {
-                    let argument = Argument::new(program).expect("an argument");
-                    let save = |pads: &mut Vec<E>| match saved {
-                        Saved::OnePad => pads[0] = E::ZERO,
-                        _ => pads[40] = *twice.get_or_insert(pads[40]),
-                    };
-                    prove_saving(&argument, &context, &tensors, &mut trees, &known, &mut transcript, save)
-                }
-            };
-            let bytes = [inputs.dataset.paths(&indices), proof].concat();
-            context.verify_step(step, before, roots[roots.len() - 1], &bytes).expect("a true step");
-            steps.push(bytes);
+            // The last step of an honest run is proved twice: an attempt that was given away and another.
+            for _ in 0..if saved == Saved::Nothing && step == STEPS { 2 } else { 1 } {
+                let mut before_tree = (step > 1).then(|| tree(step - 1, &state));
+                let mut after_tree = tree(step, &after);
+                let mut transcript = run.step_transcript(step, &leaves, None, &before, &after_tree.root());
+                let known = if step == 1 { vec![(STATE_BEFORE, &context.first_state[..])] } else { Vec::new() };
+                let mut trees: Vec<(usize, &mut CommittedTree)> = Vec::new();
+                trees.extend(before_tree.iter_mut().map(|tree| (STATE_BEFORE, tree)));
+                trees.push((STATE_AFTER, &mut after_tree));
+                let (profile, shape) = (&context.profile, shapes.witness);
+                let proof = match saved {
+                    Saved::Nothing | Saved::RandomRows => {
+                        prove_program(program, profile, shape, &tensors, &mut trees, &known, &mut transcript)
+                            .expect("a proof")
+                    }
+                    Saved::OnePad | Saved::OnePadTwice | Saved::OpeningPad => {
+                        let argument = Argument::new(program).expect("an argument");
+                        let save = |pads: &mut Vec<E>| match saved {
+                            Saved::OnePad => pads[0] = E::ZERO,
+                            Saved::OnePadTwice => pads[40] = *twice.get_or_insert(pads[40]),
+                            _ => {}
+                        };
+                        let opener = Bare(saved == Saved::OpeningPad);
+                        prove_saving(&argument, &context, &tensors, &mut trees, &known, &mut transcript, save, &opener)
+                    }
+                };
+                let bytes = [inputs.dataset.paths(&indices), proof].concat();
+                let verified = context.verify_step(step, before, roots[roots.len() - 1], &bytes);
+                assert_eq!(verified.is_ok(), saved != Saved::OpeningPad, "{verified:?}");
+                steps.push((step, bytes));
+            }
             state = after;
         }
         if saved == Saved::Nothing {
@@ -194,7 +202,19 @@ fn committer<'a>(context: &'a Context<'_>, secret: [u8; 32]) -> Committer<'a> {
     Committer { run: context.run, profile: &context.profile, shapes: context.shapes, secret: secret.into() }
 }
 
+/// Opens as it should, but for the first scalar, which may be bare.
+struct Bare(bool);
+
+impl Deviation for Bare {
+    fn pads(&self, pads: &mut [E]) {
+        if self.0 {
+            pads[0] = E::ZERO;
+        }
+    }
+}
+
 /// `prove_program` of the product with pads that `save` changes.
+#[expect(clippy::too_many_arguments, reason = "a statement, its witness and what is saved")]
 fn prove_saving(
     argument: &Argument<'_>,
     context: &Context<'_>,
@@ -203,6 +223,7 @@ fn prove_saving(
     known: &[(usize, &[F])],
     transcript: &mut Transcript,
     mut save: impl FnMut(&mut Vec<E>),
+    opener: &Bare,
 ) -> Vec<u8> {
     let randomness = Randomness::from_seed(drawn());
     let honest = Pads::draw(&argument.wiring, &randomness);
@@ -223,7 +244,8 @@ fn prove_saving(
     let root = witness.root();
     let mut all: Vec<&mut CommittedTree> = vec![&mut witness];
     all.extend(trees.iter_mut().map(|(_, tree)| &mut **tree));
-    let opening = open(&context.profile, &mut all, weights, target, transcript).expect("an opening");
+    let opening = open_deviating(&context.profile, &mut all, weights, target, transcript, opener);
+    let (opening, _) = opening.expect("an opening");
     [&root.0[..], &proof.scalars, &opening].concat()
 }
 
@@ -288,8 +310,8 @@ impl Certificate {
     /// All opened rows of all proofs. The release is read with the copies of a published adapter.
     fn opened(&self, context: &Context<'_>, released: Option<&[Vec<i64>]>) -> Vec<Opened> {
         let mut all = Vec::new();
-        for (step, bytes) in (1..).zip(&self.steps) {
-            let number = step as usize;
+        for (step, bytes) in &self.steps {
+            let (step, number) = (*step, *step as usize);
             let read = opening(|| {
                 context.verify_step(step, self.roots[number - 1], self.roots[number], bytes).expect("accepted");
             });
@@ -313,7 +335,7 @@ impl Certificate {
 
     /// All published words.
     fn words(&self) -> Vec<u64> {
-        let files = self.steps.iter().chain(self.release.iter().map(|(bytes, _)| bytes));
+        let files = self.steps.iter().map(|(_, bytes)| bytes).chain(self.release.iter().map(|(bytes, _)| bytes));
         files.flat_map(|bytes| words_of(bytes)).collect()
     }
 }
@@ -387,8 +409,8 @@ fn explain(certificate: &Certificate, token: i64) -> Explained {
     let inputs = inputs(run, token, certificate.salts);
     let mut states = vec![first_state(&context.first, &run.seed)];
     let mut pads = Vec::new();
-    for (step, bytes) in (1..).zip(&certificate.steps) {
-        let number = step as usize;
+    for (step, bytes) in &certificate.steps {
+        let (step, number) = (*step, *step as usize);
         let indices = context.rows(step);
         // The leaves of the file, not those that the candidate would have.
         let (leaves, _): (Vec<Leaf>, _) = rows::verify(run, &indices, bytes).expect("paths");
@@ -396,13 +418,14 @@ fn explain(certificate: &Certificate, token: i64) -> Explained {
         let executed = execute(built, &inputs, step, &indices, &states[number - 1], 2).expect("a step");
         let (program, tensors) = (&executed.built.program, plain(&executed.tensors));
         let argument = Argument::new(program).expect("an argument");
-        let witness = witness_vector(program, &argument.layout, &tensors, &multiplicities(program, &tensors));
+        let mut witness = witness_vector(program, &argument.layout, &tensors, &multiplicities(program, &tensors));
         let roots = &certificate.roots;
         let mut transcript = run.step_transcript(step, &leaves, None, &roots[number - 1], &roots[number]);
         let scalars = certificate.scalars(&context);
         let root = bytes[scalars.start - ROOT_BYTES..scalars.start].try_into().expect("32 bytes");
         absorb_witness(&mut transcript, &Root(root));
-        let sent = bytes[scalars].as_chunks().0.iter();
+        let mut verifier = transcript.clone();
+        let sent = bytes[scalars.clone()].as_chunks().0.iter();
         let mut replay = Replay { transcript, sent, pads: Vec::new(), clear: Vec::new() };
         prove_into(&argument, &witness, &tensors, &mut replay);
         assert_eq!(replay.pads.len(), argument.wiring.num_pads);
@@ -415,16 +438,36 @@ fn explain(certificate: &Certificate, token: i64) -> Explained {
         let even = argument.wiring.lagrange(z).expect("no subgroup").even;
         let products = argument.wiring.products.iter().zip(&even).map(|(pair, &w)| w * replay.pads[pair[0]]);
         let dummy = (left - products.sum::<E>()) * even[argument.wiring.products.len()].inverse();
+        if states.len() == number {
+            states.push(state_after(&executed));
+        }
+        // The opening's first scalar: the sum over the lower halves of the trees, where no weight lies on a random row.
+        witness.extend(Pads::new(&argument.wiring, replay.pads.clone(), dummy).slots());
+        let (joint, _) = argument.verify_masked(&bytes[scalars.clone()], &mut verifier).expect("scalars");
+        let place = |place, state: u64| {
+            place_vector(&context.first.program, &layout, place, |name| states[state as usize].get(name))
+        };
+        let state_shape = certificate.shapes.state;
+        let mut vectors = vec![(WITNESS_PLACE, certificate.shapes.witness, witness)];
+        if step > 1 {
+            vectors.push((STATE_BEFORE, state_shape, place(Place::StateBefore, step - 1)));
+        }
+        vectors.push((STATE_AFTER, state_shape, place(Place::StateBefore, step)));
+        let halves = vectors.iter().map(|(place, shape, vector)| {
+            let half = shape.num_columns() << (shape.log_rows - 1);
+            let weights = dense_weights(&joint.parts, *place, 2 * half).elements();
+            weights.iter().zip(vector).take(half).map(|(&w, &f)| w * f).sum::<E>()
+        });
+        let first = e_from_bytes(bytes[scalars.end..][..E_BYTES].try_into().expect("an element")).expect("canonical");
+        pads.push(first - halves.sum::<E>());
         pads.append(&mut replay.pads);
         pads.push(dummy);
-        states.push(state_after(&executed));
     }
     let distinct: HashSet<[u64; 3]> = pads.iter().map(words).collect();
     // But for the scalars: where a candidate's value is an element of F, two words of the scalar are the pad's.
-    let outside = |bytes: &Vec<u8>| {
-        words_of(&bytes[..certificate.scalars(&context).start])
-            .chain(words_of(&bytes[certificate.scalars(&context).end..]))
-            .collect::<Vec<u64>>()
+    let scalars = certificate.scalars(&context);
+    let outside = |(_, bytes): &(u64, Vec<u8>)| -> Vec<u64> {
+        words_of(&bytes[..scalars.start]).chain(words_of(&bytes[scalars.end + E_BYTES..])).collect()
     };
     let known: HashSet<u64> = certificate.steps.iter().flat_map(outside).collect();
     let copies = copies(&context, states.last().expect("a state"));
@@ -480,12 +523,11 @@ fn related(context: &Context<'_>, data: &[F], rows: &BTreeMap<u64, Vec<F>>) -> O
 
 // -- the results -------------------------------------------------------------------------------------------------------
 
-/// Words that occur more than once, by the names of the fields that they are in; only those of the last field matter to
-/// the reader who looks for what is not explained.
+/// Names of the fields of steps' proofs whose words occur more than once.
 fn repeats(certificate: &Certificate, context: &Context<'_>) -> BTreeSet<String> {
     let mut names: HashMap<u64, Vec<String>> = HashMap::new();
-    for (step, bytes) in (1..).zip(&certificate.steps) {
-        let number = step as usize;
+    for (step, bytes) in &certificate.steps {
+        let (step, number) = (*step, *step as usize);
         let roots = &certificate.roots;
         let verify = || context.verify_step(step, roots[number - 1], roots[number], bytes).map(drop);
         let (verdict, parts) = traced(verify);
@@ -501,7 +543,6 @@ fn repeats(certificate: &Certificate, context: &Context<'_>) -> BTreeSet<String>
                 _ => {}
             }
             for word in bytes[start + part.offset..][..part.len].as_chunks::<8>().0 {
-                // Trees 1 and 2 are states, opened in more than one proof.
                 names.entry(u64::from_le_bytes(*word)).or_default().push(part.name.clone());
             }
         }
@@ -541,10 +582,10 @@ fn no_certificate_tells_which_token_it_is_of() {
                 assert!(all.len() <= random, "{:?}: {} of {random}", opened.state, all.len());
             }
         }
-        assert_eq!(leaves.values().map(|(openings, _)| *openings).collect::<Vec<_>>(), [2, 2]);
+        assert_eq!(leaves.values().map(|(openings, _)| *openings).collect::<Vec<_>>(), [3, 3]);
         println!("opened leaves of states: {:?}", leaves.values().map(|(_, all)| all.len()).collect::<Vec<_>>());
 
-        // Nothing of the witness tree, of scalars or of what follows occurs twice; states' trees and rows do.
+        // Nothing of a witness tree, of scalars or of an opening occurs twice. Rows do, and trees 1 and 2, which are states.
         let shared = ["row leaf", "row sibling", "tree 1", "tree 2"];
         let others: Vec<String> = repeats(certificate, &context)
             .into_iter()
@@ -564,15 +605,21 @@ fn no_certificate_tells_which_token_it_is_of() {
 
 #[test]
 fn a_certificate_that_saves_one_mask_tells_its_token() {
-    let cases: [(Saved, fn(&Evidence) -> usize); 3] =
-        [(Saved::OnePad, |e| e.bare), (Saved::OnePadTwice, |e| e.repeated), (Saved::RandomRows, |e| e.relations)];
+    let none = Evidence::default;
+    let cases = [
+        (Saved::OnePad, Evidence { bare: 1, ..none() }),
+        (Saved::OnePadTwice, Evidence { repeated: 1, ..none() }),
+        (Saved::OpeningPad, Evidence { bare: 1, ..none() }),
+        (Saved::RandomRows, Evidence { relations: 1, ..none() }),
+    ];
     for (number, (saved, evidence)) in cases.into_iter().enumerate() {
         let truth = number % 2;
         let certificate = certify(TOKENS[truth], saved);
-        let found = TOKENS.map(|token| explain(&certificate, token).evidence);
+        let off: &[&str] = if saved == Saved::OpeningPad { &["opening-sumcheck-claim"] } else { &[] };
+        let found = without(off, || TOKENS.map(|token| explain(&certificate, token).evidence));
         println!("{found:?}");
-        assert_eq!(evidence(&found[truth]), 1, "{number}");
-        assert_eq!(found[1 - truth], Evidence::default(), "{number}");
+        assert_eq!(found[truth], evidence, "{number}");
+        assert_eq!(found[1 - truth], none(), "{number}");
     }
 }
 
