@@ -63,7 +63,7 @@ impl Add for Affine {
 impl Sub for Affine {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
-        self + other.scaled(E::NEG_ONE)
+        self.add(other.scaled(E::NEG_ONE))
     }
 }
 
