@@ -71,7 +71,7 @@ def test_defaults_are_those_of_peft_and_of_the_trainer() -> None:
         },
         "data": {"max_length": 64, "bucket": 64},
         "proof": {"range_bits": 18, "steps_per_proof": 1, "profile": "v1"},
-        "disclose": {"loss": "hidden", "order": "hidden"},
+        "disclose": {"loss": "hidden", "order": "hidden", "data": "hidden"},
     }
     assert (recipe.label_mask, recipe.long_rows, recipe.template) == (
         "completion_only",

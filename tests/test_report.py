@@ -81,6 +81,7 @@ def verdict(name: str, exit_code: int = 0) -> dict[str, Any]:
         "steps": 3,
         "files": [{"name": name, "digest": {"sha256": name}}],
         "claims": [{"kind": name, "word": name, "detail": name}],
+        "disclosure": {"base": name, "loss": name, "order": name, "data": name, "rowsSha256": name, "byNature": [name]},
         "losses": [{"step": step, "units": 1 << 20, "fractionBits": 20, "nats": name} for step in (1, 2)],
         "notClaimed": [name],
         "ledger": {

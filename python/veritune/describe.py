@@ -110,6 +110,7 @@ _CERTIFICATE: dict[str, str] = {
     r"seed\.json": "beacon round and run seed",
     r"claims\.sigstore\.json": "the signed claims",
     r"signer\.pub\.pem": "the signer's public key",
+    r"rows\.bin": "the rows with their salts, disclosed by the recipe",
     r"provenance\.sigstore\.json": "how it was made (SLSA provenance)",
     r"proofs/(step-[0-9]{6}|settlement|release)\.bin": "proof bytes",
 }

@@ -33,11 +33,21 @@ _PROVED = (
     "train.lr_scheduler_type", "train.warmup_steps", "train.weight_decay", "train.adam_beta1", "train.adam_beta2",
     "train.adam_epsilon", "train.max_grad_norm", "train.per_device_train_batch_size",
     "train.gradient_accumulation_steps", "train.max_steps", "train.num_train_epochs", "data.bucket", "proof.range_bits",
-    "disclose.loss",
+    "disclose.loss", "disclose.data",
     "beacon.source", "beacon.chain_hash", "beacon.plan_time",
 )  # fmt: skip
 """Recipe fields that the verifier compares with what is proved; a beacon's time is the maker's, its round follows."""
 _MAKERS_WORD = "the maker's word"
+_DISCLOSED = {
+    "base": {"public": "in every run"},
+    "loss": {"public": "proved and listed", "hidden": "stays with the maker"},
+    "order": {
+        "public": "leaves in the order of the files: the maker's word",
+        "hidden": "leaves in a secret order: the maker's word",
+    },
+    "data": {"public": "published and recomputed", "hidden": "salted leaves only"},
+}
+"""What is disclosed by choice, with what each word means."""
 TEMPLATE = "report.html.jinja"
 
 
@@ -76,6 +86,7 @@ def sections(path: Path, verdict: dict[str, Any]) -> list[Section]:
         subject,
         _signer(verdict),
         _claims(verdict),
+        _disclosure(verdict),
         *_losses(verdict),
         Section("Not claimed", "", [("", clean(item), "") for item in verdict.get("notClaimed") or ()]),
         *_plan(verdict),
@@ -100,6 +111,20 @@ def _claims(verdict: dict[str, Any]) -> Section:
         word = clean(claim.get("word", ""))
         rows.append((clean(claim.get("kind", "")), clean(claim.get("detail", "")), _WORDS.get(word, word)))
     return Section("Claims", "Each holds by exactly one kind of evidence.", rows)
+
+
+def _disclosure(verdict: dict[str, Any]) -> Section:
+    disclosure = verdict.get("disclosure") or {}
+    rows = []
+    for name, remarks in _DISCLOSED.items():
+        word = clean(disclosure.get(name, ""))
+        rows.append((name, word, remarks.get(word, "")))
+    if disclosure.get("rowsSha256"):
+        rows.append(("rows.bin", clean(disclosure["rowsSha256"]), ""))
+    rows.extend(("", clean(item), "public by nature") for item in disclosure.get("byNature") or ())
+    return Section(
+        "Disclosed and hidden", "What the plan says; the verifier compared it with the proofs and files.", rows
+    )
 
 
 def _losses(verdict: dict[str, Any]) -> list[Section]:
@@ -193,6 +218,9 @@ def lines(verdict: dict[str, Any]) -> list[str]:
         shown.append(f"  {kind}: {word}")
         if detail:
             shown.append(f"    {detail}")
+    shown.append("  disclosed and hidden:")
+    for name, word, remark in _disclosure(verdict).rows:
+        shown.append(f"    {name}: {word} ({remark})" if name in _DISCLOSED else f"    {name or remark}: {word}")
     losses = verdict.get("losses") or []
     if losses:
         ends = f"from {clean(losses[0]['nats'])} to {clean(losses[-1]['nats'])} nats"

@@ -24,14 +24,14 @@ data: {{files: [{rows}], max_length: 16, long_rows: truncate, label_mask: all}}
 lora: {{r: 2, lora_alpha: 4}}
 train: {{learning_rate: {learning_rate}, {train}per_device_train_batch_size: 1, max_steps: {steps}}}
 proof: {{range_bits: 16}}
-"""
+{more}"""
 
 
 class Job:
     """A planned job in a folder of its own; runs are made and compared in it."""
 
-    def __init__(self, folder: Path, steps: int, learning_rate: str = "2e-3", train: str = "") -> None:
-        """Plans the job with the real command; ``train`` is more fields of that section."""
+    def __init__(self, folder: Path, steps: int, learning_rate: str = "2e-3", train: str = "", more: str = "") -> None:
+        """Plans the job with the real command; ``train`` is more fields of that section, ``more`` more sections."""
         self.folder = folder
         self.steps = steps
         rows = ROOT / "data" / "demo" / "rows.jsonl"
@@ -41,6 +41,7 @@ class Job:
             steps=steps,
             learning_rate=learning_rate,
             train=train,
+            more=more,
         )
         (folder / "recipe.yaml").write_text(recipe)
         self.command("keys", "generate", "--out", str(folder / "keys"))

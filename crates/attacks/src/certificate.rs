@@ -19,9 +19,11 @@ use veritune_envelope::statement::{
 use veritune_envelope::{Digest, bundle};
 use veritune_relations::Spec;
 use veritune_relations::digest::spec_digest;
-use veritune_relations::spec::{Optimizer, Schedule};
+use veritune_relations::spec::{Optimizer, Schedule, Visibility};
 use veritune_relations::step::Tables;
 use veritune_verifier::certificate::{NOT_CLAIMED_DEMO_BEACON, claims, not_claimed};
+use veritune_verifier::disclosure::disclosure;
+use veritune_verifier::published::ROWS_FILE;
 use veritune_verifier::report::Report;
 use veritune_verifier::request::verify_default;
 use veritune_verifier::seed::DEMO;
@@ -57,6 +59,8 @@ pub struct Parts {
     pub config: Vec<u8>,
     /// The claims.
     pub claims: Vec<Claim>,
+    /// `rows.bin`, if it is there.
+    pub rows: Option<Vec<u8>>,
     /// What is not claimed.
     pub not_claimed: Vec<String>,
     /// The ledger.
@@ -252,7 +256,8 @@ impl TinyCertificate {
                 state_roots: (0..).zip(&tiny.roots).map(root).collect(),
                 adapter,
                 config: config.to_bytes().expect("a configuration"),
-                claims: claims(steps),
+                claims: claims(steps, &tiny.run.spec.disclose),
+                rows: (tiny.run.spec.disclose.data == Visibility::Public).then(|| tiny.dataset.published()),
                 not_claimed: not_claimed(&tiny.run.spec.disclose, NOT_CLAIMED_DEMO_BEACON),
                 ledger: ledger::to_certificate(&recomputed, DEMO),
                 plan_digest: None,
@@ -303,6 +308,10 @@ impl TinyCertificate {
             let (kind, step) = part.kind;
             proofs.push(ProofFile { name, sha256: Digest::sha256(&part.bytes), kind, step });
         }
+        let rows = parts.rows.as_deref().map(Digest::sha256);
+        if let Some(rows) = &parts.rows {
+            fs::write(inner.join(ROWS_FILE), rows)?;
+        }
         let mut predicate = ClaimsV1 {
             schema: ClaimsSchema::V1,
             plan_digest: parts.plan_digest.unwrap_or_else(|| Digest::sha256(&plan_bytes)),
@@ -314,6 +323,7 @@ impl TinyCertificate {
             state_roots: parts.state_roots.clone(),
             proofs,
             claims: parts.claims.clone(),
+            disclosure: disclosure(&self.tiny.run.spec.disclose, rows),
             not_claimed: parts.not_claimed.clone(),
             ledger: parts.ledger.clone(),
             created_by: tool(),

@@ -58,6 +58,12 @@ pub fn with_loss(mut spec: Spec) -> Spec {
     spec
 }
 
+/// The same with rows that are public too.
+pub fn disclosing(mut spec: Spec) -> Spec {
+    spec.disclose.data = Visibility::Public;
+    with_loss(spec)
+}
+
 /// Plain gradient descent at a constant rate on the one row that there is: the program is the same at every step, so
 /// that nothing but the transcript and the chain tells one step from another.
 pub fn monotonous(steps: u64) -> Spec {

@@ -70,6 +70,56 @@ pub fn layers(leaves: Vec<Digest>) -> Result<Vec<Vec<Digest>>, NotCanonical> {
     Ok(layers)
 }
 
+/// The root of the tree over leaves that come one by one, in memory of one path.
+pub struct TreeRoot {
+    hasher: TreeHasher,
+    num_leaves: usize,
+    /// Of each height, the root of the complete subtree that waits for its right sibling.
+    waiting: Vec<Option<Digest>>,
+}
+
+impl Default for TreeRoot {
+    fn default() -> Self {
+        Self { hasher: TreeHasher::new(TreeHash::Poseidon2), num_leaves: 0, waiting: Vec::new() }
+    }
+}
+
+impl TreeRoot {
+    /// Adds the next leaf.
+    pub fn push(&mut self, leaf: &Digest) -> Result<(), NotCanonical> {
+        self.num_leaves = self.num_leaves.saturating_add(1);
+        let mut node = *leaf;
+        for left in &mut self.waiting {
+            match left.take() {
+                Some(left) => node = self.hasher.node(&left, &node)?,
+                None => {
+                    *left = Some(node);
+                    return Ok(());
+                }
+            }
+        }
+        self.waiting.push(Some(node));
+        Ok(())
+    }
+
+    /// The root of all leaves, filled up with leaves of zeros to a power of two.
+    pub fn finish(self) -> Result<Digest, NotCanonical> {
+        let height = usize::try_from(depth(self.num_leaves)).unwrap_or(usize::MAX);
+        let (mut zeros, mut node) = ([0; 32], None);
+        for left in self.waiting.iter().take(height) {
+            node = match (left, node) {
+                (Some(left), Some(right)) => Some(self.hasher.node(left, &right)?),
+                (Some(left), None) => Some(self.hasher.node(left, &zeros)?),
+                (None, Some(left)) => Some(self.hasher.node(&left, &zeros)?),
+                (None, None) => None,
+            };
+            zeros = self.hasher.node(&zeros, &zeros)?;
+        }
+        // All leaves are below the last node that waits, or below the one that was filled up.
+        Ok(node.or_else(|| self.waiting.last().copied().flatten()).unwrap_or(zeros))
+    }
+}
+
 /// The root above the leaf of row `index`, `siblings` from the leaf up.
 pub fn root_of_path(
     hasher: &TreeHasher,
@@ -122,11 +172,14 @@ mod tests {
     #[test]
     fn every_row_has_a_path_to_the_root_and_no_other_leaf_has() {
         let hasher = TreeHasher::new(TreeHash::Poseidon2);
-        for num_rows in [1, 2, 5, 8] {
+        for num_rows in [1, 2, 3, 4, 5, 6, 7, 8, 9] {
             let leaves: Vec<Digest> = (0..num_rows).map(|i| leaf_of(row(i as u64))).collect();
             let layers = layers(leaves.clone()).unwrap();
             assert_eq!(layers.len() as u32, depth(num_rows) + 1);
             let root = layers.last().unwrap()[0];
+            let mut streamed = TreeRoot::default();
+            leaves.iter().for_each(|leaf| streamed.push(leaf).unwrap());
+            assert_eq!(streamed.finish(), Ok(root), "{num_rows}");
             for (index, leaf) in leaves.iter().enumerate() {
                 let siblings: Vec<Digest> =
                     layers[..layers.len() - 1].iter().enumerate().map(|(k, l)| l[(index >> k) ^ 1]).collect();

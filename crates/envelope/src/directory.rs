@@ -123,6 +123,46 @@ fn list(
 ///
 /// *Caller must* pass a `path` that a listing or an index holds.
 pub fn read_file(root: &Path, path: &str, limit: u64) -> Result<Vec<u8>, Refusal> {
+    let file = open_file(root, path)?;
+    let len = file.metadata().map_err(|error| unreadable(path, &error))?.len();
+    // At once: a vector that grows as it is read would take up to twice as much.
+    let mut bytes = Vec::with_capacity(usize::try_from(len.min(limit)).unwrap_or(0));
+    // One byte more than the limit shows that there are more.
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    if u64::try_from(bytes.len()).is_ok_and(|size| size <= limit) {
+        return Ok(bytes);
+    }
+    Err(too_large(path, limit))
+}
+
+/// Hands the bytes of a regular file, at most `limit` of them, to `each` in pieces of `piece_bytes`, the last perhaps shorter.
+///
+/// *Caller must* pass a `path` that a listing or an index holds.
+pub fn read_pieces(
+    root: &Path,
+    path: &str,
+    limit: u64,
+    piece_bytes: u64,
+    each: &mut dyn FnMut(&[u8]) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    let mut file = open_file(root, path)?;
+    let (mut piece, mut read) = (Vec::new(), 0_u64);
+    loop {
+        piece.clear();
+        file.by_ref().take(piece_bytes).read_to_end(&mut piece).map_err(|error| unreadable(path, &error))?;
+        if piece.is_empty() {
+            return Ok(());
+        }
+        read = read.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+        if read > limit {
+            return Err(too_large(path, limit));
+        }
+        each(&piece)?;
+    }
+}
+
+/// The regular file `path` below `root`.
+fn open_file(root: &Path, path: &str) -> Result<fs::File, Refusal> {
     let full_path = root.join(path);
     let metadata = match fs::symlink_metadata(&full_path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -133,15 +173,11 @@ pub fn read_file(root: &Path, path: &str, limit: u64) -> Result<Vec<u8>, Refusal
     if !metadata.is_file() {
         return Err(not_regular(path));
     }
-    // At once: a vector that grows as it is read would take up to twice as much.
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(limit)).unwrap_or(0));
-    let file = fs::File::open(&full_path).map_err(|error| unreadable(path, &error))?;
-    // One byte more than the limit shows that there are more.
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
-    if u64::try_from(bytes.len()).is_ok_and(|size| size <= limit) {
-        return Ok(bytes);
-    }
-    Err(Refusal::new(FILE_TOO_LARGE, path, format_args!("at most {limit} bytes"), "more"))
+    fs::File::open(&full_path).map_err(|error| unreadable(path, &error))
+}
+
+fn too_large(path: &str, limit: u64) -> Refusal {
+    Refusal::new(FILE_TOO_LARGE, path, format_args!("at most {limit} bytes"), "more")
 }
 
 fn not_regular(location: &str) -> Refusal {

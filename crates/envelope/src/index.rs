@@ -9,6 +9,7 @@ use crate::digest::Digest;
 use crate::directory::{self, Listing};
 use crate::verdict::Refusal;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use std::path::Path;
 
 /// The index's name in the certificate.
@@ -147,6 +148,32 @@ impl Index {
             Refusal::new(INDEX_DIGEST, path, entry.sha256, digest).raise()?;
         }
         Ok(bytes)
+    }
+
+    /// Hands the bytes of a listed file to `each` in pieces of `piece_bytes`, the last perhaps shorter; returns their digest,
+    /// which is the listed one, as is their number. Memory: one piece.
+    ///
+    /// *Caller must* trust nothing of the pieces before this returns.
+    pub fn read_pieces(
+        &self,
+        root: &Path,
+        path: &str,
+        piece_bytes: u64,
+        each: &mut dyn FnMut(&[u8]) -> Result<(), Refusal>,
+    ) -> Result<Digest, Refusal> {
+        let entry = self.find(path).ok_or_else(|| Refusal::new(FILE_MISSING, path, "a listed file", "none"))?;
+        let (mut hasher, mut size) = (Sha256::new(), 0_u64);
+        directory::read_pieces(root, path, entry.size, piece_bytes, &mut |piece| {
+            hasher.update(piece);
+            size = size.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+            each(piece)
+        })?;
+        entry.check_size(size)?;
+        let digest = Digest::from_bytes(hasher.finalize().into());
+        if digest != entry.sha256 {
+            Refusal::new(INDEX_DIGEST, path, entry.sha256, digest).raise()?;
+        }
+        Ok(digest)
     }
 
     /// The entry of `path`.

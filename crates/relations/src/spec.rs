@@ -243,6 +243,8 @@ pub struct Disclose {
     pub loss: Visibility,
     /// Which row of the maker's files a leaf of the dataset is of: public if leaves lie in the order of the files.
     pub order: Visibility,
+    /// The rows with their salts.
+    pub data: Visibility,
 }
 
 /// Everything that prover and verifier need to build the program of a run.

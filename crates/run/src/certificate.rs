@@ -1,6 +1,7 @@
 //! Puts a run's certificate together: proofs, claims statement, released adapter. Signing is the caller's.
 //!
-//! After [`prove_run`], `certificate/` holds `proofs/*.bin`, `plan.json` and `seed.json`, `release/` the adapter's two
+//! After [`prove_run`], `certificate/` holds `proofs/*.bin`, `plan.json`, `seed.json` and, if the plan discloses
+//! them, the rows, `release/` the adapter's two
 //! files, and `claims.statement.json` what is to be signed. What is finished is verified, not made again.
 
 use crate::RunError;
@@ -11,6 +12,9 @@ use std::path::Path;
 use veritune_commit::Root;
 use veritune_envelope::statement::{ClaimsSchema, ClaimsV1, PlanV1, ProofFile, ProofKind, Statement, Subject, Tool};
 use veritune_envelope::{Digest, Refusal, adapter_file, canonical_json};
+use veritune_relations::spec::Visibility;
+use veritune_verifier::disclosure::disclosure;
+use veritune_verifier::published::ROWS_FILE;
 use veritune_verifier::statement::Run;
 use veritune_verifier::{adapter, certificate as verified, ledger, seed};
 
@@ -121,6 +125,15 @@ pub fn prove_run(
     let ledger = ledger::run_ledger(context)?;
     let mut names: Vec<String> = files.iter().map(|file: &ProofFile| file.name.clone()).collect();
     names.extend(["plan.json", "seed.json"].map(str::to_owned));
+    let rows = match run.spec.disclose.data {
+        Visibility::Hidden => None,
+        Visibility::Public => {
+            let bytes = inputs.dataset.published();
+            write_whole(&store.path("certificate").join(ROWS_FILE), &bytes, false)?;
+            names.push(ROWS_FILE.to_owned());
+            Some(sha256(&bytes))
+        }
+    };
     let predicate = ClaimsV1 {
         schema: ClaimsSchema::V1,
         plan_digest: Digest::from_bytes(run.plan_digest),
@@ -131,7 +144,8 @@ pub fn prove_run(
         num_steps: steps,
         state_roots,
         proofs: files,
-        claims: verified::claims(steps),
+        claims: verified::claims(steps, &run.spec.disclose),
+        disclosure: disclosure(&run.spec.disclose, rows),
         not_claimed: verified::not_claimed(&run.spec.disclose, seed.notice),
         ledger: ledger::to_certificate(&ledger, seed.source),
         created_by: Tool { name: "veritune".into(), version: env!("CARGO_PKG_VERSION").into() },

@@ -11,6 +11,7 @@ use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_relations::Spec;
 use veritune_relations::spec::Visibility;
 use veritune_relations::step::Leaf;
+use veritune_verifier::published;
 use zeroize::{Zeroize, Zeroizing};
 
 /// Target of a position without label.
@@ -161,6 +162,11 @@ impl Dataset {
             }
         }
         bytes
+    }
+
+    /// The bytes of the file that publishes all rows.
+    pub fn published(&self) -> Vec<u8> {
+        (0..self.meta.len()).flat_map(|row| published::to_bytes(&self.row(row))).collect()
     }
 
     /// The values of an input of the step's program, over `rows`; none if the program has no such input.

@@ -1,9 +1,11 @@
 //! A certificate, checked: the numbered list of [`check`]; [`crate::request::verify`] is the door.
 
 use crate::codes::*;
+use crate::disclosure::disclosure;
 use crate::ledger::{TARGET_BITS, run_ledger, to_certificate};
 use crate::loss::StepLoss;
 use crate::policy::{ADAPTER_FILE, Evidence, Policy};
+use crate::published::{self, ROWS_FILE};
 use crate::report::Report;
 use crate::request::{Signers, Subjects};
 use crate::settlement::{self, StepClaims};
@@ -63,7 +65,12 @@ pub const NOT_CLAIMED_HIDDEN_FILE: &str =
 pub const SIGNER_KEY: &str = "signer.pub.pem";
 
 /// The claims that a full set of proofs shows.
-pub fn claims(steps: u64) -> Vec<Claim> {
+pub fn claims(steps: u64, disclose: &Disclose) -> Vec<Claim> {
+    let data = "every step trained on the rows of the committed dataset that the public sampler names";
+    let data = match disclose.data {
+        Visibility::Hidden => data.to_owned(),
+        Visibility::Public => format!("{data}; all its rows are published and recomputed"),
+    };
     let claim = |kind: &str, detail: String| Claim { kind: kind.to_owned(), word: Word::ZkProof, detail };
     vec![
         claim(
@@ -72,10 +79,7 @@ pub fn claims(steps: u64) -> Vec<Claim> {
                 "all {steps} optimiser steps of the plan were executed exactly, each from the state that the one before left, the first from the public initial adapter"
             ),
         ),
-        claim(
-            "data",
-            "every step trained on the rows of the committed dataset that the public sampler names".to_owned(),
-        ),
+        claim("data", data),
         claim("base", "every step read the weights of the committed base model".to_owned()),
         claim("adapter-file", "the adapter file holds exactly the rounded weights of the last state".to_owned()),
     ]
@@ -93,9 +97,10 @@ pub fn claims(steps: u64) -> Vec<Claim> {
 /// 7. Every step has one proof, whose states are those of the chain, the first being the public initial state.
 /// 8. Every step's proof verifies.
 /// 9. The settlement of the base verifies for exactly these proofs.
-/// 10. The adapter's configuration is the canonical one, and its file encodes the last state's rounded masters.
-/// 11. The claims, what is not claimed, and the ledger are those that follow; the ledger reaches 128 bits.
-/// 12. The claims that hold are those that the policy demands.
+/// 10. The file of rows is there if the plan discloses them, and only then, and gives the dataset's root.
+/// 11. The adapter's configuration is the canonical one, and its file encodes the last state's rounded masters.
+/// 12. The claims, what is disclosed, what is not claimed, and the ledger are those that follow; the ledger reaches 128 bits.
+/// 13. The claims that hold, and what is disclosed, are what the policy demands.
 pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> Result<Report, Refusal> {
     // 1
     let folder = subjects.certificate.as_path();
@@ -247,6 +252,10 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
     }
 
     // 10
+    used.push(ROWS_FILE);
+    let disclosure = disclosure(&run.spec.disclose, published::check(&run, &index, folder)?);
+
+    // 11
     let release = match only(claimed, ProofKind::Release, RELEASE_MISSING)? {
         Some(release_file) => {
             used.push(&release_file.name);
@@ -277,11 +286,14 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
         Refusal::new(PROOF_EXTRA, &extra.path, "a file that a check reads", "another file").raise()?;
     }
 
-    // 11
-    let expected_claims = claims(plan.num_steps);
+    // 12
+    let expected_claims = claims(plan.num_steps, &run.spec.disclose);
     let mut not_claimed = not_claimed(&run.spec.disclose, seed.notice);
     if claimed.claims != expected_claims || claimed.not_claimed != not_claimed {
         Refusal::new(CLAIMS_DISAGREE, "predicate.claims", "the claims that the proofs show", "others").raise()?;
+    }
+    if claimed.disclosure != disclosure {
+        Refusal::new(CLAIMS_DISAGREE, "predicate.disclosure", "what the plan discloses", "another list").raise()?;
     }
     ledger.require(TARGET_BITS).map_err(|e| too_weak(&e))?;
     let ledger = to_certificate(&ledger, seed.source);
@@ -289,7 +301,7 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
         too_weak(&"another ledger").raise()?;
     }
 
-    // 12
+    // 13
     let mut claims = expected_claims;
     let mut files = statement.subject;
     if subjects.adapter.is_none() {
@@ -300,6 +312,7 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
     policy.check(&Evidence {
         claims: &claims,
         plan_is_signed,
+        disclosure: &disclosure,
         beacon: seed.source,
         base_root: plan.base.root,
         dataset_root: plan.dataset_root,
@@ -316,6 +329,7 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
         last_state_root: last_state,
         files,
         claims,
+        disclosure: Some(disclosure),
         losses,
         not_claimed,
         ledger: Some(ledger),

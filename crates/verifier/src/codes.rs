@@ -19,10 +19,12 @@ codes! {
     FILE_PATH = "VT-RUN-014", Unusable, "the path is missing or no directory";
     ADAPTER_CONFIG = "VT-RUN-015", Refuted, "the plan's adapter options are not those of the spec";
     STOPPED = "VT-RUN-016", Internal, "the verifier stopped at a bug";
+    ROWS_REFUSED = "VT-RUN-017", Refuted, "the published rows are not the dataset's, are missing, or are there although the plan hides them";
     POLICY_FORM = "VT-POLICY-001", Unusable, "the policy or a combination of options is malformed";
     POLICY_CLAIM = "VT-POLICY-002", Inconclusive, "a claim that the policy demands is absent or has a weaker word";
     POLICY_SUBJECT = "VT-POLICY-003", Refuted, "base or dataset is not the one that the policy names";
     POLICY_EVIDENCE = "VT-POLICY-004", Inconclusive, "the plan's signature or the beacon is weaker than the policy demands";
+    POLICY_DISCLOSED = "VT-POLICY-007", Inconclusive, "the run hides what the policy wants disclosed";
     CERTIFICATE_MISSING = "VT-POLICY-005", Inconclusive, "there is no certificate at the path";
     ADAPTER_MISSING = "VT-POLICY-006", Inconclusive, "no adapter file lies beside the certificate";
 }

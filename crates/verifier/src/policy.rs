@@ -11,6 +11,7 @@
 //! adapter_file: checked                         # or hidden: claims about a commitment, no file is read
 //! signed_plan: false                            # true: the plan itself is signed
 //! beacon: [demo, drand-quicknet]
+//! disclosed: [loss, data]                       # absent: nothing need be disclosed; order too
 //! base_root: 5f…                                # absent: any base
 //! dataset_root: 07…                             # absent: any dataset
 //! ```
@@ -18,12 +19,13 @@
 //! A field that is absent has the value above. A policy demands; it switches no check off, except that of a file that
 //! it says is hidden. No word implies another, so a policy lists those that it accepts.
 
-use crate::codes::{POLICY_CLAIM, POLICY_EVIDENCE, POLICY_FORM, POLICY_SUBJECT};
+use crate::codes::{POLICY_CLAIM, POLICY_DISCLOSED, POLICY_EVIDENCE, POLICY_FORM, POLICY_SUBJECT};
+use crate::disclosure::demandable;
 use saphyr::{LoadableYamlNode as _, Mapping, Scalar, Yaml};
 use saphyr_parser::{Event, Parser};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use veritune_envelope::statement::{Claim, Word};
+use veritune_envelope::statement::{Claim, Disclosure, Word};
 use veritune_envelope::{Digest, Refusal};
 
 /// The schema of a policy file.
@@ -37,6 +39,8 @@ const MAX_NESTING: usize = 8;
 pub const ADAPTER_FILE: &str = "adapter-file";
 /// Every kind of claim that this version's certificates make.
 pub const KINDS: [&str; 4] = ["training", "data", "base", ADAPTER_FILE];
+/// What a maker may disclose or hide.
+const CHOICES: [&str; 3] = ["loss", "order", "data"];
 const BEACONS: [&str; 2] = [crate::seed::DEMO, crate::seed::QUICKNET];
 
 /// What must hold for exit 0.
@@ -53,6 +57,8 @@ pub struct Policy {
     pub signed_plan: bool,
     /// Beacons that are accepted.
     pub beacon: Vec<String>,
+    /// What must be disclosed.
+    pub disclosed: Vec<String>,
     /// The only base that is accepted.
     pub base_root: Option<Digest>,
     /// The only dataset that is accepted.
@@ -68,6 +74,7 @@ impl Default for Policy {
             hidden_file: false,
             signed_plan: false,
             beacon: BEACONS.map(str::to_owned).to_vec(),
+            disclosed: Vec::new(),
             base_root: None,
             dataset_root: None,
         }
@@ -185,6 +192,13 @@ impl Policy {
                     };
                     policy.beacon = list(node, "beacon")?.iter().map(name).collect::<Result<_, _>>()?;
                 }
+                "disclosed" => {
+                    let name = |node: &Yaml<'_>| match text(node, "disclosed")? {
+                        name if CHOICES.contains(&name) => Ok(name.to_owned()),
+                        other => Err(refuse("disclosed", "loss, order or data", other)),
+                    };
+                    policy.disclosed = list(node, "disclosed")?.iter().map(name).collect::<Result<_, _>>()?;
+                }
                 "base_root" => policy.base_root = Some(digest(node, "base_root")?),
                 "dataset_root" => policy.dataset_root = Some(digest(node, "dataset_root")?),
                 other => return Err(refuse(other, "a field of veritune.policy/v1", "an unknown field")),
@@ -208,7 +222,7 @@ impl Policy {
     /// Accepts iff the verified claims are those that are demanded, about the base and the dataset that are named.
     ///
     /// 1. Base and dataset are those named. 2. Every demanded kind is there with an accepted word, and at least one is
-    ///    demanded. 3. The plan is signed if that is demanded. 4. The beacon is an accepted one.
+    ///    demanded. 3. The plan is signed if that is demanded. 4. The beacon is an accepted one. 5. What must be disclosed is.
     pub(crate) fn check(&self, evidence: &Evidence<'_>) -> Result<(), Refusal> {
         for (field, named, found) in [
             ("base_root", self.base_root, evidence.base_root),
@@ -235,6 +249,10 @@ impl Policy {
         if !self.beacon.iter().any(|name| name == evidence.beacon) {
             Refusal::new(POLICY_EVIDENCE, "seed.json beacon", self.beacon.join(" or "), evidence.beacon).raise()?; // 4
         }
+        let shown = demandable(evidence.disclosure);
+        if let Some(name) = self.disclosed.iter().find(|name| !shown.iter().any(|(n, public)| n == name && *public)) {
+            Refusal::new(POLICY_DISCLOSED, format_args!("disclosure {name}"), "public", "hidden").raise()?; // 5
+        }
         Ok(())
     }
 }
@@ -243,6 +261,7 @@ impl Policy {
 pub(crate) struct Evidence<'a> {
     pub claims: &'a [Claim],
     pub plan_is_signed: bool,
+    pub disclosure: &'a Disclosure,
     pub beacon: &'a str,
     pub base_root: Digest,
     pub dataset_root: Digest,
@@ -252,6 +271,8 @@ pub(crate) struct Evidence<'a> {
 mod tests {
     use super::*;
     use crate::certificate::claims;
+    use crate::disclosure::disclosure;
+    use veritune_relations::spec::{Disclose, Visibility};
 
     const ROOT: &str = "a111111111111111111111111111111111111111111111111111111111111111";
 
@@ -266,10 +287,11 @@ mod tests {
         assert_eq!(policy.claims.len(), KINDS.len());
         let all = yaml(&format!(
             "claims: {{training: [zk-proof]}}\nsigner: any\nadapter_file: hidden\nsigned_plan: true\n\
-             beacon: [drand-quicknet]\nbase_root: {ROOT}\ndataset_root: '{ROOT}'\n"
+             beacon: [drand-quicknet]\ndisclosed: [data, loss]\nbase_root: {ROOT}\ndataset_root: '{ROOT}'\n"
         ))
         .unwrap();
         assert_eq!(all.claims, BTreeMap::from([("training".to_owned(), vec![Word::ZkProof])]));
+        assert_eq!(all.disclosed, ["data", "loss"]);
         assert!(all.any_signer && all.hidden_file && all.signed_plan);
         assert_eq!((all.base_root, all.dataset_root), (Digest::from_hex(ROOT), Digest::from_hex(ROOT)));
     }
@@ -291,6 +313,9 @@ mod tests {
             "claims: {training: zk-proof}",
             "beacon: []",
             "beacon: [coin]",
+            "disclosed: []",
+            "disclosed: [base]",
+            "disclosed: loss",
             "base_root: 11",
             "base_root: 11a",
             "signer: any\nsigner: any",
@@ -315,11 +340,13 @@ mod tests {
 
     #[test]
     fn each_demand_is_checked() {
-        let claims = claims(3);
+        let disclose = Disclose { loss: Visibility::Public, ..Disclose::default() };
+        let (claims, disclosure) = (claims(3, &disclose), disclosure(&disclose, None));
         let root = Digest::from_hex(ROOT).unwrap();
         let evidence = |plan_is_signed, beacon| Evidence {
             claims: &claims,
             plan_is_signed,
+            disclosure: &disclosure,
             beacon,
             base_root: root,
             dataset_root: root,
@@ -334,6 +361,9 @@ mod tests {
         assert_eq!(judge(&format!("dataset_root: {other}")), Err(POLICY_SUBJECT));
         assert_eq!(judge("signed_plan: true"), Err(POLICY_EVIDENCE));
         assert_eq!(judge("beacon: [drand-quicknet]"), Err(POLICY_EVIDENCE));
+        assert_eq!(judge("disclosed: [loss]"), Ok(()));
+        assert_eq!(judge("disclosed: [loss, data]"), Err(POLICY_DISCLOSED));
+        assert_eq!(judge("disclosed: [order]"), Err(POLICY_DISCLOSED));
         let strict = yaml("signed_plan: true\nbeacon: [drand-quicknet]").unwrap();
         assert_eq!(strict.check(&evidence(true, "drand-quicknet")), Ok(()));
         let mut nothing = yaml("claims: {adapter-file: [zk-proof]}").unwrap();

@@ -27,7 +27,7 @@ const MEMBERS: [(&str, &[&str]); 5] = [
     ),
     ("data", &["max_length", "bucket"]),
     ("proof", &["range_bits", "steps_per_proof", "profile"]),
-    ("disclose", &["loss", "order"]),
+    ("disclose", &["loss", "order", "data"]),
 ];
 
 /// Sections that say how the rows and the seed came about; the plan's maker states them.
@@ -111,6 +111,7 @@ pub fn disagreement(recipe: &Value, spec: &Spec) -> Option<&'static str> {
         ("proof.range_bits", integer("proof", "range_bits") == Some(u64::from(spec.range_bits))),
         ("disclose.loss", text("disclose", "loss", shown(spec.disclose.loss))),
         ("disclose.order", text("disclose", "order", shown(spec.disclose.order))),
+        ("disclose.data", text("disclose", "data", shown(spec.disclose.data))),
     ];
     checks.into_iter().find(|(_, agrees)| !agrees).map(|(field, _)| field)
 }

@@ -3,7 +3,7 @@
 use crate::loss::StepLoss;
 use crate::policy::Policy;
 use serde::Serialize;
-use veritune_envelope::statement::{Claim, Ledger, PlanV1, Subject};
+use veritune_envelope::statement::{Claim, Disclosure, Ledger, PlanV1, Subject};
 use veritune_envelope::{Refusal, Verdict};
 use veritune_relations::spec::FieldRange;
 
@@ -48,6 +48,8 @@ pub struct Report {
     pub files: Vec<Subject>,
     /// Verified claims; empty unless verified.
     pub claims: Vec<Claim>,
+    /// What the certificate shows and keeps back; none unless verified.
+    pub disclosure: Option<Disclosure>,
     /// The proved mean loss of every step, if the run discloses it.
     pub losses: Vec<StepLoss>,
     /// What is not claimed.
@@ -82,6 +84,7 @@ impl Report {
             last_state_root: String::new(),
             files: Vec::new(),
             claims: Vec::new(),
+            disclosure: None,
             losses: Vec::new(),
             not_claimed: Vec::new(),
             ledger: None,

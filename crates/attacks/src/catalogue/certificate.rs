@@ -10,11 +10,13 @@ use veritune_commit::Root;
 use veritune_envelope::Digest;
 use veritune_envelope::canonical_json::{self, Value};
 use veritune_envelope::directory::{ADAPTER_CONFIG, ADAPTER_MODEL};
-use veritune_envelope::statement::{ClaimsV1, PlanV1, ProofKind, Word};
+use veritune_envelope::statement::{ClaimsV1, PlanV1, ProofKind, Visibility, Word};
+use veritune_field::P;
 use veritune_relations::Program;
 use veritune_run::dataset::Dataset;
 use veritune_verifier::certificate;
 use veritune_verifier::ledger::{run_ledger, to_certificate};
+use veritune_verifier::published;
 use veritune_verifier::rows;
 use veritune_verifier::seed::DEMO;
 use veritune_verifier::settlement::StepClaims;
@@ -68,8 +70,8 @@ const fn files(
 }
 
 use World::{
-    AdamW, Boasting, ChainedBeacon, FewerSteps, Monotonous, OtherBase, OtherProgram, OtherRecipe, OtherSampler,
-    PublicLoss, TwoLengths, WitnessedBeacon,
+    AdamW, Boasting, ChainedBeacon, Disclosing, FewerSteps, Monotonous, OtherBase, OtherProgram, OtherRecipe,
+    OtherSampler, TwoLengths, WitnessedBeacon,
 };
 
 /// The attacks.
@@ -152,7 +154,7 @@ pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
         "opening-sumcheck-claim",
         attack(
             "every step's public loss is a unit smaller than it was",
-            PublicLoss,
+            Disclosing,
             (1, "VT-RUN-006"),
             &["VT-ARG-007"],
             |t, parts| {
@@ -165,7 +167,7 @@ pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
         "opening-sumcheck-claim",
         attack(
             "a step's public loss is written over after it was proved",
-            PublicLoss,
+            Disclosing,
             (1, "VT-RUN-006"),
             &["VT-ARG-007", "absorb loss"],
             |t, parts| {
@@ -346,6 +348,49 @@ pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
     }),
     attack("the program is another version's", OtherProgram, (1, "VT-RUN-002"), &["VT-RUN-002"], |_, _| ()),
     attack("the rows are drawn by a private sampler", OtherSampler, (1, "VT-RUN-002"), &["VT-RUN-002"], |_, _| ()),
+    attack("the claims say that hidden rows are published", AdamW, (1, "VT-RUN-011"), &["VT-RUN-011"], |_, parts| {
+        parts.amend = |claims| claims.disclosure.data = Visibility::Public;
+    }),
+    attack("the claims name other published rows", Disclosing, (1, "VT-RUN-011"), &["VT-RUN-011"], |_, parts| {
+        parts.amend = |claims| claims.disclosure.rows_sha256 = Some(Digest::sha256(b"others"));
+    }),
+    attack("a token of the published rows is another", Disclosing, (1, "VT-RUN-017"), &["VT-RUN-017"], |t, parts| {
+        row_mut(t, parts, 1)[64] ^= 1;
+    }),
+    attack("a published row has another salt", Disclosing, (1, "VT-RUN-017"), &["VT-RUN-017"], |t, parts| {
+        row_mut(t, parts, 2)[0] ^= 1;
+    }),
+    attack("two published rows are exchanged", Disclosing, (1, "VT-RUN-017"), &["VT-RUN-017"], |t, parts| {
+        let rows = [0, 1].map(|row| row_mut(t, parts, row).to_vec());
+        row_mut(t, parts, 0).copy_from_slice(&rows[1]);
+        row_mut(t, parts, 1).copy_from_slice(&rows[0]);
+    }),
+    attack("a row is left out of the published ones", Disclosing, (1, "VT-RUN-017"), &["VT-RUN-017"], |t, parts| {
+        let row_bytes = row_mut(t, parts, 0).len();
+        parts.rows.as_mut().expect("rows").drain(..row_bytes);
+    }),
+    attack("bytes follow the published rows", Disclosing, (1, "VT-RUN-017"), &["VT-RUN-017"], |_, parts| {
+        parts.rows.as_mut().expect("rows").extend([0; 5]);
+    }),
+    attack(
+        "a published row has a number plus the field's order",
+        Disclosing,
+        (1, "VT-RUN-017"),
+        &["VT-RUN-017"],
+        |t, parts| {
+            // Digests of meta data are zeros in one of the rows.
+            let rows = t.tiny.run.spec.dataset_rows;
+            let zeros = (0..rows).find(|&row| row_mut(t, parts, row)[32..40] == [0; 8]).expect("such a row");
+            row_mut(t, parts, zeros)[32..40].copy_from_slice(&P.to_le_bytes());
+        },
+    ),
+    attack("the published rows are missing", Disclosing, (1, "VT-RUN-017"), &["VT-RUN-017"], |_, parts| {
+        parts.rows = None;
+    }),
+    attack("rows are published that the plan hides", AdamW, (1, "VT-RUN-017"), &["VT-RUN-017"], |t, parts| {
+        parts.rows = Some(t.tiny.dataset.published());
+        parts.amend = |claims| claims.disclosure.rows_sha256 = None;
+    }),
     attack("a claim has another word", AdamW, (1, "VT-RUN-011"), &["VT-RUN-011"], |_, parts| {
         parts.claims[0].word = Word::TeeAttested;
     }),
@@ -398,10 +443,16 @@ pub const CERTIFICATE_ATTACKS: &[CertificateAttack] = &[
     attack("the plan has fewer steps than the spec", FewerSteps, (1, "VT-RUN-002"), &["VT-RUN-002"], |t, parts| {
         short(t, parts);
         parts.num_steps = 2;
-        parts.claims = certificate::claims(2);
+        parts.claims = certificate::claims(2, &t.tiny.run.spec.disclose);
         parts.state_roots.pop();
     }),
 ];
+
+/// The bytes of a published row.
+fn row_mut<'a>(t: &TinyCertificate, parts: &'a mut Parts, row: usize) -> &'a mut [u8] {
+    let row_bytes = published::row_bytes(&t.tiny.run.spec);
+    &mut parts.rows.as_mut().expect("rows")[row * row_bytes..][..row_bytes]
+}
 
 fn other_digest(claims: &mut ClaimsV1, kind: ProofKind) {
     let file = claims.proofs.iter_mut().find(|p| p.kind == kind).expect("a proof");
@@ -526,7 +577,7 @@ fn endless(t: &TinyCertificate, parts: &mut Parts) {
     parts.plan = plan(&run.spec, &run.dataset, &run.base);
     parts.seed = seed_json(&parts.plan);
     parts.num_steps = run.spec.training.steps;
-    parts.claims = certificate::claims(parts.num_steps);
+    parts.claims = certificate::claims(parts.num_steps, &run.spec.disclose);
     parts.state_roots.resize(parts.num_steps as usize + 1, Digest::sha256(b"none"));
     parts.proofs.clear();
     let context = Context::new(&run).expect("a context");

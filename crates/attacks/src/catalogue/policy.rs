@@ -49,6 +49,7 @@ pub const UNMET_DEMANDS: &[UnmetDemand] = &[
         )
     },
     demand("a signed plan", "signed_plan: true", (3, "VT-POLICY-004")),
+    demand("a public loss", "disclosed: [loss]", (3, "VT-POLICY-007")),
     demand("another beacon", "beacon: [drand-quicknet]", (3, "VT-POLICY-004")),
 ];
 

@@ -1,7 +1,7 @@
 //! The runs that are attacked, with what is wrong with their plans.
 
 use crate::certificate::TinyCertificate;
-use crate::run::{self, adamw, monotonous, with_loss};
+use crate::run::{self, adamw, disclosing, monotonous};
 use veritune_envelope::Digest;
 use veritune_envelope::canonical_json::Value;
 use veritune_envelope::statement::PlanV1;
@@ -14,8 +14,8 @@ pub enum World {
     AdamW,
     /// Three steps whose programs are equal: see [`monotonous`].
     Monotonous,
-    /// The first with a public loss.
-    PublicLoss,
+    /// The first with loss and rows that are public.
+    Disclosing,
     /// The second, whose plan commits to another base than the steps read.
     OtherBase,
     /// The same, whose recipe names another learning rate than its spec.
@@ -45,7 +45,7 @@ impl World {
         match self {
             Self::AdamW => TinyCertificate::new(adamw(2)),
             Self::Monotonous => TinyCertificate::new(monotonous(3)),
-            Self::PublicLoss => TinyCertificate::new(with_loss(adamw(2))),
+            Self::Disclosing => TinyCertificate::new(disclosing(adamw(2))),
             Self::OtherBase => {
                 let planned = run::random_inputs(&monotonous(3));
                 let mut inputs = planned.clone();

@@ -6,7 +6,7 @@ use veritune_attacks::{CERTIFICATE_ATTACKS, CertificateAttack, UNMET_DEMANDS, Wo
 
 static ADAMW: LazyLock<TinyCertificate> = LazyLock::new(|| World::AdamW.prove());
 static MONOTONOUS: LazyLock<TinyCertificate> = LazyLock::new(|| World::Monotonous.prove());
-static PUBLIC_LOSS: LazyLock<TinyCertificate> = LazyLock::new(|| World::PublicLoss.prove());
+static DISCLOSING: LazyLock<TinyCertificate> = LazyLock::new(|| World::Disclosing.prove());
 static OTHER_BASE: LazyLock<TinyCertificate> = LazyLock::new(|| World::OtherBase.prove());
 static OTHER_RECIPE: LazyLock<TinyCertificate> = LazyLock::new(|| World::OtherRecipe.prove());
 static BOASTING: LazyLock<TinyCertificate> = LazyLock::new(|| World::Boasting.prove());
@@ -21,7 +21,7 @@ fn shared(world: World) -> &'static TinyCertificate {
     match world {
         World::AdamW => &ADAMW,
         World::Monotonous => &MONOTONOUS,
-        World::PublicLoss => &PUBLIC_LOSS,
+        World::Disclosing => &DISCLOSING,
         World::OtherBase => &OTHER_BASE,
         World::OtherRecipe => &OTHER_RECIPE,
         World::Boasting => &BOASTING,

@@ -272,7 +272,7 @@ fn step() {
 
 #[test]
 fn step_with_its_loss() {
-    let world = World::PublicLoss.prove();
+    let world = World::Disclosing.prove();
     let t = &world.tiny;
     let context = Context::new(&t.run).expect("a context");
     let rows: Vec<Row> = ARGUMENT.iter().chain([&LOSS]).chain(OPENING).chain(TREES.iter().flatten()).copied().collect();

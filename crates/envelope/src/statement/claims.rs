@@ -1,6 +1,6 @@
 //! The claims: what a certificate says, each claim with one assurance word, and what it does not say.
 
-use super::{BaseCommitment, Predicate, Tool, check_names};
+use super::{BaseCommitment, Disclosure, Predicate, Tool, check_names};
 use crate::canonical_json::Value;
 use crate::codes::{CLAIMS_CLAIM, CLAIMS_LEDGER, CLAIMS_NOT_CLAIMED, CLAIMS_PROOF_FILE, CLAIMS_STATE_ROOTS};
 use crate::digest::Digest;
@@ -158,6 +158,8 @@ pub struct ClaimsV1 {
     pub proofs: Vec<ProofFile>,
     /// What is claimed.
     pub claims: Vec<Claim>,
+    /// What is shown and what is kept back.
+    pub disclosure: Disclosure,
     /// What is not, for a person; never empty.
     pub not_claimed: Vec<String>,
     /// The error-bit ledger.

@@ -6,9 +6,11 @@
 //! Source: in-toto attestation framework, `spec/v1/statement.md`.
 
 mod claims;
+mod disclosure;
 mod plan;
 
 pub use claims::{Claim, ClaimsSchema, ClaimsV1, Ledger, LedgerRow, ProofFile, ProofKind, Word};
+pub use disclosure::{Disclosure, Visibility};
 pub use plan::{PlanSchema, PlanV1};
 
 use crate::canonical_json::{self, Value};

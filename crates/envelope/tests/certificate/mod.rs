@@ -33,6 +33,14 @@ pub fn claims() -> Statement<ClaimsV1> {
                 proof("release", ProofKind::Release, None),
             ],
             claims: vec![claim("training", Word::ZkProof), claim("licences", Word::SelfDeclared)],
+            disclosure: Disclosure {
+                base: Visibility::Public,
+                loss: Visibility::Hidden,
+                order: Visibility::Hidden,
+                data: Visibility::Public,
+                rows_sha256: Some(digest("rows")),
+                by_nature: vec!["The number of steps.".to_owned()],
+            },
             not_claimed: vec!["That the data is good.".to_owned()],
             ledger: Ledger {
                 rows: vec![LedgerRow { source: "sumcheck".to_owned(), bits: 153, assumption: "none".to_owned() }],

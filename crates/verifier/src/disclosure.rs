@@ -1,0 +1,38 @@
+//! What a certificate shows and keeps back, as its spec says: signed with the claims, and compared with this.
+
+use veritune_envelope::Digest;
+use veritune_envelope::statement::{Disclosure, Visibility};
+use veritune_relations::spec::{Disclose, Visibility as Choice};
+
+/// What everybody learns of every run, whatever its maker chooses.
+pub const BY_NATURE: &[&str] = &[
+    "the numbers of steps and rows, the bucket of lengths, and the recipe",
+    "all shapes, widths and scales of the spec; scales are functions of the greatest values that a calibration on the rows saw",
+    "which leaf of the dataset each step trains on, and so that two steps train on the same row, though not which row it is",
+    "the released adapter, and what it reveals of its data",
+];
+
+const fn visibility(choice: Choice) -> Visibility {
+    match choice {
+        Choice::Hidden => Visibility::Hidden,
+        Choice::Public => Visibility::Public,
+    }
+}
+
+/// The list of a run whose file of rows, if there is one, has this digest.
+pub fn disclosure(disclose: &Disclose, rows: Option<Digest>) -> Disclosure {
+    Disclosure {
+        base: Visibility::Public,
+        loss: visibility(disclose.loss),
+        order: visibility(disclose.order),
+        data: visibility(disclose.data),
+        rows_sha256: rows,
+        by_nature: BY_NATURE.iter().map(|&text| text.to_owned()).collect(),
+    }
+}
+
+/// What a policy may want disclosed, and whether it is.
+pub fn demandable(disclosure: &Disclosure) -> [(&'static str, bool); 3] {
+    [("loss", disclosure.loss), ("order", disclosure.order), ("data", disclosure.data)]
+        .map(|(name, visibility)| (name, visibility == Visibility::Public))
+}
