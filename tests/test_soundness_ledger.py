@@ -64,13 +64,13 @@ def test_a_changed_ledger_is_found(standard, change):
 
 @pytest.fixture(scope="module")
 def run(examples: Path, small) -> dict:
-    command = [str(examples / "run_ledger"), str(small.folder / "plan" / "plan.json")]
+    command = [str(examples / "run_ledger"), str(small.folder / "job" / "plan" / "plan.json")]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def test_the_ledger_of_a_certificate_is_recomputed(run, small):
     assert recheck.differences(run) == []
-    index = json.loads((small.folder / "adapter" / "veritune" / "claims.sigstore.json").read_text("utf-8"))
+    index = json.loads((small.folder / "run-adapter" / "veritune" / "claims.sigstore.json").read_text("utf-8"))
     statement = json.loads(base64.b64decode(index["dsseEnvelope"]["payload"]))
     certificate = statement["predicate"]["ledger"]
     printed = [(entry["source"], entry["millibits"] // 1000) for entry in run["ledger"]["entries"]]
