@@ -84,6 +84,7 @@ pub struct MaskedCheck<'a> {
     scalars: Scalars<'a>,
     wiring: &'a Wiring,
     num_pads: usize,
+    /// Per multiplication so far, the pads of its scalars.
     products: Vec<[usize; 2]>,
     equations: Vec<Affine>,
     claims: Vec<(Functional, Affine)>,
@@ -115,9 +116,6 @@ impl<'a> MaskedCheck<'a> {
         let z = self.scalars.transcript.challenge_e(Labels::PRODUCT_POINT);
         let left = self.scalars.read(Labels::PRODUCT_LEFT)?;
         self.scalars.finish()?;
-        if (self.num_pads, &self.products) != (self.wiring.num_pads, &self.wiring.products) {
-            return Err(refused(self.scalars.position()));
-        }
         // 3.
         let gamma = self.scalars.transcript.challenge_e(Labels::JOINT_GAMMA);
         let mut powers = gamma.powers();
@@ -139,8 +137,8 @@ impl<'a> MaskedCheck<'a> {
             weigh(equation.terms, power);
         }
         if !veritune_mutation::off(CheckId::Products.code()) {
-            let [left_form, product_form] =
-                product_equations(self.wiring, z, left).ok_or_else(|| refused(self.scalars.position()))?;
+            let [left_form, product_form] = product_equations(self.wiring, &self.products, z, left)
+                .ok_or_else(|| refused(self.scalars.position()))?;
             for (equation, power) in [left_form, product_form].into_iter().zip(&mut powers) {
                 joint.target -= power * equation.constant;
                 weigh(equation.terms, power);
@@ -153,15 +151,15 @@ impl<'a> MaskedCheck<'a> {
 }
 
 /// `L(z) - P` and `C(z) - P R(z)`, which are zero; none if z is on a subgroup.
-fn product_equations(wiring: &Wiring, z: E, left: E) -> Option<[Affine; 2]> {
+fn product_equations(wiring: &Wiring, products: &[[usize; 2]], z: E, left: E) -> Option<[Affine; 2]> {
     let at = wiring.lagrange(z)?;
     let (mut left_terms, mut product_terms) = (Vec::new(), Vec::new());
-    for (((number, &[a, b]), &even), &weight) in wiring.products.iter().enumerate().zip(&at.even).zip(&at.products) {
+    for (((number, &[a, b]), &even), &weight) in products.iter().enumerate().zip(&at.even).zip(&at.products) {
         left_terms.push((a, even));
         product_terms.push((b, -left * even));
         product_terms.push((wiring.first_product().saturating_add(number), weight));
     }
-    let dummy = at.even.get(wiring.products.len()).copied()?;
+    let dummy = at.even.get(products.len()).copied()?;
     left_terms.push((wiring.dummy(), dummy));
     product_terms.extend((wiring.first_extra()..).zip(at.extra));
     Some([Affine { constant: -left, terms: left_terms }, Affine { constant: E::ZERO, terms: product_terms }])

@@ -112,3 +112,24 @@ pub struct Lagrange {
     /// Of those at the odd powers.
     pub extra: Vec<E>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Behind VT-ARG-006: no inverse of zero is taken at a point that is a node.
+    #[test]
+    fn a_point_on_a_subgroup_has_no_weights() {
+        for num_products in [0, 1, 3, 4] {
+            let wiring = Wiring { products: vec![[0, 0]; num_products], ..Wiring::default() };
+            let order = 2 * wiring.num_nodes();
+            let omega = E::from(F::two_adic_generator(order.ilog2() as usize));
+            for power in 0..order {
+                assert!(wiring.lagrange(omega.exp_u64(power as u64)).is_none(), "{num_products} {power}");
+            }
+            let at = wiring.lagrange(E::from(F::GENERATOR)).unwrap();
+            assert_eq!(at.even.iter().copied().sum::<E>(), E::ONE, "the weights of a constant");
+            assert_eq!(at.products.iter().chain(&at.extra).copied().sum::<E>(), E::ONE);
+        }
+    }
+}

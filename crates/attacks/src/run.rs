@@ -144,33 +144,14 @@ pub fn prove_step(
     before: &Values,
     numbers: [usize; 2],
 ) -> Proof {
-    prove_false_step(context, inputs, dataset, step, before, numbers, |_, _| Vec::new()).expect("a true witness")
+    let (proof, verdict) = forge_step(context, inputs, dataset, step, before, numbers, |_, _| Vec::new());
+    verdict.expect("a true witness");
+    proof
 }
 
-/// [`prove_step`] by a prover that changes tensors, or the checks of the program that it proves, once all are executed.
-/// `lie` returns the rows of the range table that are looked up once more than an honest count finds: a field element
-/// that is a row, of integers that are none.
-///
-/// # Errors
-/// If the program that is proved does not hold: a prover that runs the verifier sees it first.
-///
-/// # Panics
-/// If the step cannot be executed.
-pub fn prove_false_step(
-    context: &Context<'_>,
-    inputs: &Values,
-    dataset: &Dataset,
-    step: u64,
-    before: &Values,
-    numbers: [usize; 2],
-    lie: impl FnOnce(&mut Program, &mut Tensors<i64>) -> Vec<usize>,
-) -> Result<Proof, ProofError> {
-    let (proof, verdict) = forge_step(context, inputs, dataset, step, before, numbers, lie);
-    verdict.map(|()| proof)
-}
-
-/// [`prove_false_step`] by a prover that does not care whether the program holds; whether it does, is returned. The lie may
-/// also state other outputs.
+/// [`prove_step`] by a prover that changes tensors, the checks of the program that it proves, or its outputs, once all are
+/// executed; whether what it proves holds is returned. `lie` returns the rows of the range table that are looked up once
+/// more than an honest count finds: a field element that is a row, of integers that are none.
 ///
 /// # Panics
 /// If the step cannot be executed.
@@ -288,7 +269,7 @@ pub fn prove_release(context: &Context<'_>, state: &Values, number: usize, file_
     let tensors = execute(&built.program, state).expect("a release");
     let mut tree = state_tree(context, state, number);
     let argument = Argument::new(&built.program).expect("an argument");
-    let shape = context.run.release_shape(&context.profile, &argument).expect("a shape");
+    let shape = context.run.witness_shape(&context.profile, &argument).expect("a shape");
     let mut transcript = context.run.release_transcript(&tree.root(), file_digest);
     let mut others = [(STATE_BEFORE, &mut tree)];
     let (bytes, verdict) =

@@ -9,13 +9,12 @@
 use std::mem;
 use veritune_argument::{
     Argument, ArgumentError, Arithmetic, BASE_PLACE, BaseClaim, CheckId, Context as Interpreter, Functional,
-    NUM_PLACES, WITNESS_PLACE, Wiring,
+    NUM_PLACES, WITNESS_PLACE,
 };
-use veritune_commit::rows::layers;
+use veritune_commit::rows::{layers, paths};
 use veritune_commit::{Profile, Root, TreeShape, tree_point};
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{E, F, e_to_bytes, f_to_bytes};
-use veritune_prover::argument::Pads;
 use veritune_prover::commit::Randomness;
 use veritune_prover::commit::simulate::{SimulatedTree, simulate};
 use veritune_relations::release;
@@ -62,9 +61,7 @@ impl Seeds {
 
     /// Uniform elements of E.
     fn elements(&mut self, count: usize) -> Vec<E> {
-        let wiring = Wiring { num_pads: count, ..Wiring::default() };
-        let pads = Pads::draw(&wiring, &self.next());
-        (0..count).map(|number| pads.pad(number)).collect()
+        self.next().pads(count)
     }
 }
 
@@ -108,13 +105,7 @@ pub fn simulate_run(
             None => Simulated::Known(&context.first_state),
         };
         let placed = vec![(STATE_BEFORE, before), (STATE_AFTER, Simulated::Tree(&mut after))];
-        let mut bytes = Vec::new();
-        for &row in &indices {
-            bytes.extend_from_slice(&layers[0][row]);
-            for (depth, layer) in layers[..layers.len() - 1].iter().enumerate() {
-                bytes.extend_from_slice(&layer[(row >> depth) ^ 1]);
-            }
-        }
+        let mut bytes = paths(&layers, &indices).expect("rows of the dataset");
         bytes.extend(loss::to_bytes(loss));
         bytes.extend(simulate_proof(
             &context.profile,
@@ -130,7 +121,7 @@ pub fn simulate_run(
     }
     let program = release::build(&run.spec, &context.first, copies).expect("a release").program;
     let argument = Argument::new(&program).expect("an argument");
-    let shape = run.release_shape(&context.profile, &argument).expect("a shape");
+    let shape = run.witness_shape(&context.profile, &argument).expect("a shape");
     let last = states.last_mut().expect("a step");
     let mut transcript = run.release_transcript(&last.root(), file_digest);
     let placed = vec![(STATE_BEFORE, Simulated::Tree(last))];

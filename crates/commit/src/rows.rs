@@ -70,6 +70,20 @@ pub fn layers(leaves: Vec<Digest>) -> Result<Vec<Vec<Digest>>, NotCanonical> {
     Ok(layers)
 }
 
+/// The bytes that show leaves to be a tree's: of each, itself, then its siblings from the leaf up. None for a leaf that is not
+/// there.
+pub fn paths(layers: &[Vec<Digest>], leaves: &[usize]) -> Option<Vec<u8>> {
+    let (bottom, below_root) = (layers.first()?, layers.split_last()?.1);
+    let mut bytes = Vec::new();
+    for &leaf in leaves {
+        bytes.extend(bottom.get(leaf)?);
+        for (height, layer) in (0_u32..).zip(below_root) {
+            bytes.extend(layer.get(leaf.checked_shr(height)? ^ 1)?);
+        }
+    }
+    Some(bytes)
+}
+
 /// The root of the tree over leaves that come one by one, in memory of one path.
 pub struct TreeRoot {
     hasher: TreeHasher,

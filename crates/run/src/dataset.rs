@@ -4,7 +4,7 @@ use crate::RunError;
 use crate::order::{file_order, secret_order};
 use rayon::prelude::*;
 use std::sync::OnceLock;
-use veritune_commit::rows::{HEADER_PART, Row, dataset_root, layers, leaf_elements};
+use veritune_commit::rows::{HEADER_PART, Row, dataset_root, layers, leaf_elements, paths};
 use veritune_commit::{Digest, Root, TreeHash, TreeHasher};
 use veritune_field::F;
 use veritune_field::traits::PrimeCharacteristicRing;
@@ -153,15 +153,7 @@ impl Dataset {
 
     /// The bytes that show rows to be the dataset's: of each, its leaf, then its siblings from the leaf up.
     pub fn paths(&self, rows: &[usize]) -> Vec<u8> {
-        let layers = self.layers();
-        let mut bytes = Vec::new();
-        for &row in rows {
-            bytes.extend(layers[0][row]);
-            for (height, layer) in layers[..layers.len() - 1].iter().enumerate() {
-                bytes.extend(layer[(row >> height) ^ 1]);
-            }
-        }
-        bytes
+        paths(self.layers(), rows).expect("rows of the dataset")
     }
 
     /// The bytes of the file that publishes all rows.

@@ -94,7 +94,7 @@ fn release_bytes(planned: &Planned, profile: &Profile) -> Result<f64, RunError> 
         release::matrices(step).into_iter().map(|(_, id)| vec![0; step.program.shape(id).iter().product()]).collect();
     let program = release::build(planned.spec(), step, &zeros)?.program;
     let argument = Argument::new(&program).map_err(StatementError::from)?;
-    let shape = planned.run().release_shape(profile, &argument)?;
+    let shape = planned.run().witness_shape(profile, &argument)?;
     Ok(32.0 + scalar_bytes(&argument) as f64 + opening_bytes(profile, &[&shape, &planned.shapes().state]))
 }
 

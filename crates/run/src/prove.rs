@@ -252,7 +252,7 @@ impl<'a> Prover<'a> {
         let mut tree = self.committer.state(first, &self.layout, last, &state)?;
         count(&mut tree, state_name(last), &self.store.openings()?)?;
         let argument = Argument::new(&built.program).map_err(commit_error)?;
-        let shape = run.release_shape(&self.context.profile, &argument)?;
+        let shape = run.witness_shape(&self.context.profile, &argument)?;
         let mut transcript = run.release_transcript(&tree.root(), file_digest);
         let opened = [Opening::of(state_name(last), &tree)];
         let root = tree.root();

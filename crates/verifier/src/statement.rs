@@ -128,9 +128,8 @@ impl Run {
     /// Shapes of the trees, from the argument of any step of the run.
     pub fn shapes(&self, profile: &Profile, argument: &Argument<'_>) -> Result<Shapes, StatementError> {
         let [_, before, _, base] = argument.layout.used;
-        let witness = argument.witness_slots();
         Ok(Shapes {
-            witness: shape_for(profile, "witness", witness, TreeHash::Blake3, true, 1)?,
+            witness: self.witness_shape(profile, argument)?,
             state: shape_for(profile, "state", before, TreeHash::Poseidon2, false, STATE_BUDGET)?,
             // Masked because an opening needs one masked tree; the base is public, and so is its mask.
             base: shape_for(profile, "base", base, TreeHash::Poseidon2, true, 1)?,
@@ -199,9 +198,9 @@ impl Run {
         *hasher.finalize().as_bytes()
     }
 
-    /// Shape of the witness tree of a release.
-    pub fn release_shape(&self, profile: &Profile, argument: &Argument<'_>) -> Result<TreeShape, StatementError> {
-        shape_for(profile, "release witness", argument.witness_slots(), TreeHash::Blake3, true, 1)
+    /// Shape of the fresh tree of a proof with this argument: a step's or the release's.
+    pub fn witness_shape(&self, profile: &Profile, argument: &Argument<'_>) -> Result<TreeShape, StatementError> {
+        shape_for(profile, "witness", argument.witness_slots(), TreeHash::Blake3, true, 1)
     }
 }
 

@@ -155,7 +155,9 @@ impl<'a> Context<'a> {
         let argument = Argument::new(&program).map_err(StatementError::from)?;
         let mut transcript = self.run.step_transcript(step, &leaves, loss, &before, &after);
         let placed = self.placed(step, before, after);
-        let claims = proof::verify(&argument, &self.profile, self.shapes.witness, &placed, bytes, &mut transcript)?;
+        // Of this step's own argument, so that what its proof weighs always lies within the shape.
+        let shape = self.run.witness_shape(&self.profile, &argument)?;
+        let claims = proof::verify(&argument, &self.profile, shape, &placed, bytes, &mut transcript)?;
         Ok(VerifiedStep { claims, loss })
     }
 
@@ -169,7 +171,7 @@ impl<'a> Context<'a> {
     ) -> Result<(), StepRefused> {
         let program = release::build(&self.run.spec, &self.first, copies).map_err(StatementError::from)?.program;
         let argument = Argument::new(&program).map_err(StatementError::from)?;
-        let shape = self.run.release_shape(&self.profile, &argument)?;
+        let shape = self.run.witness_shape(&self.profile, &argument)?;
         let mut transcript = self.run.release_transcript(&last, file_digest);
         let placed = [(STATE_BEFORE, Source::Tree(self.shapes.state, last))];
         proof::verify(&argument, &self.profile, shape, &placed, bytes, &mut transcript)?;

@@ -2,7 +2,7 @@
 //! makes them admits one integer each.
 
 use veritune_attacks::certificate::TinyCertificate;
-use veritune_attacks::run::{adamw, prove_false_step};
+use veritune_attacks::run::{adamw, forge_step};
 use veritune_verifier::proof::ProofError;
 use veritune_verifier::step::Context;
 
@@ -42,7 +42,7 @@ fn prove(is_ranged: bool) -> Result<(), ProofError> {
         tensors.get_mut(program.find(MASTER).expect("a tensor"))[at] += SIXTEENTH_INVERSE;
         vec![(1 << limb) + low as usize - 1]
     };
-    prove_false_step(&context, &tiny.inputs, &tiny.dataset, 1, &tiny.states[0], [0, 1], lie).map(drop)
+    forge_step(&context, &tiny.inputs, &tiny.dataset, 1, &tiny.states[0], [0, 1], lie).1
 }
 
 #[test]

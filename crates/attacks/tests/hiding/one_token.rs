@@ -186,7 +186,7 @@ fn certify(token: i64, saved: Saved) -> Certificate {
             let values: BTreeMap<String, Vec<i64>> = state.iter().map(|(n, v)| (n.clone(), v.to_vec())).collect();
             let tensors = veritune_attacks::setting::execute(&program, &values).expect("a release");
             let argument = Argument::new(&program).expect("an argument");
-            let shape = run.release_shape(&context.profile, &argument).expect("a shape");
+            let shape = run.witness_shape(&context.profile, &argument).expect("a shape");
             let mut last = tree(STEPS, &state);
             let mut transcript = run.release_transcript(&last.root(), &digest);
             let mut trees = [(STATE_BEFORE, &mut last)];
@@ -326,7 +326,7 @@ impl Certificate {
             let read = opening(|| context.verify_release(last, copies, digest, bytes).expect("accepted"));
             let program = release::build(&self.run.spec, &context.first, copies).expect("a release").program;
             let argument = Argument::new(&program).expect("an argument");
-            let shape = self.run.release_shape(&context.profile, &argument).expect("a shape");
+            let shape = self.run.witness_shape(&context.profile, &argument).expect("a shape");
             let trees = [(None, shape), (Some(STEPS), self.shapes.state)];
             all.extend(opened_rows(context, &read, &bytes[ROOT_BYTES + scalar_bytes(&argument)..], &trees));
         }

@@ -18,7 +18,7 @@ impl Randomness {
     }
 
     /// `count` uniform pads for the argument of the proof that this vector is the witness of.
-    pub(crate) fn pads(&self, count: usize) -> Vec<E> {
+    pub fn pads(&self, count: usize) -> Vec<E> {
         E::reconstitute_from_base(self.elements(Purpose::Scalars, 0, 3 * count))
     }
 
