@@ -14,6 +14,7 @@ mod optimizer;
 mod policy;
 mod protocol;
 mod replay;
+mod statement;
 mod witness;
 mod world;
 

@@ -259,7 +259,7 @@ pub const ITEMS: &[Item] = &[
 /// What is wrong with the list: items without cover, names that nothing has.
 pub fn faults() -> Vec<String> {
     let mut names: Vec<&str> = crate::STEP_ATTACKS.iter().copied().flatten().map(|a| a.name).collect();
-    names.extend(crate::CERTIFICATE_ATTACKS.iter().map(|a| a.name));
+    names.extend(crate::CERTIFICATE_ATTACKS.iter().copied().flatten().map(|a| a.name));
     names.extend(crate::PROTOCOL_ATTACKS.iter().copied().flatten().map(|a| a.name));
     let mut faults = Vec::new();
     for (_, item, covered) in ITEMS {

@@ -81,7 +81,7 @@ pub fn document() -> String {
         "\n## A certificate\n\nWhoever attacks holds the signing key, and settles and releases what suits the lie.\n\n",
     );
     text.push_str("| attack | exit | refused with | passes without |\n|---|---|---|---|\n");
-    for attack in CERTIFICATE_ATTACKS {
+    for attack in CERTIFICATE_ATTACKS.iter().copied().flatten() {
         let (exit, code) = attack.refused;
         let inner = if attack.inner.is_empty() { String::new() } else { format!(" (`{}`)", attack.inner) };
         let _ = writeln!(text, "| {} | {exit} | `{code}`{inner} | {} |", attack.name, or_none(attack.without));
@@ -101,7 +101,7 @@ pub fn document() -> String {
     text.push_str(ABSORBED);
     for Absorption { label, next, bound, .. } in ABSORPTIONS {
         let absorption = format!("absorb {label}");
-        let certificates = CERTIFICATE_ATTACKS.iter().map(|a| (a.name, a.without));
+        let certificates = CERTIFICATE_ATTACKS.iter().copied().flatten().map(|a| (a.name, a.without));
         let all = certificates.chain(PROTOCOL_ATTACKS.iter().copied().flatten().map(|a| (a.name, a.without)));
         let (alone, with): (Vec<_>, Vec<_>) = all
             .filter(|(_, without)| without.contains(&absorption.as_str()))

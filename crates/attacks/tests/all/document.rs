@@ -36,7 +36,7 @@ fn every_attack_has_its_own_name_and_some_check() {
     use veritune_attacks::{Caught, STEP_ATTACKS};
     let attacks: Vec<_> = STEP_ATTACKS.iter().copied().flatten().collect();
     let mut all: Vec<_> = attacks.iter().map(|a| a.name).collect();
-    all.extend(veritune_attacks::CERTIFICATE_ATTACKS.iter().map(|a| a.name));
+    all.extend(veritune_attacks::CERTIFICATE_ATTACKS.iter().copied().flatten().map(|a| a.name));
     all.extend(veritune_attacks::PROTOCOL_ATTACKS.iter().copied().flatten().map(|a| a.name));
     let names: BTreeSet<_> = all.iter().collect();
     assert_eq!(names.len(), all.len());

@@ -8,6 +8,7 @@ mod distribution;
 mod instance;
 mod masks;
 mod one_token;
+mod one_token_certificate;
 mod reuse;
 mod simulation;
 mod statistic;
