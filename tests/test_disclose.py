@@ -60,7 +60,7 @@ def test_both_verifiers_list_what_is_disclosed(job: Job, adapter: Path, static_v
     verdict = json.loads(mine.stdout)
     assert verdict == json.loads(other.stdout)
     disclosure = verdict["disclosure"]
-    assert {disclosure[name] for name in ("base", "loss", "order", "data")} == {"public"}
+    assert {disclosure[name] for name in ("base", "loss", "order", "data", "adapter")} == {"public"}
     assert disclosure["rowsSha256"] == hashlib.sha256((adapter / "veritune" / "rows.bin").read_bytes()).hexdigest()
     assert any("two steps train on the same row" in text for text in disclosure["byNature"])
     assert not any("the loss" in text for text in verdict["notClaimed"])
@@ -69,7 +69,8 @@ def test_both_verifiers_list_what_is_disclosed(job: Job, adapter: Path, static_v
     assert [loss["step"] for loss in verdict["losses"]] == list(range(1, STEPS + 1))
     for loss in verdict["losses"]:
         assert float(loss["nats"]) == loss["units"] / 2 ** loss["fractionBits"] and 0 < float(loss["nats"]) < 20
-    for name in ("loss: public", "order: public", "data: public", "loss of every step"):
+    assert "the released adapter, and what it reveals of its data" in disclosure["byNature"]
+    for name in ("loss: public", "order: public", "data: public", "adapter: public", "loss of every step"):
         assert name in mine.stderr, name
 
 

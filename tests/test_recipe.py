@@ -71,7 +71,7 @@ def test_defaults_are_those_of_peft_and_of_the_trainer() -> None:
         },
         "data": {"max_length": 64, "bucket": 64},
         "proof": {"range_bits": 18, "steps_per_proof": 1, "profile": "v1"},
-        "disclose": {"loss": "hidden", "order": "hidden", "data": "hidden"},
+        "disclose": {"loss": "hidden", "order": "hidden", "data": "hidden", "adapter": "public"},
     }
     assert (recipe.label_mask, recipe.long_rows, recipe.template) == (
         "completion_only",
@@ -178,6 +178,14 @@ def test_refused_by_name(section: str, line: str, code: Code, words: list[str]) 
     assert error.exit == 2
     for word in words:
         assert word in str(error), str(error)
+
+
+@pytest.mark.parametrize("shown", ["loss", "data"])
+def test_an_adapter_is_not_hidden_where_something_public_tells_it(shown: str) -> None:
+    hidden = parse(GOOD + "disclose: {adapter: hidden, order: public}\n").settings["disclose"]
+    assert hidden == {"loss": "hidden", "order": "public", "data": "hidden", "adapter": "hidden"}
+    error = refused(GOOD + f"disclose: {{adapter: hidden, {shown}: public}}\n")
+    assert error.code == Code.RECIPE_CONFLICT.id and "disclose.adapter" in str(error)
 
 
 def test_an_error_names_file_and_line() -> None:

@@ -264,9 +264,14 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let files = 0..u8::try_from(MONOTONOUS.len()).expect("few files");
     let mut seeds: Vec<Vec<u8>> = files.flat_map(|file| [[0, file], [1, file]]).map(|seed| seed.to_vec()).collect();
     seeds.extend([vec![3, 0], vec![11, 0], vec![5, 0], vec![0, 0, 5, 9, 0, 0, 1], vec![1, 3, 4, 100, 0, 0]]);
-    for (name, folder, kind) in
-        [("README.md", 0, 0), ("adapter_model.bin", 0, 0), ("a.bin", 2, 0), ("x", 1, 1), ("y", 1, 2)]
-    {
+    for (name, folder, kind) in [
+        ("README.md", 0, 0),
+        ("adapter_model.bin", 0, 0),
+        ("adapter_release.bin", 0, 0),
+        ("a.bin", 2, 0),
+        ("x", 1, 1),
+        ("y", 1, 2),
+    ] {
         seeds.push([&[16, 0, folder, kind, name.len() as u8, 0][..], name.as_bytes()].concat());
     }
     seeds

@@ -23,14 +23,15 @@ pub fn run(bytes: &[u8]) {
 pub fn seeds() -> Vec<Vec<u8>> {
     let policy = "schema: veritune.policy/v1
 claims:                                       # kind: the words that are accepted for it
-  training: [zk-proof, proof-not-hiding]
-  data: [\"zk-proof\", 'proof-not-hiding']
+  training: [zk-proof, sampled-zk-proof]
+  data: [\"zk-proof\", 'sampled-zk-proof']
   base: [zk-proof]
-  adapter-file: [proof-not-hiding]
+  adapter-file: [sampled-zk-proof]
 signer: named
 adapter_file: checked
 signed_plan: false
 beacon: [demo, drand-quicknet]
+disclosed: [loss, order, data, adapter]
 base_root: a111111111111111111111111111111111111111111111111111111111111111
 dataset_root: '0711111111111111111111111111111111111111111111111111111111111111'
 ";

@@ -28,7 +28,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         r#"{{"base":{base},"createdBy":{tool},"datasetRoot":"{hex}","numSteps":1,"planNumber":0,"programDigest":"{hex}","recipe":{{}},"schema":"veritune.plan/v1","spec":{{}}}}"#
     );
     let claims = format!(
-        r#"{{"base":{base},"claims":[{{"detail":"d","kind":"training","word":"zk-proof"}}],"createdBy":{tool},"datasetRoot":"{hex}","ledger":{{"maxProofs":1000,"rows":[{{"assumption":"","bits":128,"source":"s"}}],"totalBits":128}},"notClaimed":["n"],"numSteps":1,"planDigest":"{hex}","programDigest":"{hex}","proofs":[{{"kind":"step","name":"proofs/a.bin","sha256":"{hex}","step":0}},{{"kind":"release","name":"proofs/r.bin","sha256":"{hex}"}}],"schema":"veritune.claims/v1","spec":{{}},"stateRoots":["{hex}","{hex}"]}}"#
+        r#"{{"base":{base},"claims":[{{"detail":"d","kind":"training","word":"zk-proof"}}],"createdBy":{tool},"datasetRoot":"{hex}","disclosure":{{"adapter":"public","base":"public","byNature":[],"data":"hidden","loss":"hidden","order":"hidden"}},"ledger":{{"maxProofs":1000,"rows":[{{"assumption":"","bits":128,"source":"s"}}],"totalBits":128}},"notClaimed":["n"],"numSteps":1,"planDigest":"{hex}","programDigest":"{hex}","proofs":[{{"kind":"step","name":"proofs/a.bin","sha256":"{hex}","step":0}},{{"kind":"release","name":"proofs/r.bin","sha256":"{hex}"}}],"schema":"veritune.claims/v1","spec":{{}},"stateRoots":["{hex}","{hex}"]}}"#
     );
     let statement = |name: &str, predicate: &str| {
         format!(

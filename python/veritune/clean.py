@@ -30,7 +30,8 @@ class Cleaning:
     Attributes:
         folder: the job or run folder.
         removed: files of ours that nobody needs who verifies, in the order in which they go.
-        left: files below the folder that may not be published and stay: private keys, and what is not ours.
+        left: files below the folder that may not be published and stay: private keys, a hidden adapter, and what is not
+            ours.
     """
 
     folder: Path

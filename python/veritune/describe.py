@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Kind:
         is_ours: a command of ours wrote it.
         is_needed: ``veritune clean`` keeps it.
         schema: of a JSON file that may be published; one with another is not what its name says.
+        is_of_adapter: it tells whether a guessed adapter is the one, so a hidden adapter's goes with the adapter only.
     """
 
     publish: str
@@ -42,6 +43,7 @@ class Kind:
     is_ours: bool = True
     is_needed: bool = True
     schema: str = ""
+    is_of_adapter: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,9 @@ _HALF = _secret("half-written: left by a process that was killed")
 _HALF_WRITTEN = re.compile(r"(.*/)?(\.[^/]*\.tmp|[^/]*\.partial)")
 _STAGED = Kind("no", "of an adapter that is being written, or was when a process was killed")
 _STAGE = re.compile(r"\..*\.(tmp|old)")
+_WEIGHTS = Kind("yes", "the adapter's weights (PEFT)", is_of_adapter=True)
+_CONFIG = Kind("yes", "the adapter's configuration (PEFT)", is_of_adapter=True)
+_RELEASE = Kind("no", "proof of a hidden adapter's weights: goes with the adapter only")
 
 _JOB: dict[str, Kind] = {
     r"plan/plan\.json": Kind("yes", "everything fixed before training", schema=SCHEMA),
@@ -88,8 +93,9 @@ _JOB: dict[str, Kind] = {
 _RUN: dict[str, Kind] = {
     r"plan\.json": Kind("yes", "the plan of this run", schema=SCHEMA),
     r"seed\.json": Kind("yes", "beacon round and run seed", schema=SEED_SCHEMA),
-    r"release/adapter_model\.safetensors": Kind("yes", "the adapter's weights (PEFT)"),
-    r"release/adapter_config\.json": Kind("yes", "the adapter's configuration (PEFT)"),
+    r"release/adapter_model\.safetensors": _WEIGHTS,
+    r"release/adapter_config\.json": _CONFIG,
+    r"release/adapter_release\.bin": _RELEASE,
     r"claims\.statement\.json": Kind("choice", "the claims, not signed", is_needed=False),
     r"openings\.json": _secret("how often each committed tree was opened"),
     r"secret/run\.key": _secret("secret: salts and random rows of the run's commitments"),
@@ -99,9 +105,10 @@ _RUN: dict[str, Kind] = {
     r"\.lock": _secret("lock"),
 }
 _ADAPTER: dict[str, Kind] = {
-    r"adapter_model\.safetensors": Kind("yes", "the adapter's weights (PEFT)"),
-    r"adapter_config\.json": Kind("yes", "the adapter's configuration (PEFT)"),
-    r"model\.sig": Kind("yes", "OpenSSF model signature"),
+    r"adapter_model\.safetensors": _WEIGHTS,
+    r"adapter_config\.json": _CONFIG,
+    r"adapter_release\.bin": _RELEASE,
+    r"model\.sig": Kind("yes", "OpenSSF model signature", is_of_adapter=True),
     r"README\.md": Kind("choice", "model card"),
 }
 _CERTIFICATE: dict[str, str] = {
@@ -127,6 +134,7 @@ class Describer:
 
     def __init__(self) -> None:
         self._units: dict[Path, tuple[str, dict[str, str]]] = {}
+        self._publishes: dict[Path, bool] = {}
 
     def unit(self, folder: Path) -> str:
         """Returns ``certificate``, ``adapter``, ``run``, ``job`` or "", by what the folder holds."""
@@ -150,8 +158,20 @@ class Describer:
         for folder in above:
             unit, listed = self._look(folder)
             if unit:
-                return _kind_in(unit, listed, folder, path)
+                kind = _kind_in(unit, listed, folder, path)
+                if kind.is_of_adapter and not self._publishes_adapter(unit, folder):
+                    return replace(kind, publish="no", what=f"{kind.what}: hidden, not to be published")
+                return kind
         return UNKNOWN
+
+    def _publishes_adapter(self, unit: str, folder: Path) -> bool:
+        """Whether the plan of an adapter or a run says that the adapter is public; without a plan nothing says so."""
+        if folder not in self._publishes:
+            plan = folder / ("veritune/plan.json" if unit == "adapter" else "plan.json")
+            listed = self._look(folder / "veritune")[1] if unit == "adapter" else {}
+            is_sealed = unit == "run" or listed.get("plan.json") == _digest(plan)
+            self._publishes[folder] = is_sealed and _adapter_is_public(plan)
+        return self._publishes[folder]
 
     def _look(self, folder: Path) -> tuple[str, dict[str, str]]:
         if folder not in self._units:
@@ -261,6 +281,13 @@ def _digest(path: Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError:
         return ""
+
+
+def _adapter_is_public(plan: Path) -> bool:
+    try:
+        return bool(read_json(plan, SCHEMA)["spec"]["disclose"]["adapter"] == "public")
+    except (VerituneError, KeyError, TypeError):
+        return False
 
 
 def _has_schema(path: Path, schema: str) -> bool:

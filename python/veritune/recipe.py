@@ -296,6 +296,16 @@ def _check_conflicts(written: dict[str, Any], reader: _Reader) -> None:
             "data.bucket",
             f"{data['bucket']} is less than max_length {data['max_length']}",
         )
+    disclose = written.get("disclose", {})
+    if disclose.get("adapter") == "hidden":
+        for name, what in (("loss", "losses"), ("data", "rows")):
+            if disclose.get(name) == "public":
+                raise reader.error(
+                    Code.RECIPE_CONFLICT,
+                    "disclose.adapter",
+                    f"whoever guesses a hidden adapter sees by public {what} whether the guess is right",
+                    f"hide the {what} too, or let the adapter be public",
+                )
 
 
 def _with_defaults(written: Any, schema: dict[str, Any]) -> Any:

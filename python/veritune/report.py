@@ -33,7 +33,7 @@ _PROVED = (
     "train.lr_scheduler_type", "train.warmup_steps", "train.weight_decay", "train.adam_beta1", "train.adam_beta2",
     "train.adam_epsilon", "train.max_grad_norm", "train.per_device_train_batch_size",
     "train.gradient_accumulation_steps", "train.max_steps", "train.num_train_epochs", "data.bucket", "proof.range_bits",
-    "disclose.loss", "disclose.data",
+    "disclose.loss", "disclose.data", "disclose.adapter",
     "beacon.source", "beacon.chain_hash", "beacon.plan_time",
 )  # fmt: skip
 """Recipe fields that the verifier compares with what is proved; a beacon's time is the maker's, its round follows."""
@@ -46,6 +46,10 @@ _DISCLOSED = {
         "hidden": "leaves in a secret order: the maker's word",
     },
     "data": {"public": "published and recomputed", "hidden": "salted leaves only"},
+    "adapter": {
+        "public": "its digest and a proof of it are in the certificate",
+        "hidden": "no digest and no proof of it in the certificate",
+    },
 }
 """What is disclosed by choice, with what each word means."""
 TEMPLATE = "report.html.jinja"
@@ -79,7 +83,9 @@ def sections(path: Path, verdict: dict[str, Any]) -> list[Section]:
     if verdict["exit"] != 0:
         rows = [(name, clean(verdict[name]), "") for name in ("code", "message", "location") if verdict.get(name)]
         return [subject, Section("Why", "Nothing below this line was verified, so nothing is shown.", rows)]
-    files = [(clean(item["name"]), clean(item["digest"]["sha256"]), "") for item in verdict.get("files") or ()]
+    is_hidden = (verdict.get("disclosure") or {}).get("adapter") == "hidden"
+    remark = "HIDDEN: whoever reads this digest can test guesses of the adapter" if is_hidden else ""
+    files = [(clean(item["name"]), clean(item["digest"]["sha256"]), remark) for item in verdict.get("files") or ()]
     subject.rows.extend(files or [("adapter file", "none was read", "the claims are about the committed last state")])
     subject.rows.append(("last state root", clean(verdict.get("lastStateRoot", "")), ""))
     return [

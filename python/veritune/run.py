@@ -101,6 +101,8 @@ def prove(
 ) -> dict[str, Any]:
     """After the call the adapter folder holds PEFT's files and the signed certificate.
 
+    Of a hidden adapter it also holds the proof of the release, and only the certificate in it may be published.
+
     A failure leaves neither a certificate nor an adapter folder; finished proofs stay in the run
     folder, and the next call continues.
 
@@ -142,8 +144,14 @@ def prove(
         files = seal(certificate, names, statement, private_pem)
         for name in [*files, INDEX]:
             copy_file(certificate / name, staged / "veritune" / name, max_bytes=MAX_FILE_BYTES)
-    files_written = len(files) + 1
-    return {"adapter": str(adapter_dir), "certificate_files": files_written, "continued_after": killed, **result}
+    is_hidden = plan.value["spec"]["disclose"]["adapter"] == "hidden"
+    return {
+        "adapter": str(adapter_dir),
+        "publish": str(adapter_dir / "veritune" if is_hidden else adapter_dir),
+        "certificate_files": len(files) + 1,
+        "continued_after": killed,
+        **result,
+    }
 
 
 def _tell(killed: str, notice: Notice) -> None:

@@ -7,6 +7,7 @@ mod backward;
 mod balanced;
 mod certificate;
 mod forward;
+mod hidden_adapter;
 mod loss;
 mod masked;
 mod opening;

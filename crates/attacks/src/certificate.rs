@@ -8,7 +8,7 @@ use std::path::Path;
 use veritune_commit::Root;
 use veritune_envelope::adapter_file;
 use veritune_envelope::canonical_json::{self, Value};
-use veritune_envelope::directory::{ADAPTER_CONFIG, ADAPTER_MODEL, CERTIFICATE};
+use veritune_envelope::directory::{ADAPTER_CONFIG, ADAPTER_MODEL, ADAPTER_RELEASE, CERTIFICATE};
 use veritune_envelope::dsse::Envelope;
 use veritune_envelope::index::{INDEX_NAME, Index};
 use veritune_envelope::signature::SigningKey;
@@ -57,6 +57,10 @@ pub struct Parts {
     pub adapter: Vec<u8>,
     /// `adapter_config.json`.
     pub config: Vec<u8>,
+    /// `adapter_release.bin`, if it is there.
+    pub adapter_release: Option<Vec<u8>>,
+    /// Subject of the claims; the one that the spec asks for unless changed.
+    pub subject: Option<Vec<Subject>>,
     /// The claims.
     pub claims: Vec<Claim>,
     /// `rows.bin`, if it is there.
@@ -73,6 +77,13 @@ pub struct Parts {
     pub amend: fn(&mut ClaimsV1),
     /// Other files, by path in the adapter directory.
     pub extra: Vec<(String, Vec<u8>)>,
+}
+
+impl Parts {
+    /// The adapter's two files.
+    pub fn adapter_subject(&self) -> Vec<Subject> {
+        vec![Subject::of(ADAPTER_MODEL, &self.adapter), Subject::of(ADAPTER_CONFIG, &self.config)]
+    }
 }
 
 /// A proved tiny run with an honest certificate and the key that signs it.
@@ -196,6 +207,11 @@ pub fn release_of(context: &Context<'_>, state: &Values, number: usize) -> (Vec<
     (run::prove_release(context, state, number, &sha256(&file)), file)
 }
 
+/// The release's proof as a part of a certificate.
+pub fn release_part(bytes: Vec<u8>) -> Part {
+    Part { name: "release.bin".into(), kind: (ProofKind::Release, None), bytes }
+}
+
 /// Name of a step's proof; steps count from 1.
 pub fn step_name(step: u64) -> String {
     format!("step-{step:06}.bin")
@@ -240,12 +256,15 @@ impl TinyCertificate {
                     bytes: tiny.step_file(step),
                 })
                 .collect();
-            for (name, kind, bytes) in [
-                ("settlement.bin", ProofKind::Settlement, tiny.settlement.clone()),
-                ("release.bin", ProofKind::Release, release),
-            ] {
-                proofs.push(Part { name: name.into(), kind: (kind, None), bytes });
-            }
+            let settlement = tiny.settlement.clone();
+            proofs.push(Part { name: "settlement.bin".into(), kind: (ProofKind::Settlement, None), bytes: settlement });
+            let adapter_release = match tiny.run.spec.disclose.adapter {
+                Visibility::Public => {
+                    proofs.push(release_part(release));
+                    None
+                }
+                Visibility::Hidden => Some(release),
+            };
             let root = |(step, oracle): (u64, &Root)| Digest::from_bytes(tiny.run.state_root(step, oracle));
             let base_hex: String = tiny.run.base.0.iter().map(|b| format!("{b:02x}")).collect();
             let config = adapter::config(&plan.recipe, &tiny.run.spec, &base_hex).expect("a configuration");
@@ -256,6 +275,8 @@ impl TinyCertificate {
                 state_roots: (0..).zip(&tiny.roots).map(root).collect(),
                 adapter,
                 config: config.to_bytes().expect("a configuration"),
+                adapter_release,
+                subject: None,
                 claims: claims(steps, &tiny.run.spec.disclose),
                 rows: (tiny.run.spec.disclose.data == Visibility::Public).then(|| tiny.dataset.published()),
                 not_claimed: not_claimed(&tiny.run.spec.disclose, NOT_CLAIMED_DEMO_BEACON),
@@ -299,6 +320,9 @@ impl TinyCertificate {
         let plan_bytes = canonical_json::to_bytes(&parts.plan)?;
         fs::write(folder.join(ADAPTER_MODEL), &parts.adapter)?;
         fs::write(folder.join(ADAPTER_CONFIG), &parts.config)?;
+        if let Some(proof) = &parts.adapter_release {
+            fs::write(folder.join(ADAPTER_RELEASE), proof)?;
+        }
         fs::write(inner.join("plan.json"), &plan_bytes)?;
         fs::write(inner.join("seed.json"), &parts.seed)?;
         let mut proofs = Vec::new();
@@ -329,7 +353,10 @@ impl TinyCertificate {
             created_by: tool(),
         };
         (parts.amend)(&mut predicate);
-        let subject = vec![Subject::of(ADAPTER_MODEL, &parts.adapter), Subject::of(ADAPTER_CONFIG, &parts.config)];
+        let subject = parts.subject.clone().unwrap_or_else(|| match self.tiny.run.spec.disclose.adapter {
+            Visibility::Public => parts.adapter_subject(),
+            Visibility::Hidden => vec![Subject::of("plan.json", &plan_bytes)],
+        });
         let statement = Statement { subject, predicate }.to_bytes()?;
         let envelope = Envelope::sign(statement, &self.key)?;
         fs::write(inner.join("claims.sigstore.json"), bundle::to_json(&envelope)?)?;
@@ -345,8 +372,10 @@ impl TinyCertificate {
     /// If the folder cannot be written.
     pub fn move_to_run(folder: &Path) {
         fs::create_dir(folder.join("release")).expect("a folder");
-        for name in [ADAPTER_MODEL, ADAPTER_CONFIG] {
-            fs::rename(folder.join(name), folder.join("release").join(name)).expect("moved");
+        for name in [ADAPTER_MODEL, ADAPTER_CONFIG, ADAPTER_RELEASE] {
+            if folder.join(name).exists() {
+                fs::rename(folder.join(name), folder.join("release").join(name)).expect("moved");
+            }
         }
         fs::rename(folder.join(CERTIFICATE), folder.join("certificate")).expect("moved");
         fs::write(folder.join(".lock"), []).expect("written");

@@ -149,6 +149,7 @@ pub const ITEMS: &[Item] = &[
             Attack("one bit of the adapter file is changed: no integer at its scale"),
             Attack("one bit of the adapter file's header is changed"),
             Attack("one bit of the adapter file is changed after signing"),
+            Attack("one bit of a hidden adapter's file is changed"),
         ],
     ),
     (
@@ -160,6 +161,7 @@ pub const ITEMS: &[Item] = &[
             Attack("a hidden folder of a run holds an adapter"),
             Attack("the certificate has a file that is not listed"),
             Attack("the certificate lists a file that no check reads"),
+            Attack("the proof of the release lies beside a public adapter"),
         ],
     ),
     (
@@ -167,7 +169,14 @@ pub const ITEMS: &[Item] = &[
         "changed config",
         &[Attack("the configuration has another rank"), Attack("the configuration has another rank, after signing")],
     ),
-    ("run", "release proof of another state", &[Attack("the release is of the state before the last")]),
+    (
+        "run",
+        "release proof of another state",
+        &[
+            Attack("the release is of the state before the last"),
+            Attack("a hidden adapter and the proof of its release are of the state before the last"),
+        ],
+    ),
     (
         "protocol",
         "every field of every proof message × mutate, drop, duplicate, swap, truncate, extend",

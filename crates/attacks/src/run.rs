@@ -64,6 +64,12 @@ pub fn disclosing(mut spec: Spec) -> Spec {
     with_loss(spec)
 }
 
+/// The same with an adapter that is hidden.
+pub fn with_hidden_adapter(mut spec: Spec) -> Spec {
+    spec.disclose.adapter = Visibility::Hidden;
+    spec
+}
+
 /// Plain gradient descent at a constant rate on the one row that there is: the program is the same at every step, so
 /// that nothing but the transcript and the chain tells one step from another.
 pub fn monotonous(steps: u64) -> Spec {

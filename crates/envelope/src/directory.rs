@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! adapter_model.safetensors  adapter_config.json       needed
+//! adapter_release.bin                                  allowed beside a hidden adapter
 //! README.md                                            allowed, never read
 //! model.sig                                            allowed
 //! veritune/NAME  veritune/proofs/NAME                  allowed; the index says which
@@ -25,6 +26,8 @@ use std::path::Path;
 pub const ADAPTER_MODEL: &str = "adapter_model.safetensors";
 /// The adapter's configuration.
 pub const ADAPTER_CONFIG: &str = "adapter_config.json";
+/// The proof that the weights are those of the last state, beside a hidden adapter. A public one's lies in the certificate.
+pub const ADAPTER_RELEASE: &str = "adapter_release.bin";
 /// The certificate inside an adapter directory.
 pub const CERTIFICATE: &str = "veritune";
 /// The proofs inside a certificate.
@@ -56,9 +59,10 @@ impl Listing {
 
 /// The files of an adapter directory; accepts iff all are on the allow-list and the adapter's two files are there.
 ///
-/// The certificate's files are listed by [`list_certificate`].
+/// The certificate's files are listed by [`list_certificate`]. *Caller must* refuse [`ADAPTER_RELEASE`] beside an adapter
+/// that is not hidden.
 pub fn list_adapter(root: &Path) -> Result<Listing, Refusal> {
-    let files = [ADAPTER_MODEL, ADAPTER_CONFIG, MODEL_SIGNATURE, README];
+    let files = [ADAPTER_MODEL, ADAPTER_CONFIG, ADAPTER_RELEASE, MODEL_SIGNATURE, README];
     let mut listing = Listing::default();
     list(root, "", &|name| files.contains(&name), Some(CERTIFICATE), &mut listing)?;
     for needed in [ADAPTER_MODEL, ADAPTER_CONFIG] {

@@ -74,6 +74,7 @@ fn claims_statement() {
         member("predicate.disclosure.loss", SHAPE),
         member("predicate.disclosure.order", SHAPE),
         member("predicate.disclosure.data", SHAPE),
+        member("predicate.disclosure.adapter", SHAPE),
         Row { drop: None, ..member("predicate.disclosure.rowsSha256", None) },
         member("predicate.disclosure.byNature", None),
         element("predicate.disclosure.byNature[]", None, None, None),

@@ -1,6 +1,7 @@
 //! Keys, signatures, the released adapter, verification.
 
 use crate::error::Failure;
+use crate::runs::plan_of;
 use crate::work::{quietly, stoppable};
 use crate::{from_json, to_json};
 use pyo3::prelude::*;
@@ -49,17 +50,13 @@ pub fn key_id(py: Python<'_>, public_pem: &str) -> PyResult<String> {
     quietly(py, || Ok(PublicKey::from_pem(public_pem)?.id().to_string()))
 }
 
-/// Writes the released adapter's two files.
+/// Writes the released adapter's two files, and of a hidden adapter the proof of the release.
 #[pyfunction]
-pub fn export_adapter(
-    py: Python<'_>,
-    #[allow(unused_variables)] plan_json: &str,
-    run_dir: PathBuf,
-    adapter_dir: PathBuf,
-) -> PyResult<String> {
+pub fn export_adapter(py: Python<'_>, plan_json: &str, run_dir: PathBuf, adapter_dir: PathBuf) -> PyResult<String> {
     quietly(py, || {
+        let spec = written::spec_of(&plan_of(plan_json)?)?;
         let store = Store::open(&run_dir)?;
-        written::export_adapter(&store, &adapter_dir)?;
+        written::export_adapter(&store, &spec.disclose, &adapter_dir)?;
         let file = read(&adapter_dir.join("adapter_model.safetensors"))?;
         to_json(&json!({"digest": Digest::sha256(&file).to_string()}))
     })

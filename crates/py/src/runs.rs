@@ -16,7 +16,7 @@ use veritune_run::train::train as train_run;
 use veritune_verifier::seed;
 use zeroize::Zeroizing;
 
-fn plan_of(plan_json: &str) -> Result<PlanV1, Failure> {
+pub fn plan_of(plan_json: &str) -> Result<PlanV1, Failure> {
     Ok(canonical_json::decode_canonical(plan_json.as_bytes(), MAX_STATEMENT_BYTES)
         .map_err(|refusal| refusal.within("plan.json").in_container())?)
 }

@@ -236,7 +236,7 @@ pub enum Visibility {
 }
 
 /// What the maker of a run discloses, by choice.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Disclose {
     /// The mean loss of every step.
@@ -245,6 +245,17 @@ pub struct Disclose {
     pub order: Visibility,
     /// The rows with their salts.
     pub data: Visibility,
+    /// The adapter: whether the certificate has its file's digest and the proof of the release, by which whoever guesses an
+    /// adapter sees whether it is the one.
+    pub adapter: Visibility,
+}
+
+impl Default for Disclose {
+    /// An adapter is made to be given away.
+    fn default() -> Self {
+        let hidden = Visibility::Hidden;
+        Self { loss: hidden, order: hidden, data: hidden, adapter: Visibility::Public }
+    }
 }
 
 /// Everything that prover and verifier need to build the program of a run.
@@ -373,6 +384,11 @@ impl Spec {
             if !(0..=30).contains(&bits) {
                 return Err(SpecError::new(name, format!("{bits} fraction bits are not in 0..=30")));
             }
+        }
+        // Training is deterministic and its seed public: with either, whoever guesses the rows tests the adapter all the same.
+        let Disclose { loss, data, adapter, order: _ } = self.disclose;
+        if adapter == Visibility::Hidden && (loss == Visibility::Public || data == Visibility::Public) {
+            return Err(SpecError::new("disclose.adapter", "is hidden, but the losses or the rows are public"));
         }
         self.scales.check(self.range_bits)
     }

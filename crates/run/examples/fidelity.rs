@@ -96,7 +96,7 @@ fn settings(arguments: &Arguments) -> Done<Settings> {
         "weight_decay":"0.01","adam_beta1":"0.9","adam_beta2":"0.999","adam_epsilon":"1e-8","max_grad_norm":"{clip}",
         "per_device_train_batch_size":{batch},"gradient_accumulation_steps":1,"max_steps":{steps},
         "seed_rule":"plan-beacon/v1"}},"data":{{"max_length":{tokens},"bucket":{tokens}}},
-        "proof":{{"range_bits":{range_bits},"steps_per_proof":1,"profile":"v1"}},"disclose":{{"loss":"hidden","order":"public","data":"hidden"}}}}"#
+        "proof":{{"range_bits":{range_bits},"steps_per_proof":1,"profile":"v1"}},"disclose":{{"loss":"hidden","order":"public","data":"hidden","adapter":"public"}}}}"#
     ))?)
 }
 

@@ -1,18 +1,20 @@
 //! Puts a run's certificate together: proofs, claims statement, released adapter. Signing is the caller's.
 //!
 //! After [`prove_run`], `certificate/` holds `proofs/*.bin`, `plan.json`, `seed.json` and, if the plan discloses
-//! them, the rows, `release/` the adapter's two
-//! files, and `claims.statement.json` what is to be signed. What is finished is verified, not made again.
+//! them, the rows, `release/` the adapter's two files and, if the plan hides the adapter, the proof of its release,
+//! and `claims.statement.json` what is to be signed. What is finished is verified, not made again.
 
 use crate::RunError;
 use crate::inputs::Inputs;
-use crate::prove::{Prover, RELEASE_FILE, SETTLEMENT_FILE, step_file};
+use crate::prove::{Prover, SETTLEMENT_FILE, release_file, step_file};
 use crate::store::{Store, read, write_whole};
 use std::path::Path;
 use veritune_commit::Root;
+use veritune_envelope::directory::{ADAPTER_CONFIG, ADAPTER_MODEL, ADAPTER_RELEASE};
 use veritune_envelope::statement::{ClaimsSchema, ClaimsV1, PlanV1, ProofFile, ProofKind, Statement, Subject, Tool};
 use veritune_envelope::{Digest, Refusal, adapter_file, canonical_json};
-use veritune_relations::spec::Visibility;
+use veritune_relations::Spec;
+use veritune_relations::spec::{Disclose, Visibility};
 use veritune_verifier::disclosure::disclosure;
 use veritune_verifier::published::ROWS_FILE;
 use veritune_verifier::statement::Run;
@@ -43,14 +45,17 @@ fn sha256(bytes: &[u8]) -> Digest {
     Digest::sha256(bytes)
 }
 
+/// The spec of a plan.
+pub fn spec_of(plan: &PlanV1) -> Result<Spec, RunError> {
+    serde_json::from_slice(&plan.spec.to_canonical()).map_err(|e| RunError::Settings(format!("plan.spec: {e}")))
+}
+
 /// The run of a plan: `plan_bytes` and `seed_bytes` are those of `plan.json` and `seed.json`.
 pub fn run_of(plan: &PlanV1, plan_bytes: &[u8], seed_bytes: &[u8]) -> Result<Run, RunError> {
     let digest = sha256(plan_bytes);
     let seed = seed::check(seed_bytes, plan, digest.as_bytes()).map_err(unusable)?.bytes;
-    let spec =
-        serde_json::from_slice(&plan.spec.to_canonical()).map_err(|e| RunError::Settings(format!("plan.spec: {e}")))?;
     Ok(Run {
-        spec,
+        spec: spec_of(plan)?,
         plan_digest: *digest.as_bytes(),
         seed,
         dataset: Root(*plan.dataset_root.as_bytes()),
@@ -107,12 +112,19 @@ pub fn prove_run(
         .ok_or_else(|| RunError::Settings("plan.recipe.lora is not the spec's adapter".into()))?
         .to_bytes()
         .map_err(unexpected)?;
+    let disclose = &run.spec.disclose;
+    let is_hidden = disclose.adapter == Visibility::Hidden;
+    if is_hidden {
+        store.close_release()?;
+    }
     let release = prover.release(sha256(&file).as_bytes())?;
-    files.push(proof_file(RELEASE_FILE, &release, ProofKind::Release, None));
+    if !is_hidden {
+        files.push(proof_file(release_file(disclose), &release, ProofKind::Release, None));
+    }
     proof_bytes += (settlement.len() + release.len()) as u64;
     let folder = store.path("release");
-    write_whole(&folder.join("adapter_model.safetensors"), &file, false)?;
-    write_whole(&folder.join("adapter_config.json"), &config, false)?;
+    write_whole(&folder.join(ADAPTER_MODEL), &file, is_hidden)?;
+    write_whole(&folder.join(ADAPTER_CONFIG), &config, is_hidden)?;
 
     let context = prover.context();
     let mut state_roots = Vec::new();
@@ -125,7 +137,7 @@ pub fn prove_run(
     let ledger = ledger::run_ledger(context)?;
     let mut names: Vec<String> = files.iter().map(|file: &ProofFile| file.name.clone()).collect();
     names.extend(["plan.json", "seed.json"].map(str::to_owned));
-    let rows = match run.spec.disclose.data {
+    let rows = match disclose.data {
         Visibility::Hidden => None,
         Visibility::Public => {
             let bytes = inputs.dataset.published();
@@ -144,13 +156,16 @@ pub fn prove_run(
         num_steps: steps,
         state_roots,
         proofs: files,
-        claims: verified::claims(steps, &run.spec.disclose),
-        disclosure: disclosure(&run.spec.disclose, rows),
-        not_claimed: verified::not_claimed(&run.spec.disclose, seed.notice),
+        claims: verified::claims(steps, disclose),
+        disclosure: disclosure(disclose, rows),
+        not_claimed: verified::not_claimed(disclose, seed.notice),
         ledger: ledger::to_certificate(&ledger, seed.source),
         created_by: Tool { name: "veritune".into(), version: env!("CARGO_PKG_VERSION").into() },
     };
-    let subject = vec![Subject::of("adapter_model.safetensors", &file), Subject::of("adapter_config.json", &config)];
+    let subject = match disclose.adapter {
+        Visibility::Public => vec![Subject::of(ADAPTER_MODEL, &file), Subject::of(ADAPTER_CONFIG, &config)],
+        Visibility::Hidden => vec![Subject::of("plan.json", &plan_bytes)],
+    };
     let statement = Statement { subject, predicate }.to_bytes().map_err(unexpected)?;
     write_whole(&store.path("certificate/plan.json"), &plan_bytes, false)?;
     write_whole(&store.path("certificate/seed.json"), seed_bytes, false)?;
@@ -163,11 +178,14 @@ fn proof_file(path: &str, bytes: &[u8], kind: ProofKind, step: Option<u64>) -> P
     ProofFile { name, sha256: sha256(bytes), kind, step }
 }
 
-/// Copies the released adapter's two files into an existing folder.
-pub fn export_adapter(store: &Store, adapter_dir: &Path) -> Result<(), RunError> {
-    for name in ["adapter_model.safetensors", "adapter_config.json"] {
+/// Copies the released adapter's two files into an existing folder; of a hidden adapter also the proof of the release,
+/// all with mode 0600.
+pub fn export_adapter(store: &Store, disclose: &Disclose, adapter_dir: &Path) -> Result<(), RunError> {
+    let is_hidden = disclose.adapter == Visibility::Hidden;
+    let proof = is_hidden.then_some(ADAPTER_RELEASE);
+    for name in [ADAPTER_MODEL, ADAPTER_CONFIG].into_iter().chain(proof) {
         let bytes = read(&store.path(&format!("release/{name}")))?;
-        write_whole(&adapter_dir.join(name), &bytes, false)?;
+        write_whole(&adapter_dir.join(name), &bytes, is_hidden)?;
     }
     Ok(())
 }

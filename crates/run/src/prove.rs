@@ -13,6 +13,7 @@ use veritune_field::F;
 use veritune_prover::argument::{Pads, dense_weights, multiplicities, prove as prove_argument, witness_vector};
 use veritune_prover::commit::{CommittedTree, Randomness, commit, open};
 use veritune_relations::layout::Layout;
+use veritune_relations::spec::{Disclose, Visibility};
 use veritune_relations::{Program, release};
 use veritune_transcript::Transcript;
 use veritune_verifier::loss;
@@ -186,7 +187,7 @@ impl<'a> Prover<'a> {
         bytes.extend_from_slice(&proof);
         // A proof of something false would tell by how much it is false: nothing is written that does not verify.
         let checked = check_step(&self.context, step, &bytes).ok_or(RunError::Unverified { step: Some(step) })?;
-        self.store.publish(&self.store.path(&step_file(step)), &bytes, &opened)?;
+        self.store.publish(&self.store.path(&step_file(step)), &bytes, &opened, false)?;
         self.last = Some((step, after_tree));
         Ok(checked)
     }
@@ -230,7 +231,8 @@ impl<'a> Prover<'a> {
         let run = self.context.run;
         let last = run.spec.training.steps;
         let copies = self.copies()?;
-        let path = self.store.path(RELEASE_FILE);
+        let disclose = &run.spec.disclose;
+        let path = self.store.path(release_file(disclose));
         if path.exists() {
             let bytes = read(&path)?;
             if self.context.verify_release(Root(self.store.root(last)?), &copies, file_digest, &bytes).is_ok() {
@@ -261,7 +263,7 @@ impl<'a> Prover<'a> {
             prove_program(&built.program, &self.context.profile, shape, &tensors, &mut trees, &[], &mut transcript)?;
         let checked = self.context.verify_release(root, &copies, file_digest, &proof);
         checked.map_err(|_| RunError::Unverified { step: None })?;
-        self.store.publish(&path, &proof, &opened)?;
+        self.store.publish(&path, &proof, &opened, disclose.adapter == Visibility::Hidden)?;
         Ok(proof)
     }
 
@@ -289,8 +291,14 @@ impl<'a> Prover<'a> {
 
 /// Path of the settlement in the run directory.
 pub const SETTLEMENT_FILE: &str = "certificate/proofs/settlement.bin";
-/// Path of the proof of the release in the run directory.
-pub const RELEASE_FILE: &str = "certificate/proofs/release.bin";
+
+/// Path of the proof of the release in the run directory: in the certificate, or beside an adapter that is hidden.
+pub const fn release_file(disclose: &Disclose) -> &'static str {
+    match disclose.adapter {
+        Visibility::Public => "certificate/proofs/release.bin",
+        Visibility::Hidden => "release/adapter_release.bin",
+    }
+}
 
 /// Path of a step's proof in the run directory.
 pub fn step_file(step: u64) -> String {

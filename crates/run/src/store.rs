@@ -3,7 +3,8 @@
 //! `steps/000012.state`: values of the state after step 12, i64 LE, tensors in order of declaration, then BLAKE3 of
 //! them; `steps/000012.root`: root of its oracle; `secret/run.key`: 32 random bytes from which state salts are derived;
 //! `openings.json`: how often each tree was opened ([`crate::openings`]). Every file is written whole or not at all.
-//! `secret/` and `steps/` have mode 0700, their files and the record of openings 0600.
+//! `secret/` and `steps/` have mode 0700, their files and the record of openings 0600; so have `release/` and its files where
+//! the adapter is hidden.
 
 use crate::RunError;
 use crate::openings::{Opening, Openings};
@@ -25,11 +26,12 @@ pub struct Store {
 /// Ending of a file that is being written. What still has it when a run is opened is left over from a crash.
 const PARTIAL: &str = ".partial";
 /// Folders of a run, and the run's own.
-const FOLDERS: [&str; 6] = ["", STEPS, SECRET, "certificate", "certificate/proofs", "release"];
+const FOLDERS: [&str; 6] = ["", STEPS, SECRET, "certificate", "certificate/proofs", RELEASE];
 /// Folders that only the owner may enter.
 const PRIVATE: [&str; 2] = [STEPS, SECRET];
 const STEPS: &str = "steps";
 const SECRET: &str = "secret";
+const RELEASE: &str = "release";
 const KEY: &str = "secret/run.key";
 /// The record of openings.
 const OPENINGS: &str = "openings.json";
@@ -130,17 +132,14 @@ impl Store {
         let lock = Arc::new(lock(&root.join(SECRET))?);
         for folder in FOLDERS {
             let path = root.join(folder);
-            let is_private = PRIVATE.contains(&folder);
-            if is_private {
-                keep_private(&path)?;
-            }
             for entry in fs::read_dir(&path).map_err(|e| RunError::file(&path, e))? {
                 let entry = entry.map_err(|e| RunError::file(&path, e))?;
                 if entry.file_name().to_string_lossy().ends_with(PARTIAL) {
                     fs::remove_file(entry.path()).map_err(|e| RunError::file(&entry.path(), e))?;
-                } else if is_private {
-                    keep_private(&entry.path())?;
                 }
+            }
+            if PRIVATE.contains(&folder) {
+                close(&path)?;
             }
         }
         let record = root.join(OPENINGS);
@@ -255,7 +254,12 @@ impl Store {
         write_whole(&path, &bytes, true)
     }
 
-    /// Writes a proof that makes these openings.
+    /// Makes `release/` private, with what lies in it: for a run whose adapter is hidden.
+    pub fn close_release(&self) -> Result<(), RunError> {
+        close(&self.path(RELEASE))
+    }
+
+    /// Writes a proof that makes these openings; a secret one has mode 0600.
     ///
     /// 1. Its space is taken, so that a full disk costs no opening.
     /// 2. The openings are recorded, durably. Past a budget nothing is recorded.
@@ -263,9 +267,9 @@ impl Store {
     ///
     /// # Errors
     /// [`RunError::BudgetSpent`], or as [`write_whole`].
-    pub fn publish(&self, path: &Path, proof: &[u8], openings: &[Opening]) -> Result<(), RunError> {
+    pub fn publish(&self, path: &Path, proof: &[u8], openings: &[Opening], secret: bool) -> Result<(), RunError> {
         let failed = unwritten(path, proof.len());
-        let mut partial = Partial::create(path, false).map_err(&failed)?;
+        let mut partial = Partial::create(path, secret).map_err(&failed)?;
         partial.fill(&vec![0; proof.len()]).map_err(&failed)?; // 1
         let mut record = self.openings()?;
         record.add(openings)?;
@@ -305,6 +309,15 @@ fn holder_of(inode: u64) -> Option<u32> {
         let of_inode = file.rsplit(':').next() == Some(&inode.to_string());
         process.parse().ok().filter(|&process: &u32| of_inode && process > 0)
     })
+}
+
+/// Takes away what the modes of a folder and of its entries allow to others than their owner.
+fn close(folder: &Path) -> Result<(), RunError> {
+    keep_private(folder)?;
+    for entry in fs::read_dir(folder).map_err(|e| RunError::file(folder, e))? {
+        keep_private(&entry.map_err(|e| RunError::file(folder, e))?.path())?;
+    }
+    Ok(())
 }
 
 /// Takes away what a file's or folder's mode allows to others than its owner.

@@ -32,7 +32,7 @@ const SETTINGS: &str = r#"{"lora":{"r":2,"lora_alpha":4,"target_modules":["q_pro
 "train":{"optimizer":"adamw","learning_rate":"2e-3","lr_scheduler_type":"linear","warmup_steps":0,"weight_decay":"0.01",
 "adam_beta1":"0.9","adam_beta2":"0.999","adam_epsilon":"1e-8","max_grad_norm":"1.0","per_device_train_batch_size":1,
 "gradient_accumulation_steps":1,"max_steps":2,"seed_rule":"plan-beacon/v1"},
-"data":{"max_length":16,"bucket":16},"proof":{"range_bits":16,"steps_per_proof":1,"profile":"v1"},"disclose":{"loss":"public","order":"hidden","data":"public"}}"#;
+"data":{"max_length":16,"bucket":16},"proof":{"range_bits":16,"steps_per_proof":1,"profile":"v1"},"disclose":{"loss":"public","order":"hidden","data":"public","adapter":"public"}}"#;
 
 /// A published adapter and the key that signed it.
 struct Published {
@@ -117,7 +117,7 @@ fn publish(folder: &Path) -> Published {
     let adapter = folder.join("adapter");
     let inner = adapter.join("veritune");
     fs::create_dir_all(inner.join("proofs")).unwrap();
-    certificate::export_adapter(&store, &adapter).unwrap();
+    certificate::export_adapter(&store, &run.spec.disclose, &adapter).unwrap();
     for entry in fs::read_dir(store.path("certificate/proofs")).unwrap() {
         let entry = entry.unwrap();
         fs::copy(entry.path(), inner.join("proofs").join(entry.file_name())).unwrap();

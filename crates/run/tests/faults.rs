@@ -81,14 +81,14 @@ fn a_lost_secret_or_record_of_openings_is_not_made_anew() {
     file_error(store.secret(), "secret/run.key", "is missing");
     fs::rename(root.join("away"), root.join("secret/run.key")).unwrap();
     let proof = root.join("certificate/proofs/step-000001.bin");
-    store.publish(&proof, b"proof", &[opening(1, 4)]).unwrap();
-    store.publish(&proof, b"other", &[opening(1, 4), opening(2, 4)]).unwrap();
+    store.publish(&proof, b"proof", &[opening(1, 4)], false).unwrap();
+    store.publish(&proof, b"other", &[opening(1, 4), opening(2, 4)], false).unwrap();
     assert_eq!(store.openings().unwrap().counts().collect::<Vec<_>>(), [2, 1]);
     // Not even where no proof is left: one may have been published.
     fs::remove_file(&proof).unwrap();
     fs::remove_file(root.join("openings.json")).unwrap();
     file_error(store.openings(), "openings.json", "is missing");
-    file_error(store.publish(&proof, b"third", &[opening(1, 4)]), "openings.json", "is missing");
+    file_error(store.publish(&proof, b"third", &[opening(1, 4)], false), "openings.json", "is missing");
     assert!(fs::read_dir(root.join("certificate/proofs")).unwrap().next().is_none());
     fs::remove_dir_all(root.join("steps")).unwrap();
     file_error(store.last_step(), "steps", "No such file");
@@ -101,10 +101,10 @@ fn a_proof_past_a_budget_leaves_no_byte_and_no_count() {
     let store = Store::open(&root).unwrap();
     store.secret().unwrap();
     let proof = root.join("certificate/proofs/step-000001.bin");
-    store.publish(&proof, b"first", &[opening(1, 2)]).unwrap();
-    store.publish(&proof, b"second", &[opening(1, 2)]).unwrap();
+    store.publish(&proof, b"first", &[opening(1, 2)], false).unwrap();
+    store.publish(&proof, b"second", &[opening(1, 2)], false).unwrap();
     let record = fs::read(root.join("openings.json")).unwrap();
-    match store.publish(&proof, b"third", &[opening(2, 2), opening(1, 2)]).unwrap_err() {
+    match store.publish(&proof, b"third", &[opening(2, 2), opening(1, 2)], false).unwrap_err() {
         RunError::BudgetSpent { tree, root, spent } => {
             assert_eq!((tree.as_str(), root, spent), ("state 1", "01".repeat(32), 2))
         }
@@ -123,7 +123,7 @@ fn what_cannot_be_counted_is_not_written() {
     store.secret().unwrap();
     fs::create_dir_all(root.join("openings.json.partial/occupied")).unwrap();
     let proof = root.join("certificate/proofs/step-000001.bin");
-    file_error(store.publish(&proof, b"proof", &[opening(1, 2)]), "openings.json", "directory");
+    file_error(store.publish(&proof, b"proof", &[opening(1, 2)], false), "openings.json", "directory");
     assert!(fs::read_dir(root.join("certificate/proofs")).unwrap().next().is_none());
 }
 

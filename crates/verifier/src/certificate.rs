@@ -11,13 +11,13 @@ use crate::request::{Signers, Subjects};
 use crate::settlement::{self, StepClaims};
 use crate::statement::Run;
 use crate::step::Context;
-use crate::{adapter, recipe, seed};
+use crate::{adapter, recipe, release, seed};
 use sha2::{Digest as _, Sha256};
 use std::path::Path;
 use veritune_commit::Root;
 use veritune_envelope::adapter_file;
-use veritune_envelope::codes::ADAPTER_LENGTH;
-use veritune_envelope::directory::{self, ADAPTER_CONFIG as CONFIG_FILE, ADAPTER_MODEL};
+use veritune_envelope::codes::{ADAPTER_LENGTH, DIRECTORY_EXTRA};
+use veritune_envelope::directory::{self, ADAPTER_CONFIG as CONFIG_FILE, ADAPTER_MODEL, ADAPTER_RELEASE};
 use veritune_envelope::index::{INDEX_NAME, Index, MAX_INDEX_BYTES};
 use veritune_envelope::signature::PublicKey;
 use veritune_envelope::statement::{Claim, ClaimsV1, PlanV1, ProofFile, ProofKind, Statement, Subject, Word};
@@ -58,21 +58,29 @@ pub const NOT_CLAIMED_DEMO_BEACON: &str =
 pub const NOT_CLAIMED_RECORDED_BEACON: &str =
     "that the plan is older than its beacon round: the plan's time is its maker's own word";
 
-/// Added by the verifier when the adapter's files were left out.
-pub const NOT_CLAIMED_HIDDEN_FILE: &str =
-    "anything about an adapter file: none was read, and the claims are about the committed last state";
+/// Stands first in the signed claims of a hidden adapter, and in every verdict for which no adapter file was read.
+pub const NOT_CLAIMED_ADAPTER_FILE: &str =
+    "anything about an adapter file: these claims speak of none, they are about the committed last state";
 /// The signer's public key in a certificate.
 pub const SIGNER_KEY: &str = "signer.pub.pem";
 
-/// The claims that a full set of proofs shows.
+fn claim(kind: &str, detail: String) -> Claim {
+    Claim { kind: kind.to_owned(), word: Word::ZkProof, detail }
+}
+
+/// The claim that the proof of the release shows.
+fn adapter_file_claim() -> Claim {
+    claim(ADAPTER_FILE, "the adapter file holds exactly the rounded weights of the last state".to_owned())
+}
+
+/// The signed claims: those that the certificate's proofs show. A hidden adapter's file is in none of them.
 pub fn claims(steps: u64, disclose: &Disclose) -> Vec<Claim> {
     let data = "every step trained on the rows of the committed dataset that the public sampler names";
     let data = match disclose.data {
         Visibility::Hidden => data.to_owned(),
         Visibility::Public => format!("{data}; all its rows are published and recomputed"),
     };
-    let claim = |kind: &str, detail: String| Claim { kind: kind.to_owned(), word: Word::ZkProof, detail };
-    vec![
+    let mut claims = vec![
         claim(
             "training",
             format!(
@@ -81,8 +89,11 @@ pub fn claims(steps: u64, disclose: &Disclose) -> Vec<Claim> {
         ),
         claim("data", data),
         claim("base", "every step read the weights of the committed base model".to_owned()),
-        claim("adapter-file", "the adapter file holds exactly the rounded weights of the last state".to_owned()),
-    ]
+    ];
+    if disclose.adapter == Visibility::Public {
+        claims.push(adapter_file_claim());
+    }
+    claims
 }
 
 /// The steps of a verification.
@@ -90,15 +101,16 @@ pub fn claims(steps: u64, disclose: &Disclose) -> Vec<Claim> {
 /// 1. The directory holds only files of the allow-list, and the index lists exactly the certificate's.
 /// 2. The claims are signed by a named key, and so is the plan if it is signed.
 /// 3. The claims are about the plan: same digest, spec, program, base, dataset and number of steps.
-/// 4. The spec is within its ranges, says what the recipe says, gives the length that the adapter's file has, and
-///    builds the program of the plan.
+/// 4. The spec is within its ranges, says what the recipe says, allows the files that lie beside the adapter's, gives
+///    the length that the adapter's file has, and builds the program of the plan.
 /// 5. The seed follows from plan, dataset root and beacon.
 /// 6. There are no more proofs than the ledger's union bound runs over.
 /// 7. Every step has one proof, whose states are those of the chain, the first being the public initial state.
 /// 8. Every step's proof verifies.
 /// 9. The settlement of the base verifies for exactly these proofs.
 /// 10. The file of rows is there if the plan discloses them, and only then, and gives the dataset's root.
-/// 11. The adapter's configuration is the canonical one, and its file encodes the last state's rounded masters.
+/// 11. The adapter's configuration is the canonical one, and its file encodes the last state's rounded masters. The proof
+///     of that is the certificate's, or lies beside a hidden adapter; the claims' subject is the adapter, or the plan.
 /// 12. The claims, what is disclosed, what is not claimed, and the ledger are those that follow; the ledger reaches 128 bits.
 /// 13. The claims that hold, and what is disclosed, are what the policy demands.
 pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> Result<Report, Refusal> {
@@ -175,7 +187,11 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
     if adapter_bytes > limit {
         length(format!("at most {limit} bytes"), adapter_bytes).raise()?;
     }
-    if let Some(size) = adapter_files.and_then(|files| files.size(ADAPTER_MODEL))
+    let size = |name: &str| adapter_files.as_ref().and_then(|files| files.size(name));
+    if spec.disclose.adapter == Visibility::Public && size(ADAPTER_RELEASE).is_some() {
+        Refusal::new(DIRECTORY_EXTRA, ADAPTER_RELEASE, "a hidden adapter beside it", "a public one").raise()?;
+    }
+    if let Some(size) = size(ADAPTER_MODEL)
         && size != adapter_bytes
     {
         length(format!("{adapter_bytes} bytes"), size).raise()?;
@@ -256,13 +272,17 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
     let disclosure = disclosure(&run.spec.disclose, published::check(&run, &index, folder)?);
 
     // 11
-    let release = match only(claimed, ProofKind::Release, RELEASE_MISSING)? {
-        Some(release_file) => {
-            used.push(&release_file.name);
-            Some(read_proof(&index, folder, release_file, RELEASE_REFUSED)?)
+    let release = match run.spec.disclose.adapter {
+        Visibility::Public => {
+            let file = only(claimed, ProofKind::Release, RELEASE_MISSING)?;
+            used.extend(file.map(|file| file.name.as_str()));
+            file.map(|file| read_proof(&index, folder, file, RELEASE_REFUSED)).transpose()?
         }
-        None => None,
+        Visibility::Hidden => {
+            release::beside_adapter(claimed, subjects.adapter.as_deref().zip(adapter_files.as_ref()))?
+        }
     };
+    let mut files = Vec::new();
     let config = adapter::config(&plan.recipe, &run.spec, &plan.base.root.to_string())
         .ok_or_else(|| Refusal::new(ADAPTER_CONFIG, "plan.recipe.lora", "the spec's adapter", "another"))?;
     if let Some(path) = &subjects.adapter {
@@ -277,10 +297,18 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
         }
         let config_file = directory::read_file(path, CONFIG_FILE, MAX_JSON_BYTES)?;
         config.check(&config_file)?;
-        let subject = [Subject::of(ADAPTER_MODEL, &file), Subject::of(CONFIG_FILE, &config_file)];
-        if statement.subject != subject {
-            Refusal::new(CLAIMS_DISAGREE, "subject", "the adapter's two files", "others").raise()?;
-        }
+        files = vec![Subject::of(ADAPTER_MODEL, &file), Subject::of(CONFIG_FILE, &config_file)];
+    }
+    let subject = match run.spec.disclose.adapter {
+        // Files that were not read have digests that nobody knows here.
+        Visibility::Public if files.is_empty() => None,
+        Visibility::Public => Some(("the adapter's two files", files.clone())),
+        Visibility::Hidden => Some(("plan.json: the adapter is hidden", vec![Subject::of("plan.json", &plan_bytes)])),
+    };
+    if let Some((expected, subject)) = subject
+        && statement.subject != subject
+    {
+        Refusal::new(CLAIMS_DISAGREE, "subject", expected, "others").raise()?;
     }
     if let Some(extra) = index.entries().iter().find(|e| !used.contains(&e.path.as_str())) {
         Refusal::new(PROOF_EXTRA, &extra.path, "a file that a check reads", "another file").raise()?;
@@ -302,12 +330,14 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
     }
 
     // 13
+    // What is said of the adapter's file follows from whether it was read, not from what was signed.
     let mut claims = expected_claims;
-    let mut files = statement.subject;
-    if subjects.adapter.is_none() {
-        claims.retain(|claim| claim.kind != ADAPTER_FILE);
-        files.clear();
-        not_claimed.insert(0, NOT_CLAIMED_HIDDEN_FILE.to_owned());
+    claims.retain(|claim| claim.kind != ADAPTER_FILE);
+    not_claimed.retain(|text| text != NOT_CLAIMED_ADAPTER_FILE);
+    if subjects.adapter.is_some() {
+        claims.push(adapter_file_claim());
+    } else {
+        not_claimed.insert(0, NOT_CLAIMED_ADAPTER_FILE.to_owned());
     }
     policy.check(&Evidence {
         claims: &claims,
@@ -352,8 +382,10 @@ fn shipped_key(bytes: &[u8]) -> Result<PublicKey, Refusal> {
 
 /// What is not claimed, with the beacon's own notice.
 pub fn not_claimed(disclose: &Disclose, beacon_notice: &str) -> Vec<String> {
+    let adapter = (disclose.adapter == Visibility::Hidden).then_some(NOT_CLAIMED_ADAPTER_FILE);
     let loss = (disclose.loss == Visibility::Hidden).then_some(NOT_CLAIMED_HIDDEN_LOSS);
-    NOT_CLAIMED.iter().copied().chain(loss).chain([beacon_notice]).map(str::to_owned).collect()
+    let always = NOT_CLAIMED.iter().copied();
+    adapter.into_iter().chain(always).chain(loss).chain([beacon_notice]).map(str::to_owned).collect()
 }
 
 fn split_root<'a>(bytes: &'a [u8], location: &str) -> Result<(Root, &'a [u8]), Refusal> {

@@ -9,8 +9,9 @@ pub const BY_NATURE: &[&str] = &[
     "the numbers of steps and rows, the bucket of lengths, and the recipe",
     "all shapes, widths and scales of the spec; scales are functions of the greatest values that a calibration on the rows saw",
     "which leaf of the dataset each step trains on, and so that two steps train on the same row, though not which row it is",
-    "the released adapter, and what it reveals of its data",
 ];
+/// What everybody learns besides of a run whose adapter is public.
+pub const BY_RELEASE: &str = "the released adapter, and what it reveals of its data";
 
 const fn visibility(choice: Choice) -> Visibility {
     match choice {
@@ -21,18 +22,21 @@ const fn visibility(choice: Choice) -> Visibility {
 
 /// The list of a run whose file of rows, if there is one, has this digest.
 pub fn disclosure(disclose: &Disclose, rows: Option<Digest>) -> Disclosure {
+    let by_release = (disclose.adapter == Choice::Public).then_some(BY_RELEASE);
     Disclosure {
         base: Visibility::Public,
         loss: visibility(disclose.loss),
         order: visibility(disclose.order),
         data: visibility(disclose.data),
+        adapter: visibility(disclose.adapter),
         rows_sha256: rows,
-        by_nature: BY_NATURE.iter().map(|&text| text.to_owned()).collect(),
+        by_nature: BY_NATURE.iter().copied().chain(by_release).map(str::to_owned).collect(),
     }
 }
 
 /// What a policy may want disclosed, and whether it is.
-pub fn demandable(disclosure: &Disclosure) -> [(&'static str, bool); 3] {
-    [("loss", disclosure.loss), ("order", disclosure.order), ("data", disclosure.data)]
-        .map(|(name, visibility)| (name, visibility == Visibility::Public))
+pub fn demandable(disclosure: &Disclosure) -> [(&'static str, bool); 4] {
+    let Disclosure { loss, order, data, adapter, .. } = disclosure;
+    [("loss", loss), ("order", order), ("data", data), ("adapter", adapter)]
+        .map(|(name, visibility)| (name, *visibility == Visibility::Public))
 }

@@ -14,6 +14,7 @@ pub mod policy;
 pub mod proof;
 pub mod published;
 pub mod recipe;
+mod release;
 pub mod report;
 pub mod request;
 pub mod rows;

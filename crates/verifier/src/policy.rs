@@ -11,7 +11,7 @@
 //! adapter_file: checked                         # or hidden: claims about a commitment, no file is read
 //! signed_plan: false                            # true: the plan itself is signed
 //! beacon: [demo, drand-quicknet]
-//! disclosed: [loss, data]                       # absent: nothing need be disclosed; order too
+//! disclosed: [loss, data]                       # absent: nothing need be disclosed; order and adapter too
 //! base_root: 5f…                                # absent: any base
 //! dataset_root: 07…                             # absent: any dataset
 //! ```
@@ -40,7 +40,7 @@ pub const ADAPTER_FILE: &str = "adapter-file";
 /// Every kind of claim that this version's certificates make.
 pub const KINDS: [&str; 4] = ["training", "data", "base", ADAPTER_FILE];
 /// What a maker may disclose or hide.
-const CHOICES: [&str; 3] = ["loss", "order", "data"];
+const CHOICES: [&str; 4] = ["loss", "order", "data", "adapter"];
 const BEACONS: [&str; 2] = [crate::seed::DEMO, crate::seed::QUICKNET];
 
 /// What must hold for exit 0.
@@ -195,7 +195,7 @@ impl Policy {
                 "disclosed" => {
                     let name = |node: &Yaml<'_>| match text(node, "disclosed")? {
                         name if CHOICES.contains(&name) => Ok(name.to_owned()),
-                        other => Err(refuse("disclosed", "loss, order or data", other)),
+                        other => Err(refuse("disclosed", "loss, order, data or adapter", other)),
                     };
                     policy.disclosed = list(node, "disclosed")?.iter().map(name).collect::<Result<_, _>>()?;
                 }
@@ -361,9 +361,13 @@ mod tests {
         assert_eq!(judge(&format!("dataset_root: {other}")), Err(POLICY_SUBJECT));
         assert_eq!(judge("signed_plan: true"), Err(POLICY_EVIDENCE));
         assert_eq!(judge("beacon: [drand-quicknet]"), Err(POLICY_EVIDENCE));
-        assert_eq!(judge("disclosed: [loss]"), Ok(()));
+        assert_eq!(judge("disclosed: [loss, adapter]"), Ok(()));
         assert_eq!(judge("disclosed: [loss, data]"), Err(POLICY_DISCLOSED));
         assert_eq!(judge("disclosed: [order]"), Err(POLICY_DISCLOSED));
+        let hidden = crate::disclosure::disclosure(&Disclose { adapter: Visibility::Hidden, ..disclose }, None);
+        let hidden = Evidence { disclosure: &hidden, ..evidence(false, "demo") };
+        let demand = yaml("disclosed: [adapter]").unwrap();
+        assert_eq!(demand.check(&hidden).unwrap_err().code(), POLICY_DISCLOSED);
         let strict = yaml("signed_plan: true\nbeacon: [drand-quicknet]").unwrap();
         assert_eq!(strict.check(&evidence(true, "drand-quicknet")), Ok(()));
         let mut nothing = yaml("claims: {adapter-file: [zk-proof]}").unwrap();

@@ -27,7 +27,7 @@ const MEMBERS: [(&str, &[&str]); 5] = [
     ),
     ("data", &["max_length", "bucket"]),
     ("proof", &["range_bits", "steps_per_proof", "profile"]),
-    ("disclose", &["loss", "order", "data"]),
+    ("disclose", &["loss", "order", "data", "adapter"]),
 ];
 
 /// Sections that say how the rows and the seed came about; the plan's maker states them.
@@ -112,6 +112,7 @@ pub fn disagreement(recipe: &Value, spec: &Spec) -> Option<&'static str> {
         ("disclose.loss", text("disclose", "loss", shown(spec.disclose.loss))),
         ("disclose.order", text("disclose", "order", shown(spec.disclose.order))),
         ("disclose.data", text("disclose", "data", shown(spec.disclose.data))),
+        ("disclose.adapter", text("disclose", "adapter", shown(spec.disclose.adapter))),
     ];
     checks.into_iter().find(|(_, agrees)| !agrees).map(|(field, _)| field)
 }

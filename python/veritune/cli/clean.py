@@ -29,7 +29,7 @@ def clean(
         else:
             console.say("nothing to remove")
         for path in result["left"]:
-            console.say(f"{printable(path)} stays: it is not for the public, and not of this job's making", "yellow")
+            console.say(f"{printable(path)} stays; it is not for the public", "yellow")
         console.result(result)
 
 

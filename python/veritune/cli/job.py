@@ -141,6 +141,9 @@ def prove(
                 notice=partial(console.say, colour="yellow"),
             )
         console.say(f"proved; verify {printable(result['adapter'])}", "green")
+        if result["publish"] != result["adapter"]:
+            console.say(f"the adapter is hidden: publish {printable(result['publish'])} and nothing else;")
+            console.say(f"hand {printable(result['adapter'])} as a whole to who may have the adapter")
         console.result(result)
 
 

@@ -118,7 +118,7 @@ def make_spec(
         "scales": calibrated(maxima or {}, range_bits),
         "range_bits": range_bits,
         "log_rows": 16,
-        "disclose": {"loss": "hidden", "order": "public", "data": "hidden"},
+        "disclose": {"loss": "hidden", "order": "public", "data": "hidden", "adapter": "public"},
     }
 
 

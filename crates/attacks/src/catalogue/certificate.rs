@@ -1,5 +1,5 @@
 //! Attacks on a whole certificate by whoever holds the signing key, as data: its chain of proofs, settlement, release and
-//! files. What is signed about them: [`super::statement`].
+//! files. What is signed about them: [`super::statement`]; a hidden adapter's: [`super::hidden_adapter`].
 
 use super::World;
 use crate::certificate::{Part, Parts, TinyCertificate, release_of, step_name};
@@ -53,7 +53,7 @@ pub(super) const fn attack(
     CertificateAttack { name, world, change, spoil: |_, _| (), refused, inner: "", without }
 }
 
-const fn inside(inner: &'static str, attack: CertificateAttack) -> CertificateAttack {
+pub(super) const fn inside(inner: &'static str, attack: CertificateAttack) -> CertificateAttack {
     CertificateAttack { inner, ..attack }
 }
 
@@ -66,8 +66,9 @@ const fn files(
     CertificateAttack { name, world: World::AdamW, change: |_, _| (), spoil, refused, inner: "", without }
 }
 
-/// All attacks: on proofs and files, then on what is stated of them.
-pub const CERTIFICATE_ATTACKS: &[&[CertificateAttack]] = &[ATTACKS, super::statement::ATTACKS];
+/// All attacks: on proofs and files, on what is stated of them, and on the form that a hidden adapter asks for.
+pub const CERTIFICATE_ATTACKS: &[&[CertificateAttack]] =
+    &[ATTACKS, super::statement::ATTACKS, super::hidden_adapter::ATTACKS];
 
 const ATTACKS: &[CertificateAttack] = &[
     attack(
@@ -398,7 +399,7 @@ fn forge_adapter(t: &TinyCertificate, folder: &Path) {
 }
 
 /// The sign of the last entry that is not zero: still a canonical file of integers in range.
-fn flip_sign(adapter: &mut [u8]) {
+pub(super) fn flip_sign(adapter: &mut [u8]) {
     let header = u64::from_le_bytes(adapter[..8].try_into().expect("eight bytes")) as usize;
     let words = (8 + header..adapter.len()).step_by(4).rev();
     let last = words.into_iter().find(|&i| adapter[i..i + 4] != [0; 4]).expect("an entry");

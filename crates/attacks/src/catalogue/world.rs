@@ -1,7 +1,7 @@
 //! The runs that are attacked, with what is wrong with their plans.
 
 use crate::certificate::TinyCertificate;
-use crate::run::{self, adamw, disclosing, monotonous};
+use crate::run::{self, adamw, disclosing, monotonous, with_hidden_adapter};
 use veritune_envelope::Digest;
 use veritune_envelope::canonical_json::Value;
 use veritune_envelope::statement::PlanV1;
@@ -16,6 +16,8 @@ pub enum World {
     Monotonous,
     /// The first with loss and rows that are public.
     Disclosing,
+    /// The first with an adapter that is hidden.
+    HiddenAdapter,
     /// The second, whose plan commits to another base than the steps read.
     OtherBase,
     /// The same, whose recipe names another learning rate than its spec.
@@ -46,6 +48,7 @@ impl World {
             Self::AdamW => TinyCertificate::new(adamw(2)),
             Self::Monotonous => TinyCertificate::new(monotonous(3)),
             Self::Disclosing => TinyCertificate::new(disclosing(adamw(2))),
+            Self::HiddenAdapter => TinyCertificate::new(with_hidden_adapter(adamw(2))),
             Self::OtherBase => {
                 let planned = run::random_inputs(&monotonous(3));
                 let mut inputs = planned.clone();

@@ -3,10 +3,12 @@
 use std::sync::LazyLock;
 use veritune_attacks::certificate::TinyCertificate;
 use veritune_attacks::{CERTIFICATE_ATTACKS, CertificateAttack, UNMET_DEMANDS, World};
+use veritune_relations::spec::{Disclose, Visibility};
 
 static ADAMW: LazyLock<TinyCertificate> = LazyLock::new(|| World::AdamW.prove());
 static MONOTONOUS: LazyLock<TinyCertificate> = LazyLock::new(|| World::Monotonous.prove());
 static DISCLOSING: LazyLock<TinyCertificate> = LazyLock::new(|| World::Disclosing.prove());
+static HIDDEN_ADAPTER: LazyLock<TinyCertificate> = LazyLock::new(|| World::HiddenAdapter.prove());
 static OTHER_BASE: LazyLock<TinyCertificate> = LazyLock::new(|| World::OtherBase.prove());
 static OTHER_RECIPE: LazyLock<TinyCertificate> = LazyLock::new(|| World::OtherRecipe.prove());
 static BOASTING: LazyLock<TinyCertificate> = LazyLock::new(|| World::Boasting.prove());
@@ -22,6 +24,7 @@ fn shared(world: World) -> &'static TinyCertificate {
         World::AdamW => &ADAMW,
         World::Monotonous => &MONOTONOUS,
         World::Disclosing => &DISCLOSING,
+        World::HiddenAdapter => &HIDDEN_ADAPTER,
         World::OtherBase => &OTHER_BASE,
         World::OtherRecipe => &OTHER_RECIPE,
         World::Boasting => &BOASTING,
@@ -48,7 +51,7 @@ fn verdict(attack: &CertificateAttack, certificate: &TinyCertificate) -> (u8, St
 
 #[test]
 fn honest_certificates_verify() {
-    for certificate in [&*ADAMW, &*MONOTONOUS] {
+    for certificate in [&*ADAMW, &*MONOTONOUS, &*HIDDEN_ADAPTER] {
         let folder = tempfile::tempdir().expect("a folder");
         certificate.publish(&certificate.parts, folder.path()).expect("published");
         let report = certificate.verify(folder.path());
@@ -56,6 +59,25 @@ fn honest_certificates_verify() {
         TinyCertificate::move_to_run(folder.path());
         let report = certificate.verify(folder.path());
         assert_eq!(report.exit, 0, "{} {} {}", report.code, report.location, report.message);
+    }
+}
+
+/// Training is deterministic and its seed public: with losses or rows a guess of the adapter could be tested all the same.
+#[test]
+fn no_spec_hides_an_adapter_that_its_losses_or_rows_tell() {
+    let mut spec = HIDDEN_ADAPTER.tiny.run.spec.clone();
+    let hidden = spec.disclose;
+    spec.disclose.order = Visibility::Public;
+    assert!(spec.validate().is_ok());
+    for telling in [Disclose { loss: Visibility::Public, ..hidden }, Disclose { data: Visibility::Public, ..hidden }] {
+        spec.disclose = Disclose { adapter: Visibility::Public, ..telling };
+        assert!(spec.validate().is_ok());
+        spec.disclose = telling;
+        let folder = tempfile::tempdir().expect("a folder");
+        HIDDEN_ADAPTER.publish(&HIDDEN_ADAPTER.replanned(&spec), folder.path()).expect("published");
+        let report = HIDDEN_ADAPTER.verify(folder.path());
+        assert_eq!((report.exit, report.code.as_str()), (1, "VT-RUN-002"), "{}", report.message);
+        assert!(report.message.contains("disclose.adapter"), "{}", report.message);
     }
 }
 

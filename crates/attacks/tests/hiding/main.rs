@@ -5,6 +5,7 @@
 //! `veritune_prover` (`commit/tests/hiding.rs`).
 
 mod distribution;
+mod hidden_adapter;
 mod instance;
 mod masks;
 mod one_token;

@@ -406,7 +406,7 @@ fn a_certificate_that_saves_one_mask_tells_its_token() {
 }
 
 /// Not hidden: training is deterministic and the seed public, so who guesses the rows has the adapter, and its digest and the release
-/// say whether it is the one. Both are part of a certificate whose adapter is withheld.
+/// say whether it is the one. Both are part of every certificate but that of an adapter that is hidden (`hidden_adapter`).
 #[test]
 fn a_release_tells_a_guessed_token_although_no_adapter_is_published() {
     let certificate = certify(TOKENS[1], Saved::Nothing);

@@ -43,6 +43,9 @@ fn simulate(spec: Spec) {
         let mut others = copies.clone();
         others[0][0] += 1;
         context.verify_release(before, &others, &file, &simulated.release).expect_err("other copies");
+        // What the certificate of a hidden adapter has of this needs no adapter.
+        let unknowing = simulate_run(&tiny.run, base.vector(), &others, &[0; 32], &losses, 1);
+        assert!((unknowing.roots, unknowing.proofs) == (simulated.roots.clone(), simulated.proofs.clone()));
         assert_ne!(simulated.proofs[0], tiny.proofs[0]);
         simulated
     });

@@ -25,6 +25,8 @@ pub struct Disclosure {
     pub order: Visibility,
     /// The rows with their salts.
     pub data: Visibility,
+    /// The digest of the adapter's file and the proof of its release.
+    pub adapter: Visibility,
     /// The digest of the file of rows; there iff they are public.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows_sha256: Option<Digest>,

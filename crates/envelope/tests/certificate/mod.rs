@@ -38,6 +38,7 @@ pub fn claims() -> Statement<ClaimsV1> {
                 loss: Visibility::Hidden,
                 order: Visibility::Hidden,
                 data: Visibility::Public,
+                adapter: Visibility::Public,
                 rows_sha256: Some(digest("rows")),
                 by_nature: vec!["The number of steps.".to_owned()],
             },
