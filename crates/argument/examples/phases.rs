@@ -116,7 +116,7 @@ fn main() {
         "{} witness slots, {} leaves (2^{}), {} scalars",
         layout.used[0],
         plan.num_leaves,
-        plan.log_leaves,
+        plan.units.log_leaves(),
         argument.wiring.num_scalars()
     );
     for _ in 0..3 {

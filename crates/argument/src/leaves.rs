@@ -1,10 +1,11 @@
 //! The leaves of the lookups as affine functionals of the committed vectors.
 
+use crate::blocks::{BlockAxis, BlockKind, LeafBlock};
 use crate::check::ArgumentError;
 use crate::context::{BaseClaim, Context, Labels};
 use crate::functional::{AxisWeight, Functional, Part, eq_at, eq_table, extension, log_u32, pow2};
 use crate::lookups::Fingerprint;
-use crate::plan::{BlockKind, LeafBlock, Plan};
+use crate::plan::Plan;
 use crate::weights::{in_layout_order, public_sum, tensor_functional};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,32 +16,42 @@ use veritune_relations::{AxisId, Index, Lookup, Place, Program, TableId, View};
 
 /// Weights `eq(point, ·)` of the axes of a block, truncated to active indices.
 pub struct BlockWeights<'a> {
-    axes: Vec<BlockAxis<'a>>,
+    axes: Vec<(BlockAxis, AxisPoint<'a>)>,
 }
 
-/// An axis of a block, its point, and the table made from it.
-type BlockAxis<'a> = (AxisId, &'a [E], Arc<Vec<E>>);
+/// The point of a block's axis, and the table made from it.
+type AxisPoint<'a> = (&'a [E], Arc<Vec<E>>);
 
 impl BlockWeights<'_> {
-    fn table(&self, axis: AxisId) -> Arc<Vec<E>> {
-        self.axes.iter().find(|(a, ..)| *a == axis).map(|(.., table)| Arc::clone(table)).unwrap_or_default()
+    fn find(&self, axis: AxisId) -> Option<&(BlockAxis, AxisPoint<'_>)> {
+        self.axes.iter().find(|(block, _)| block.axis == axis)
     }
 
-    fn point(&self, axis: AxisId) -> Arc<Vec<E>> {
-        let point = self.axes.iter().find(|(a, ..)| *a == axis).map(|(_, point, _)| point.to_vec());
-        Arc::new(point.unwrap_or_default())
+    /// The weights of the axes themselves as tables.
+    fn tables(&self, program: &Program) -> Vec<AxisWeight> {
+        let weight = |(block, (_, table)): &(BlockAxis, AxisPoint<'_>)| AxisWeight::Dense {
+            log: program.axis(block.axis).log_len(),
+            start: block.start,
+            values: Arc::clone(table),
+        };
+        self.axes.iter().map(weight).collect()
     }
 
     /// The weights of a view as tables, outermost axis of its tensor first.
     pub fn view(&self, program: &Program, view: &View) -> Vec<AxisWeight> {
-        view_weights(program, view, |log, axis, start| AxisWeight::Dense { log, start, values: self.table(axis) })
+        view_weights(program, view, |log, axis, shift| {
+            let found = self.find(axis).map(|(block, (_, table))| (block.start, Arc::clone(table)));
+            let (start, values) = found.unwrap_or_default();
+            AxisWeight::Dense { log, start: shift.saturating_add(start), values }
+        })
     }
 
     /// The same as points: for what is kept until the settlement.
     fn view_points(&self, program: &Program, view: &View) -> Vec<AxisWeight> {
-        view_weights(program, view, |log, axis, start| {
-            let len = program.axis(axis).len;
-            AxisWeight::Eq { log, start, len, point: self.point(axis) }
+        view_weights(program, view, |log, axis, shift| {
+            let found = self.find(axis).map(|(block, (point, _))| (block.start, block.len, point.to_vec()));
+            let (start, len, point) = found.unwrap_or_default();
+            AxisWeight::Eq { log, start: shift.saturating_add(start), len, point: Arc::new(point) }
         })
     }
 
@@ -50,8 +61,8 @@ impl BlockWeights<'_> {
             let is = |&i: &Index| matches!(i, Index::Axis(a) | Index::Shifted(a, _) if a == axis);
             mask.is_some_and(|m| m.index.iter().any(is))
         };
-        let outside = self.axes.iter().filter(|(a, ..)| !in_mask(*a));
-        let rest: E = outside.map(|(.., table)| table.iter().copied().sum::<E>()).product();
+        let outside = self.axes.iter().filter(|(block, _)| !in_mask(block.axis));
+        let rest: E = outside.map(|(_, (_, table))| table.iter().copied().sum::<E>()).product();
         rest * mask.map_or(E::ONE, |m| public_sum(program, m.tensor, &self.view(program, m)))
     }
 }
@@ -76,42 +87,41 @@ fn view_weights(
 
 /// Makes the weights of blocks at one point of the leaves.
 pub struct LeafPoint<'a> {
-    program: &'a Program,
     point: &'a [E],
-    tables: BTreeMap<(usize, AxisId), Arc<Vec<E>>>,
+    /// By the end of their coordinates, variables and active indices.
+    tables: BTreeMap<(usize, usize, usize), Arc<Vec<E>>>,
 }
 
 impl<'a> LeafPoint<'a> {
-    /// A point, most significant coordinate first.
-    pub fn new(program: &'a Program, point: &'a [E]) -> Self {
-        Self { program, point, tables: BTreeMap::new() }
+    /// A point of the stack, most significant coordinate first.
+    pub fn new(point: &'a [E]) -> Self {
+        Self { point, tables: BTreeMap::new() }
     }
 
     /// The sum of `eq(point, ·)` over a block.
     fn prefix(&self, block: &LeafBlock) -> E {
-        let above = self.point.len().saturating_sub(block.log_len);
-        let index = block.offset.checked_div(pow2(block.log_len)).unwrap_or(0);
+        let above = self.point.len().saturating_sub(block.log_len());
+        let index = block.offset.checked_div(pow2(block.log_len())).unwrap_or(0);
         eq_at(self.point.get(..above).unwrap_or(&[]), index)
     }
 
     fn inner(&self, block: &LeafBlock) -> &'a [E] {
-        self.point.get(self.point.len().saturating_sub(block.log_len)..).unwrap_or(&[])
+        self.point.get(self.point.len().saturating_sub(block.log_len())..).unwrap_or(&[])
     }
 
     /// The weights of the axes of a block.
-    pub fn weights(&mut self, axes: &[AxisId]) -> BlockWeights<'a> {
+    pub fn weights(&mut self, block: &LeafBlock) -> BlockWeights<'a> {
         let mut end = self.point.len();
-        let mut weights = Vec::with_capacity(axes.len());
-        for &axis in axes.iter().rev() {
-            let data = self.program.axis(axis);
-            let start = end.saturating_sub(data.log_len());
+        let mut weights = Vec::with_capacity(block.axes.len());
+        for &axis in block.axes.iter().rev() {
+            let start = end.saturating_sub(axis.log);
             let coordinates = self.point.get(start..end).unwrap_or(&[]);
-            let table = self.tables.entry((end, axis)).or_insert_with(|| {
+            let table = self.tables.entry((end, axis.log, axis.len)).or_insert_with(|| {
                 let mut table = eq_table(coordinates);
-                table.truncate(data.len);
+                table.truncate(axis.len);
                 Arc::new(table)
             });
-            weights.push((axis, coordinates, Arc::clone(table)));
+            weights.push((axis, (coordinates, Arc::clone(table))));
             end = start;
         }
         weights.reverse();
@@ -144,28 +154,20 @@ pub(crate) fn functionals<C: Context>(
 ) -> Result<(Functional, Functional), ArgumentError> {
     let Fingerprint { alpha, beta } = fingerprint;
     let (mut p, mut q) = (Functional::default(), Functional::default());
-    let mut at = LeafPoint::new(program, point);
+    let point = plan.units.stack_point(point);
+    let mut at = LeafPoint::new(&point);
     let mut padding = E::ONE;
     for block in &plan.blocks {
         let prefix = if C::NEEDS_VALUES { at.prefix(block) } else { E::ZERO };
         padding -= prefix;
         match block.kind {
             BlockKind::Limb { tensor, limb, width } if C::NEEDS_VALUES => {
-                let weights = at.weights(&program.tensor(tensor).axes);
+                let weights = at.weights(block);
                 p.constant += prefix * weights.active(program, None);
                 q.constant += prefix * (alpha - E::from_u32(width));
                 let slot = layout.slots.get(tensor.0).and_then(Option::as_ref);
                 if let Some(slot) = slot.and_then(|s| s.blocks.get(limb)) {
-                    let axes: Vec<AxisWeight> = weights
-                        .axes
-                        .iter()
-                        .map(|(a, _, values)| AxisWeight::Dense {
-                            log: program.axis(*a).log_len(),
-                            start: 0,
-                            values: Arc::clone(values),
-                        })
-                        .collect();
-                    let axes = in_layout_order(program, tensor, &axes);
+                    let axes = in_layout_order(program, tensor, &weights.tables(program));
                     q.parts.push(Part { place: 0, offset: slot.offset, axes, scale: -(prefix * beta) });
                 }
             }
@@ -174,10 +176,11 @@ pub(crate) fn functionals<C: Context>(
                 let Some(lookup) = program.lookups.get(index) else {
                     continue;
                 };
+                let weights = if C::NEEDS_VALUES { at.weights(block) } else { BlockWeights { axes: Vec::new() } };
                 if C::NEEDS_VALUES {
-                    p.constant += prefix * at.weights(&lookup.axes).active(program, lookup.mask.as_ref());
+                    p.constant += prefix * weights.active(program, lookup.mask.as_ref());
                 }
-                let looked_up = lookup_functional(program, layout, lookup, fingerprint, &mut at, ctx)?;
+                let looked_up = lookup_functional(program, layout, lookup, fingerprint, &weights, ctx)?;
                 add(&mut q, looked_up, prefix);
             }
             BlockKind::RangeTable if C::NEEDS_VALUES => {
@@ -187,7 +190,7 @@ pub(crate) fn functionals<C: Context>(
                 let offset = layout.range_multiplicities;
                 // Rows 0 and 1 are no rows of the table: their weight is taken away again.
                 let first = Arc::new(vec![eq_at(inner, 0), eq_at(inner, 1)]);
-                let first = AxisWeight::Dense { log: block.log_len, start: 0, values: first };
+                let first = AxisWeight::Dense { log: block.log_rows, start: 0, values: first };
                 let all = AxisWeight::eq(inner);
                 p.parts.push(Part { place: 0, offset, axes: vec![all], scale: -prefix });
                 p.parts.push(Part { place: 0, offset, axes: vec![first], scale: prefix });
@@ -236,12 +239,11 @@ fn lookup_functional<C: Context>(
     layout: &Layout,
     lookup: &Lookup,
     fingerprint: Fingerprint,
-    at: &mut LeafPoint<'_>,
+    weights: &BlockWeights<'_>,
     ctx: &mut C,
 ) -> Result<Functional, ArgumentError> {
     let constant = fingerprint.alpha - E::from_u64(tag(program, lookup.table));
     let mut functional = Functional { constant, parts: Vec::new() };
-    let weights = if C::NEEDS_VALUES { at.weights(&lookup.axes) } else { BlockWeights { axes: Vec::new() } };
     let mut power = E::ONE;
     for column in &lookup.columns {
         power *= fingerprint.beta;

@@ -12,6 +12,7 @@
 #![deny(clippy::panic)]
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::as_conversions))]
 
+mod blocks;
 mod check;
 mod context;
 mod counter;
@@ -33,6 +34,7 @@ mod verify;
 mod weights;
 mod wiring;
 
+pub use blocks::{BlockAxis, BlockKind, LOG_UNIT, LeafBlock, Units};
 pub use check::{ArgumentError, CheckId, PlanError};
 pub use context::{Arithmetic, BaseClaim, Context, Labels, Linear};
 pub use counter::{Counted, PadCounter, PadNumber};
@@ -43,7 +45,7 @@ pub use functional::{
 pub use joint::Joint;
 pub use masked::{Affine, Masked, MaskedCheck};
 pub use native::NativeCheck;
-pub use plan::{BlockKind, LeafBlock, MIN_LOG_LEAVES, Plan, Units, is_one_hot};
+pub use plan::{Plan, is_one_hot};
 pub use products::Value;
 pub use soundness::soundness_terms;
 pub use terms::{Binding, Factor, LinearTerm, ProductTerm, SumAxis};

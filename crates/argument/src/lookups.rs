@@ -80,10 +80,10 @@ pub(crate) fn verify<C: Context>(
     let (mut p, mut q) = values.merge::<C>(merge);
     let mut point = vec![merge];
     // 3.
-    for layer in 1..plan.log_leaves {
+    for layer in 1..plan.units.log_leaves() {
         let lambda = ctx.challenge(Labels::LOOKUP_LAMBDA);
         let mut claim = p + q.scaled(lambda);
-        let mut challenges = Vec::with_capacity(plan.log_leaves);
+        let mut challenges = Vec::with_capacity(plan.units.log_leaves());
         for &coordinate in &point {
             let difference = C::Scalar::from(ctx.read(Labels::LOOKUP_ROUND)?);
             let leading = C::Scalar::from(ctx.read(Labels::LOOKUP_ROUND)?);

@@ -2,89 +2,20 @@
 //!
 //! A function of the program alone; prover, verifier, pad counter and ledger read the same plan.
 
+use crate::blocks::{LeafBlock, Units, leaf_blocks};
 use crate::check::PlanError;
-use crate::functional::{log_of, log_u32, pow2};
+use crate::functional::pow2;
 use crate::terms::{Factor, LinearTerm, ProductTerm, sort_terms};
-use veritune_relations::layout::{Layout, limb_widths, place_index};
+use veritune_relations::layout::{Layout, place_index};
 use veritune_relations::{AxisId, Index, Place, Program, Range, TableId, TensorId, View};
-
-/// Least base-2 logarithm of all leaves: a prover works on registers of several leaves.
-pub const MIN_LOG_LEAVES: usize = 6;
-
-/// What a block of leaves holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BlockKind {
-    /// One limb of a witness tensor, looked up in the range table at its width.
-    Limb {
-        /// The tensor.
-        tensor: TensorId,
-        /// Which limb.
-        limb: usize,
-        /// Its width in bits.
-        width: u32,
-    },
-    /// An entry of [`Program::lookups`].
-    Lookup(usize),
-    /// The rows of the range table.
-    RangeTable,
-    /// The rows of an entry of [`Program::tables`].
-    Table(usize),
-}
-
-/// An aligned block of leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LeafBlock {
-    /// What it holds.
-    pub kind: BlockKind,
-    /// Base-2 logarithm of its leaves.
-    pub log_len: usize,
-    /// First leaf, a multiple of its length.
-    pub offset: usize,
-}
-
-/// Where the leaves in use lie. They are stacked, and cut into units as long as the largest block; unit `u` lies at
-/// the address whose bits are those of `u` in reverse, so that every half of every half is used alike and a prover
-/// meets nothing but zero fractions in the units that are not used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Units {
-    /// Base-2 logarithm of the leaves of a unit.
-    pub log_len: usize,
-    /// Base-2 logarithm of the number of units.
-    pub log_count: usize,
-    /// Units with a leaf in use.
-    pub used: usize,
-}
-
-impl Units {
-    /// The address of the leaf at a position of the stack.
-    pub fn address(&self, position: usize) -> usize {
-        let (unit, inside) = (position.checked_shr(log_u32(self.log_len)).unwrap_or(0), pow2(self.log_len));
-        let address = reversed(unit, self.log_count).checked_shl(log_u32(self.log_len)).unwrap_or(0);
-        address | (position & inside.saturating_sub(1))
-    }
-
-    /// Of the `2^bits` groups of units whose addresses agree in their last `bits` bits, whether each has one in use.
-    pub fn groups(&self, bits: usize) -> Vec<bool> {
-        let cut = log_u32(self.log_count.saturating_sub(bits));
-        let first = |group: usize| reversed(group, bits).checked_shl(cut).unwrap_or(usize::MAX);
-        (0..pow2(bits)).map(|group| first(group) < self.used).collect()
-    }
-}
-
-/// The last `bits` bits of `index` in reverse.
-fn reversed(index: usize, bits: usize) -> usize {
-    (0..bits).fold(0, |out, bit| (out << 1) | (index.checked_shr(log_u32(bit)).unwrap_or(0) & 1))
-}
 
 /// The plan of a program.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Blocks by falling size, then limbs by tensor, lookups, the range table, tables.
+    /// Blocks by falling size, then limbs by tensor, lookups, the range table, tables; blocks of one kind by rising index.
     pub blocks: Vec<LeafBlock>,
     /// Leaves in use.
     pub num_leaves: usize,
-    /// Base-2 logarithm of all leaves, padding included.
-    pub log_leaves: usize,
     /// Where the leaves in use lie.
     pub units: Units,
     /// Distinct factors of product terms and of linear terms.
@@ -127,25 +58,17 @@ impl Plan {
         check_one_hots(program)?;
         let mut blocks = leaf_blocks(program)?;
         // Stable: equal sizes keep their order of declaration.
-        blocks.sort_by_key(|block| std::cmp::Reverse(block.log_len));
+        blocks.sort_by_key(|block| std::cmp::Reverse(block.log_len()));
         let mut num_leaves = 0_usize;
         for block in &mut blocks {
             block.offset = num_leaves;
-            num_leaves = num_leaves.saturating_add(pow2(block.log_len));
-        }
-        let log_leaves = log_of(num_leaves).max(MIN_LOG_LEAVES);
-        let log_len = blocks.first().map_or(0, |block| block.log_len);
-        let used = num_leaves.div_ceil(pow2(log_len));
-        let units = Units { log_len, log_count: log_leaves.saturating_sub(log_len), used };
-        for block in &mut blocks {
-            block.offset = units.address(block.offset);
+            num_leaves = num_leaves.saturating_add(pow2(block.log_len()));
         }
         let sorted = sort_terms(program)?;
         Ok(Self {
             blocks,
             num_leaves,
-            log_leaves,
-            units,
+            units: Units::new(num_leaves),
             factors: sorted.factors,
             num_rounds: sorted.products.iter().map(|t| t.num_variables).max().unwrap_or(0),
             degree: sorted.products.iter().map(|t| t.factors.len()).max().unwrap_or(0).saturating_add(1),
@@ -153,35 +76,6 @@ impl Plan {
             linear: sorted.linear,
         })
     }
-}
-
-fn leaf_blocks(program: &Program) -> Result<Vec<LeafBlock>, PlanError> {
-    let mut blocks = Vec::new();
-    let logs = |axes: &[AxisId]| axes.iter().map(|&a| program.axis(a).log_len()).sum::<usize>();
-    for (i, tensor) in program.tensors.iter().enumerate() {
-        let id = TensorId(i);
-        if tensor.place != Place::Witness || tensor.range_by_other || is_one_hot(program, id) {
-            continue;
-        }
-        for (limb, width) in limb_widths(tensor.range.bits, program.range_bits).into_iter().enumerate() {
-            let kind = BlockKind::Limb { tensor: id, limb, width };
-            blocks.push(LeafBlock { kind, log_len: logs(&tensor.axes), offset: 0 });
-        }
-    }
-    for (i, lookup) in program.lookups.iter().enumerate() {
-        check_lookup(program, i)?;
-        blocks.push(LeafBlock { kind: BlockKind::Lookup(i), log_len: logs(&lookup.axes), offset: 0 });
-    }
-    let range_log = usize::try_from(program.range_bits).unwrap_or(0).saturating_add(1);
-    blocks.push(LeafBlock { kind: BlockKind::RangeTable, log_len: range_log, offset: 0 });
-    for (i, table) in program.tables.iter().enumerate() {
-        let rows = table.columns.first().map_or(0, Vec::len);
-        if rows == 0 || table.columns.iter().any(|c| c.len() != rows) {
-            return refuse(&table.name, "columns of unequal length, or none");
-        }
-        blocks.push(LeafBlock { kind: BlockKind::Table(i), log_len: log_of(rows), offset: 0 });
-    }
-    Ok(blocks)
 }
 
 fn check_tensors(program: &Program, layout: &Layout) -> Result<(), PlanError> {
@@ -284,7 +178,7 @@ pub(crate) fn check_view(
     Ok(())
 }
 
-fn check_lookup(program: &Program, index: usize) -> Result<(), PlanError> {
+pub(crate) fn check_lookup(program: &Program, index: usize) -> Result<(), PlanError> {
     let Some(lookup) = program.lookups.get(index) else {
         return Ok(());
     };
@@ -321,25 +215,4 @@ fn check_lookup(program: &Program, index: usize) -> Result<(), PlanError> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn units_lie_at_reversed_addresses_and_groups_say_which_are_used() {
-        let units = Units { log_len: 3, log_count: 4, used: 11 };
-        let mut used = [false; 128];
-        for position in 0..units.used * 8 {
-            let address = units.address(position);
-            assert_eq!(address % 8, position % 8);
-            assert!(!std::mem::replace(&mut used[address], true), "two leaves at {address}");
-        }
-        assert_eq!(units.address(8), 64, "the second unit begins the upper half");
-        for bits in 0..=units.log_count {
-            let any = |group: usize| used.iter().enumerate().any(|(a, &u)| u && (a >> 3) % (1 << bits) == group);
-            assert_eq!(units.groups(bits), (0..1 << bits).map(any).collect::<Vec<_>>(), "{bits}");
-        }
-    }
 }

@@ -1,8 +1,8 @@
 //! The error terms of the argument, each a numerator over |E| = p^3.
 
+use crate::blocks::BlockKind;
 use crate::functional::pow2;
 use crate::one_hots::rounds_and_degree;
-use crate::plan::BlockKind;
 use crate::verify::Argument;
 
 /// Every source of error of a masked argument with its numerator; the error is numerator / |E|.
@@ -14,7 +14,7 @@ pub fn soundness_terms(argument: &Argument<'_>) -> Vec<(String, u64)> {
     let tables = program.tables.iter().map(|t| t.columns.len());
     let columns = wide(looked_up.chain(tables).max().unwrap_or(1).max(1));
     let is_table = |kind| matches!(kind, BlockKind::RangeTable | BlockKind::Table(_));
-    let table_rows: usize = plan.blocks.iter().filter(|b| is_table(b.kind)).map(|b| pow2(b.log_len)).sum();
+    let table_rows: usize = plan.blocks.iter().filter(|b| is_table(b.kind)).map(|b| pow2(b.log_len())).sum();
     let mut terms = vec![
         // The sum of fractions is a rational function of alpha whose numerator has degree below the leaves.
         ("lookup alpha".to_owned(), leaves),
@@ -23,7 +23,7 @@ pub fn soundness_terms(argument: &Argument<'_>) -> Vec<(String, u64)> {
         ("lookup beta".to_owned(), wide(table_rows).saturating_mul(columns)),
         ("lookup merge of layer 1".to_owned(), 1),
     ];
-    for layer in 1..plan.log_leaves {
+    for layer in 1..plan.units.log_leaves() {
         // lambda, then per round degree 3 with eq, then the merge.
         let numerator = wide(layer).saturating_mul(3).saturating_add(2);
         terms.push((format!("lookup layer {layer}"), numerator));

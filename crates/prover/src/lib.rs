@@ -5,3 +5,4 @@ pub mod commit;
 #[cfg(feature = "kernels")]
 pub mod kernels;
 mod lane;
+mod wipe;

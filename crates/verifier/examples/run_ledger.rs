@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 use veritune_argument::one_hots::rounds_and_degree;
-use veritune_argument::{Argument, BlockKind, MIN_LOG_LEAVES};
+use veritune_argument::{Argument, BlockKind, LOG_UNIT};
 use veritune_commit::Root;
 use veritune_verifier::ledger::{NUM_TREES, run_ledger};
 use veritune_verifier::statement::Run;
@@ -23,7 +23,7 @@ fn main() {
     let (plan, wiring) = (&argument.plan, &argument.wiring);
 
     let logs = |is: fn(BlockKind) -> bool| -> Vec<usize> {
-        plan.blocks.iter().filter(|b| is(b.kind)).map(|b| b.log_len).collect()
+        plan.blocks.iter().filter(|b| is(b.kind)).map(|b| b.log_len()).collect()
     };
     let one_hot = |tensor| program.one_hots.iter().position(|o| o.tensor == tensor);
     let one_hots: Vec<usize> = plan.factors.iter().filter_map(|f| one_hot(f.tensor)).collect();
@@ -36,7 +36,7 @@ fn main() {
         "table_logs": logs(|kind| matches!(kind, BlockKind::RangeTable | BlockKind::Table(_))),
         "row_logs": logs(|kind| matches!(kind, BlockKind::Limb { .. } | BlockKind::Lookup(_))),
         "widest_table": program.tables.iter().map(|t| t.columns.len()).max().unwrap_or(1),
-        "least_log_leaves": MIN_LOG_LEAVES,
+        "least_log_leaves": LOG_UNIT,
         "axis_lengths": program.axes.iter().map(|a| a.len).collect::<Vec<_>>(),
         "equations": program.equations.len(),
         "most_factors": plan.products.iter().map(|t| t.factors.len()).max().unwrap_or(0),

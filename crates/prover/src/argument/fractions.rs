@@ -19,10 +19,10 @@ use super::channel::Channel;
 use crate::lane::line;
 use leaf::Sums;
 use rayon::prelude::*;
-use run::{At, Shape, Two, Weights};
+use run::{Shape, Two, Weights};
 use scalar::Scalars;
 use tables::{Missing, Out, Rooms, Spare, Tables, total};
-use veritune_argument::Labels;
+use veritune_argument::{Labels, Units};
 use veritune_field::E;
 use veritune_field::traits::{Field, PrimeCharacteristicRing};
 
@@ -65,11 +65,11 @@ impl<C: Channel> Rounds<'_, C> {
 trait Layered: Sync {
     fn shape(&self) -> Shape;
     /// A fraction, which may be made in `room`.
-    fn get<'a>(&'a self, at: At, room: &'a mut Two) -> &'a Two;
+    fn get<'a>(&'a self, at: usize, room: &'a mut Two) -> &'a Two;
 
     /// The children of an entry of `shape().halved()`.
-    fn children<'a>(&'a self, at: At, rooms: &'a mut [Two]) -> [&'a Two; 2] {
-        let [low, high] = self.shape().children(at);
+    fn children<'a>(&'a self, at: usize, rooms: &'a mut [Two]) -> [&'a Two; 2] {
+        let [low, high] = Shape::children(at);
         let (low_room, high_room) = rooms.split_at_mut(1);
         [self.get(low, &mut low_room[0]), self.get(high, &mut high_room[0])]
     }
@@ -77,13 +77,13 @@ trait Layered: Sync {
     /// The layer below.
     fn combine(&self) -> Fractions {
         let shape = self.shape().halved();
-        let make = |rooms: &mut Box<[Two; 2]>, place: usize| {
-            let [low, high] = self.children(shape.at(place), &mut rooms[..]);
+        let make = |rooms: &mut Box<[Two; 2]>, at: usize| {
+            let [low, high] = self.children(at, &mut rooms[..]);
             run::add_fractions(low, high)
         };
         let rooms = || Box::new([[Run::ZERO; 2]; 2]);
         let mut fractions = Vec::new();
-        (0..shape.len()).into_par_iter().with_min_len(16).map_init(rooms, make).collect_into_vec(&mut fractions);
+        (0..shape.used).into_par_iter().with_min_len(16).map_init(rooms, make).collect_into_vec(&mut fractions);
         Fractions { shape, fractions, nothing: Box::new([Run::ZERO, Run::constant(E::ONE)]) }
     }
 
@@ -93,18 +93,18 @@ trait Layered: Sync {
         let children = self.shape().halved();
         let weights = Weights::new(&children, rounds.rest());
         let [leading, _] = total(vec![(); children.num_pairs()], |rooms, (pair, ())| {
-            let (index, [low, high]) = children.pair(pair);
+            let [low, high] = Shape::children(pair);
             let (low_rooms, high_rooms) = rooms.split_at_mut(2);
             let (low, high) = (self.children(low, low_rooms), self.children(high, high_rooms));
-            [run::leading(&weights.inner, low, high, &lambda) * weights.outer[index], E::ZERO]
+            [run::leading(&weights.inner, low, high, &lambda) * weights.outer[pair], E::ZERO]
         });
         let x = rounds.send([at_zero, leading]);
         let mut bound = Tables::new(children.halved());
         let missing = Missing::new([E::ZERO, E::ONE, rounds.lambda, E::ONE], false);
         let factor = run::broadcast(x);
-        let write = |at: At, out: Out<'_>, rooms: &mut Rooms| {
+        let write = |at: usize, out: Out<'_>, rooms: &mut Rooms| {
             let Out::Kept(first, second) = out else { unreachable!("no table is constant") };
-            let [low, high] = children.children(at);
+            let [low, high] = Shape::children(at);
             let (low_rooms, high_rooms) = rooms.split_at_mut(2);
             let [[p0, q0], [p1, q1]] = self.children(low, low_rooms);
             let [[p0_high, q0_high], [p1_high, q1_high]] = self.children(high, high_rooms);
@@ -131,7 +131,7 @@ impl Layered for Fractions {
     fn shape(&self) -> Shape {
         self.shape
     }
-    fn get<'a>(&'a self, at: At, _: &'a mut Two) -> &'a Two {
+    fn get<'a>(&'a self, at: usize, _: &'a mut Two) -> &'a Two {
         let fraction = self.kept(at);
         run::touch(fraction);
         fraction
@@ -139,8 +139,8 @@ impl Layered for Fractions {
 }
 
 impl Fractions {
-    fn kept(&self, at: At) -> &Two {
-        self.shape.place(at).map_or(&self.nothing, |place| &self.fractions[place])
+    fn kept(&self, at: usize) -> &Two {
+        self.fractions.get(at).unwrap_or(&self.nothing)
     }
 
     /// All fractions in their natural order.
@@ -149,14 +149,14 @@ impl Fractions {
     }
 }
 
-/// Fractions in their natural order, from the `p` and the `q` of entries.
-fn scalars(shape: &Shape, get: impl Fn(At) -> [Vec<E>; 2]) -> Scalars {
-    let len = RUN << shape.num_variables();
+/// Fractions in their natural order, from the `p` and the `q` of runs.
+fn scalars(shape: &Shape, get: impl Fn(usize) -> [Vec<E>; 2]) -> Scalars {
+    let len = RUN << shape.log;
     let (mut p, mut q) = (vec![E::ZERO; len], vec![E::ONE; len]);
-    for place in 0..shape.len() {
-        let at = shape.at(place);
+    let units = Units { log_count: shape.log, used: shape.used };
+    for at in 0..shape.used {
         let [from_p, from_q] = get(at);
-        let address = shape.address(at);
+        let address = units.address(at * RUN);
         p[address..address + RUN].copy_from_slice(&from_p);
         q[address..address + RUN].copy_from_slice(&from_q);
     }
@@ -174,9 +174,9 @@ enum Layer<'a> {
 
 /// The leaves and all layers below, layer 1 last.
 fn layers(leaves: &Leaves) -> Vec<Layer<'_>> {
-    let long = |shape: &Shape| shape.num_variables() >= MIN_VARIABLES;
+    let long = |shape: &Shape| shape.log >= MIN_VARIABLES;
     let sums = Sums::new(leaves);
-    if leaves.shape.num_variables() <= MIN_VARIABLES {
+    if leaves.shape.log <= MIN_VARIABLES {
         return scalar_layers(vec![], leaves.scalars());
     }
     let mut fractions = sums.combine();

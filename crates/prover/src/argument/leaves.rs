@@ -103,20 +103,20 @@ impl<'a> Block<'a> {
         tensors: &'a [Vec<i64>],
         witness: &'a [F],
     ) -> Self {
-        let (offset, len) = (block.offset, 1 << block.log_len);
+        let (offset, len) = (block.offset, 1 << block.log_len());
         let (tag, source) = match block.kind {
             BlockKind::Limb { tensor, limb: index, width } => {
                 let t = program.tensor(tensor);
                 let count = limbs_of(program, tensor).map_or(1, |w| w.len());
                 let limb = Limb { minimum: t.range.min(), index, count, range_bits: program.range_bits };
-                let axes = Axes::new(program, &t.axes);
+                let axes = Axes::new(program, &block.axes);
                 (E::from_u32(width), Source::Limb { axes, values: &tensors[tensor.0], limb })
             }
             BlockKind::Lookup(index) => {
                 let lookup = &program.lookups[index];
-                let columns = lookup.columns.iter().map(|c| Linear::new(program, tensors, &lookup.axes, c)).collect();
-                let mask = lookup.mask.as_ref().map(|view| Linear::view(program, tensors, &lookup.axes, view));
-                let source = Source::Lookup { axes: Axes::new(program, &lookup.axes), columns, mask };
+                let columns = lookup.columns.iter().map(|c| Linear::new(program, tensors, &block.axes, c)).collect();
+                let mask = lookup.mask.as_ref().map(|view| Linear::view(program, tensors, &block.axes, view));
+                let source = Source::Lookup { axes: Axes::new(program, &block.axes), columns, mask };
                 (E::from_u64(tag(program, lookup.table)), source)
             }
             BlockKind::RangeTable => (E::ZERO, Source::RangeTable(&witness[layout.range_multiplicities..][..len])),
@@ -137,10 +137,10 @@ impl<'a> Block<'a> {
                 let (inner, _) = axes.inner();
                 for (row, from, place) in pieces(axes, start, RUN) {
                     let count = place.len().min(inner.saturating_sub(from));
-                    let Some(row) = axes.active_row(row).filter(|_| count > 0) else {
+                    let Some(start) = axes.start(row).filter(|_| count > 0) else {
                         continue;
                     };
-                    let row = &all[row * inner + from..][..count];
+                    let row = &all[start + from..][..count];
                     for (out, &value) in integers[place.clone()].iter_mut().zip(row) {
                         *out = limb(value, of.minimum, of.index, of.count, of.range_bits);
                     }
@@ -171,10 +171,10 @@ impl<'a> Block<'a> {
                 let (inner, _) = axes.inner();
                 for (row, from, place) in pieces(axes, start, len) {
                     let count = place.len().min(inner.saturating_sub(from));
-                    let Some(row) = axes.active_row(row).filter(|_| count > 0) else {
+                    let Some(start) = axes.start(row).filter(|_| count > 0) else {
                         continue;
                     };
-                    let row = &all[row * inner + from..][..count];
+                    let row = &all[start + from..][..count];
                     for (out, &value) in run.columns[0][place.clone()].iter_mut().zip(row) {
                         *out = f_from_i64(limb(value, of.minimum, of.index, of.count, of.range_bits));
                     }
@@ -235,7 +235,7 @@ impl<'a> Block<'a> {
 /// Whether entries `from ..` of a padded row are looked up.
 fn write_numerators(axes: &Axes, mask: Option<&Linear<'_>>, row: usize, from: usize, out: &mut [bool]) {
     let count = out.len().min(axes.inner().0.saturating_sub(from));
-    if axes.active_row(row).is_none() {
+    if axes.start(row).is_none() {
         return;
     }
     let out = &mut out[..count];
@@ -261,8 +261,7 @@ pub(super) fn leaves(
 ) -> Leaves {
     let Fingerprint { alpha, beta } = fingerprint;
     let make = |b: &LeafBlock| Block::new(program, layout, b, alpha, tensors, witness);
-    let (mut long, short): (Vec<Block<'_>>, Vec<Block<'_>>) = plan.blocks.iter().map(make).partition(|b| b.len >= RUN);
-    long.sort_by_key(|block| block.offset);
+    let (long, short): (Vec<Block<'_>>, Vec<Block<'_>>) = plan.blocks.iter().map(make).partition(|b| b.len >= RUN);
     // Blocks of less than a run share runs.
     let mut shared: BTreeMap<usize, ([E; RUN], [E; RUN])> = BTreeMap::new();
     for block in &short {
@@ -274,12 +273,12 @@ pub(super) fn leaves(
             (p[at], q[at]) = run.fraction(i, block.constant, beta);
         }
     }
-    Leaves::new(&plan.units, beta, |address, values| {
-        let after = long.partition_point(|block| block.offset <= address);
-        if let Some(block) = long[..after].last().filter(|block| address < block.offset + block.len) {
-            return block.run(address - block.offset, beta, values);
+    Leaves::new(&plan.units, beta, |position, values| {
+        let after = long.partition_point(|block| block.offset <= position);
+        if let Some(block) = long[..after].last().filter(|block| position < block.offset + block.len) {
+            return block.run(position - block.offset, beta, values);
         }
-        if let Some((p, q)) = shared.get(&(address / RUN)) {
+        if let Some((p, q)) = shared.get(&(position / RUN)) {
             return Chunk::General(Box::new([Run::from_fn(|i| p[i]), Run::from_fn(|i| q[i])]));
         }
         Chunk::Affine { constant: E::ONE, is_one: false }
@@ -294,13 +293,14 @@ pub(super) fn send_base_values<C: Channel>(
     point: &[E],
     channel: &mut C,
 ) {
-    let mut at = LeafPoint::new(program, point);
+    let point = plan.units.stack_point(point);
+    let mut at = LeafPoint::new(&point);
     for block in &plan.blocks {
         let BlockKind::Lookup(index) = block.kind else {
             continue;
         };
         let lookup = &program.lookups[index];
-        let weights = at.weights(&lookup.axes);
+        let weights = at.weights(block);
         for view in lookup.columns.iter().flatten().filter_map(|t| t.factors.first()) {
             if program.tensor(view.tensor).place == Place::Base {
                 let mut known = program.clone();

@@ -80,10 +80,10 @@ pub fn prove(
 #[cfg(feature = "kernels")]
 pub(crate) fn fraction_sum<C: Channel>(numerators: &[F], denominators: &[E], channel: &mut C) {
     use fractions::{Chunk, Leaves, Run};
-    let units = veritune_argument::Units { log_len: denominators.len().ilog2() as usize, log_count: 0, used: 1 };
-    let leaves = Leaves::new(&units, E::default(), |address, _| {
-        let p = Run::from_fn(|i| numerators[address + i].into());
-        Chunk::General(Box::new([p, Run::from_fn(|i| denominators[address + i])]))
+    let units = veritune_argument::Units::new(denominators.len());
+    let leaves = Leaves::new(&units, E::default(), |position, _| {
+        let p = Run::from_fn(|i| numerators[position + i].into());
+        Chunk::General(Box::new([p, Run::from_fn(|i| denominators[position + i])]))
     });
     fractions::prove(leaves, channel);
 }

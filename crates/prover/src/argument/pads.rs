@@ -2,6 +2,7 @@
 
 use crate::commit::Randomness;
 use crate::commit::transform;
+use crate::wipe::wipe;
 use veritune_argument::{ELEMENT_SLOTS, Wiring};
 use veritune_field::traits::{BasedVectorSpace, Field, PrimeCharacteristicRing};
 use veritune_field::{E, F};
@@ -60,10 +61,8 @@ impl Pads {
 
 impl Drop for Pads {
     fn drop(&mut self) {
-        self.elements.fill(E::ZERO);
-        self.left.fill(E::ZERO);
-        // The stores must happen although nobody reads them.
-        std::hint::black_box((&self.elements, &self.left));
+        wipe(&mut self.elements);
+        wipe(&mut self.left);
     }
 }
 

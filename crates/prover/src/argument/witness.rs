@@ -1,6 +1,6 @@
 //! Witness vector and multiplicities of a program's tensors.
 
-use super::leaves::rows::{Axes, Linear};
+use super::leaves::rows::{Axes, Linear, whole};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -134,10 +134,11 @@ fn count_lookup(
     share: impl Fn(usize) -> Range<usize>,
     counts: &mut Multiplicities,
 ) {
-    let axes = Axes::new(program, &lookup.axes);
-    let linear = |column| Linear::new(program, tensors, &lookup.axes, column);
+    let whole = whole(program, &lookup.axes);
+    let axes = Axes::new(program, &whole);
+    let linear = |column| Linear::new(program, tensors, &whole, column);
     let linears: Vec<Linear<'_>> = lookup.columns.iter().map(linear).collect();
-    let mask = lookup.mask.as_ref().map(|view| Linear::view(program, tensors, &lookup.axes, view));
+    let mask = lookup.mask.as_ref().map(|view| Linear::view(program, tensors, &whole, view));
     let (inner, _) = axes.inner();
     let mut columns = vec![vec![0; inner]; linears.len()];
     let mut active = vec![1; inner];

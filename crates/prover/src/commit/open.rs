@@ -7,6 +7,7 @@ use super::oracle::Proof;
 use super::sumcheck::ProductSumcheck;
 use super::tree::CommittedTree;
 use crate::lane::{LANES, PackedE, Packing, sum_lanes};
+use crate::wipe::wipe;
 use rayon::prelude::*;
 use veritune_commit::{Hidden, Labels, MAX_TREES, Profile, absorb_statement, eq_table, tree_point};
 use veritune_field::traits::{PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
@@ -89,7 +90,7 @@ pub fn open_deviating(
     for tree in trees.iter_mut() {
         tree.spend();
     }
-    let masks = trees.iter_mut().find_map(|tree| tree.masks.take()).expect("checked: one masked tree");
+    let mut masks = trees.iter_mut().find_map(|tree| tree.masks.take()).expect("checked: one masked tree");
     let trees: Vec<&CommittedTree> = trees.iter().map(|tree| &**tree).collect();
     let statement: Vec<_> = trees.iter().map(|tree| (tree.shape, tree.root())).collect();
     absorb_statement(transcript, profile, &statement, target);
@@ -110,6 +111,7 @@ pub fn open_deviating(
     deviation.values(&mut values, &mut mask_value, &weights, missing);
     let value_pads = 2 * z.len();
     let sent: Vec<E> = values.iter().chain([&mask_value]).zip(&pads[value_pads..]).map(|(&v, &pad)| v + pad).collect();
+    wipe(&mut pads);
     let (sent_values, sent_mask_value) = sent.split_at(trees.len());
     transcript.absorb_e(Labels::VALUES, sent_values);
     transcript.absorb_e(Labels::VALUES, sent_mask_value);
@@ -122,7 +124,7 @@ pub fn open_deviating(
 
     // 3. One vector for all trees, and its value.
     let gamma = transcript.challenge_e(Labels::GAMMA);
-    let mut vector = masks.mask;
+    let mut vector = std::mem::take(&mut masks.mask);
     let mut combined_value = mask_value;
     let mut factors = Vec::with_capacity(trees.len() + 1);
     let mut power = E::ONE;

@@ -3,6 +3,7 @@
 use super::encode::encode;
 use super::randomness::{Purpose, Randomness};
 use super::{blake3_tree, poseidon_tree};
+use crate::wipe::wipe;
 use rayon::prelude::*;
 use veritune_commit::{
     Digest, Profile, Root, ShapeError, TreeHash, TreeShape, capacity, padded_leaf_bytes, sibling_positions,
@@ -26,6 +27,8 @@ const MASK_CHUNK: usize = 3 << 10;
 pub struct CommittedTree {
     pub(super) shape: TreeShape,
     pub(super) vector: Vec<F>,
+    /// Entries of the vector before its random rows.
+    capacity: usize,
     codeword: Vec<F>,
     /// Taken by the opening that uses them up.
     pub(super) masks: Option<Masks>,
@@ -68,6 +71,14 @@ impl Masks {
     }
 }
 
+impl Drop for Masks {
+    fn drop(&mut self) {
+        wipe(&mut self.mask);
+        wipe(&mut self.pads);
+        wipe(&mut self.cover);
+    }
+}
+
 /// Commits to `data`, padded with zeros to the capacity of the shape.
 ///
 /// The same data and randomness give the same tree. *Caller must* use each [`Randomness`] for one
@@ -97,7 +108,14 @@ pub fn commit(
         masks.as_ref().map(|masks| encode(&masks.rows(), MASKS_WIDTH, profile.log_inverse_rate())).unwrap_or_default();
     let rows = Rows { shape, codeword: &codeword, masks_codeword: &masks_codeword, randomness: &randomness };
     let merkle = MerkleTree::new(rows.leaf_digests(1 << shape.log_domain(profile)), shape.hash);
-    Ok(CommittedTree { shape, vector, codeword, masks, masks_codeword, randomness, merkle, spent: 0 })
+    Ok(CommittedTree { shape, vector, capacity, codeword, masks, masks_codeword, randomness, merkle, spent: 0 })
+}
+
+impl Drop for CommittedTree {
+    fn drop(&mut self) {
+        wipe(&mut self.vector[self.capacity..]);
+        wipe(&mut self.masks_codeword);
+    }
 }
 
 impl CommittedTree {

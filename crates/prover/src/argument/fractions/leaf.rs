@@ -8,7 +8,7 @@
 
 use super::super::channel::Channel;
 use super::integers::{self, Halves, Values};
-use super::run::{self, At, Run, Shape, Two, Weights};
+use super::run::{self, Run, Shape, Two, Weights};
 use super::scalar::Scalars;
 use super::tables::{Missing, Out, Rooms, Spare, Tables, total};
 use super::{Layered, RUN, Rounds, scalars};
@@ -79,27 +79,29 @@ fn affine<'a, const N: usize>(leaves: &[Leaf<'a>; N]) -> Option<[(E, E, &'a Valu
 }
 
 impl Leaves {
-    /// Of the leaves of `units`; `fill` makes the run from an address on, and writes its values.
+    /// Of the leaves of `units`; `fill` makes the run from a position of the stack on, and writes its values.
     pub(in super::super) fn new(units: &Units, beta: E, fill: impl Fn(usize, &mut Values) -> Chunk + Sync) -> Self {
         let shape = Shape::new(units);
-        let mut values = vec![[0; RUN]; shape.len()];
+        let mut values = vec![[0; RUN]; shape.used];
         let filled = values.par_iter_mut().with_min_len(64).enumerate();
         let mut chunks = Vec::new();
-        filled.map(|(place, values)| fill(shape.address(shape.at(place)), values)).collect_into_vec(&mut chunks);
+        filled.map(|(place, values)| fill(place * RUN, values)).collect_into_vec(&mut chunks);
         Self { shape, beta, chunks, values }
     }
 
-    fn get(&self, at: At) -> Leaf<'_> {
-        let Some(place) = self.shape.place(at) else {
-            return Leaf::Affine { constant: E::ONE, numerator: E::ZERO, values: &NO_VALUES };
-        };
-        match &self.chunks[place] {
-            Chunk::Affine { constant, is_one } => {
+    fn get(&self, at: usize) -> Leaf<'_> {
+        match self.chunks.get(at) {
+            None => Leaf::Affine { constant: E::ONE, numerator: E::ZERO, values: &NO_VALUES },
+            Some(Chunk::Affine { constant, is_one }) => {
                 let numerator = if *is_one { E::ONE } else { E::ZERO };
-                Leaf::Affine { constant: *constant, numerator, values: &self.values[place] }
+                Leaf::Affine { constant: *constant, numerator, values: &self.values[at] }
             }
-            Chunk::General(fractions) => Leaf::General(fractions),
+            Some(Chunk::General(fractions)) => Leaf::General(fractions),
         }
+    }
+
+    fn children(&self, at: usize) -> [Leaf<'_>; 2] {
+        Shape::children(at).map(|child| self.get(child))
     }
 
     /// All leaves in their natural order.
@@ -117,9 +119,9 @@ impl Leaves {
         let children = self.shape.halved();
         let mut bound = Tables::new(children.halved());
         let missing = Missing::new([lambda, lambda, E::ZERO, E::ZERO], true);
-        let parents = |at: At| children.children(at).map(|at| self.shape.children(at).map(|child| self.get(child)));
-        let is_constant = |at: At| parents(at).iter().all(|leaves| affine(leaves).is_some());
-        let write = |at: At, out: Out<'_>, _: &mut Rooms| self.write_bound(parents(at), lambda, x, out);
+        let parents = |at| Shape::children(at).map(|at| self.children(at));
+        let is_constant = |at| parents(at).iter().all(|leaves| affine(leaves).is_some());
+        let write = |at, out: Out<'_>, _: &mut Rooms| self.write_bound(parents(at), lambda, x, out);
         let next = bound.fill(spare, rounds.rest(), &missing, is_constant, write);
         let [a, b, p0, minus_p1] = bound.finish(next, &missing, spare, rounds);
         [p0, -minus_p1, (a - p0) * inverse, (b + minus_p1) * inverse]
@@ -133,8 +135,7 @@ impl Leaves {
         let (factor, scale) = (run::broadcast(lambda), -(lambda * self.beta));
         let square = scale * scale;
         let [leading, _] = total(vec![(); children.num_pairs()], |_, (pair, ())| {
-            let (index, [low, high]) = children.pair(pair);
-            let [low, high] = [low, high].map(|at| self.shape.children(at).map(|child| self.get(child)));
+            let [low, high] = Shape::children(pair).map(|at| self.children(at));
             let sum = match (affine(&low), affine(&high)) {
                 (Some(low), Some(high)) => {
                     // The tables `lambda q + p` are `a + scale v`, and what is summed `lambda` times the summand.
@@ -149,7 +150,7 @@ impl Leaves {
                     run::leading(&weights.inner, low.each_ref(), high.each_ref(), &factor)
                 }
             };
-            [sum * weights.outer[index], E::ZERO]
+            [sum * weights.outer[pair], E::ZERO]
         });
         leading
     }
@@ -204,8 +205,8 @@ impl Layered for Sums<'_> {
         self.leaves.shape.halved()
     }
 
-    fn get<'a>(&'a self, at: At, room: &'a mut Two) -> &'a Two {
-        let leaves = self.leaves.shape.children(at).map(|child| self.leaves.get(child));
+    fn get<'a>(&'a self, at: usize, room: &'a mut Two) -> &'a Two {
+        let leaves = self.leaves.children(at);
         let Some([(c0, n0, v0), (c1, n1, v1)]) = affine(&leaves) else {
             let [low, high] = leaves.map(|leaf| leaf.fractions(self.leaves.beta));
             *room = run::add_fractions(&low, &high);

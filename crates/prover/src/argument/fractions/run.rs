@@ -5,7 +5,7 @@
 //! dot products over the base field, each reduced once.
 
 use crate::lane::Packing;
-use veritune_argument::{Units, eq_table};
+use veritune_argument::{LOG_UNIT, Units, eq_table};
 use veritune_field::traits::{BasedVectorSpace, PackedValue, PrimeCharacteristicRing, PrimeField64};
 use veritune_field::{E, F};
 
@@ -230,99 +230,46 @@ pub(super) fn leading(weights: &Run, low: [&Two; 2], high: [&Two; 2], lambda: &T
     total(&sum)
 }
 
-/// Where the runs of a table lie. The first `log` variables tell the entries of a row from each other, least
-/// significant bit first; the others tell rows, most significant bit first. Entries of a row after the `used` first
-/// are not kept: they hold zero fractions.
+/// Where the runs of a table lie: runs in the order of the stack, of which two neighbours become one when a variable is
+/// bound. Those after the `used` first are not kept: they hold zero fractions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
-    pub rows: usize,
+    /// Base-2 logarithm of the runs, those that are not kept included: the number of variables.
     pub log: usize,
+    /// Runs that are kept.
     pub used: usize,
 }
 
-/// A row and an entry of it.
-pub(super) type At = (usize, usize);
-
 impl Shape {
-    /// Of all leaves: entries are units in the order of their stack.
+    /// Of all leaves.
     pub(super) fn new(units: &Units) -> Self {
-        if units.log_len < LOG_RUN {
-            let log_rows = (units.log_len + units.log_count).saturating_sub(LOG_RUN);
-            return Self { rows: 1 << log_rows, log: 0, used: 1 };
-        }
-        Self { rows: 1 << (units.log_len - LOG_RUN), log: units.log_count, used: units.used }
-    }
-
-    /// Runs, those that are not kept included, as a base-2 logarithm: the number of variables.
-    pub(super) fn num_variables(&self) -> usize {
-        self.rows.ilog2() as usize + self.log
-    }
-
-    /// Runs that are kept.
-    pub(super) fn len(&self) -> usize {
-        self.rows * self.used
+        const { assert!(LOG_UNIT == LOG_RUN, "a unit is a run") };
+        Self { log: units.log_count, used: units.used }
     }
 
     /// Once the first variable is bound.
     pub(super) fn halved(&self) -> Self {
-        if self.log == 0 {
-            return Self { rows: self.rows / 2, ..*self };
-        }
-        Self { log: self.log - 1, used: self.used.div_ceil(2), ..*self }
+        Self { log: self.log - 1, used: self.used.div_ceil(2) }
     }
 
-    /// The entry at a place.
-    pub(super) fn at(&self, place: usize) -> At {
-        (place / self.used, place % self.used)
+    /// The two runs of this shape that become one when the first variable is bound; the second may not be kept.
+    pub(super) fn children(at: usize) -> [usize; 2] {
+        [2 * at, 2 * at + 1]
     }
 
-    /// The place of an entry, if it is kept.
-    pub(super) fn place(&self, (row, entry): At) -> Option<usize> {
-        (entry < self.used).then_some(row * self.used + entry)
-    }
-
-    /// The two entries of this shape that become one when the first variable is bound.
-    pub(super) fn children(&self, (row, entry): At) -> [At; 2] {
-        match self.log {
-            0 => [(row, 0), (row + self.rows / 2, 0)],
-            _ => [(row, 2 * entry), (row, 2 * entry + 1)],
-        }
-    }
-
-    /// The address of the first leaf of an entry, if this is the shape of all leaves.
-    pub(super) fn address(&self, (row, entry): At) -> usize {
-        let reversed = (0..self.log).fold(0, |out, bit| (out << 1) | ((entry >> bit) & 1));
-        (reversed * self.rows + row) << LOG_RUN
-    }
-
-    /// Pairs of entries that become one; there is at least one variable.
+    /// Pairs of runs that become one; there is at least one variable.
     pub(super) fn num_pairs(&self) -> usize {
-        self.halved().len()
-    }
-
-    /// The index of a pair in [`Weights::outer`], and its entries, of which the second may not be kept.
-    pub(super) fn pair(&self, pair: usize) -> (usize, [At; 2]) {
-        let half = self.halved();
-        let (row, entry) = half.at(pair);
-        ((row << half.log) | entry, self.children((row, entry)))
-    }
-
-    /// Of what there is one of for every entry, in their order, those of pairs.
-    pub(super) fn split_pairs<T>(&self, items: impl Iterator<Item = T>) -> Vec<(T, Option<T>)> {
-        let mut items = items.take(self.len());
-        if self.log == 0 {
-            let low: Vec<T> = items.by_ref().take(self.rows / 2).collect();
-            return low.into_iter().zip(items.map(Some)).collect();
-        }
-        let pairs = (0..self.num_pairs()).map_while(|pair| {
-            let (_, [_, high]) = self.pair(pair);
-            Some((items.next()?, if self.place(high).is_some() { items.next() } else { None }))
-        });
-        pairs.collect()
+        self.halved().used
     }
 }
 
-/// All `eq` of the variables that are summed over: of pairs of entries of a shape, and inside a run.
+/// What there is one of for every run, in pairs.
+pub(super) fn pairs<T>(items: impl Iterator<Item = T>, num_pairs: usize) -> Vec<(T, Option<T>)> {
+    let mut items = items;
+    (0..num_pairs).map_while(|_| Some((items.next()?, items.next()))).collect()
+}
+
+/// All `eq` of the variables that are summed over: of pairs of runs, and inside a run.
 pub(super) struct Weights {
     pub outer: Vec<E>,
     pub inner: Run,
@@ -334,11 +281,11 @@ impl Weights {
     /// `rest` are the coordinates of the variables after that of the pairs of `shape`.
     pub(super) fn new(shape: &Shape, rest: &[E]) -> Self {
         let (outer, inner) = rest.split_at(rest.len() - LOG_RUN);
-        let (entries, rows) = outer.split_at(shape.log.saturating_sub(1));
-        let outer: Vec<E> = rows.iter().chain(entries.iter().rev()).copied().collect();
-        let outer = eq_table(&outer);
+        let outer: Vec<E> = outer.iter().rev().copied().collect();
+        let mut outer = eq_table(&outer);
+        outer.truncate(shape.num_pairs());
         let inner = eq_table(inner);
-        let kept: E = (0..shape.num_pairs()).map(|pair| outer[shape.pair(pair).0]).sum();
-        Self { outer, inner: Run::from_fn(|i| inner[i]), missing: E::ONE - kept }
+        let missing = E::ONE - outer.iter().copied().sum::<E>();
+        Self { outer, inner: Run::from_fn(|i| inner[i]), missing }
     }
 }

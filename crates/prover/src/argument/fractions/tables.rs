@@ -4,7 +4,7 @@
 //! as such.
 
 use super::super::channel::Channel;
-use super::run::{self, At, Run, Shape, Two, Weights};
+use super::run::{self, Run, Shape, Two, Weights};
 use super::{Rounds, scalar};
 use crate::lane::line as scalar_line;
 use rayon::prelude::*;
@@ -16,12 +16,15 @@ use veritune_field::traits::PrimeCharacteristicRing;
 pub(super) struct Spare(Vec<Vec<Two>>);
 
 impl Spare {
-    /// At least so many runs, of any content, in the largest memory there is.
+    /// At least so many runs, of any content, in the least memory that is long enough.
     fn take(&mut self, len: usize) -> Vec<Two> {
-        let largest = (0..self.0.len()).max_by_key(|&i| self.0[i].len());
-        let memory = largest.map(|i| self.0.swap_remove(i)).filter(|memory| memory.len() >= len);
+        let fitting = (0..self.0.len()).filter(|&i| self.0[i].len() >= len);
+        if let Some(least) = fitting.min_by_key(|&i| self.0[i].len()) {
+            return self.0.swap_remove(least);
+        }
         // What is too short is freed first: growing it would copy it.
-        memory.unwrap_or_else(|| vec![[Run::ZERO; 2]; len])
+        self.0.clear();
+        vec![[Run::ZERO; 2]; len]
     }
 
     pub(super) fn give(&mut self, memory: Vec<Two>) {
@@ -143,22 +146,22 @@ impl Tables {
         spare: &mut Spare,
         rest: &[E],
         missing: &Missing,
-        is_constant: impl Fn(At) -> bool,
-        write: impl Fn(At, Out<'_>, &mut Rooms) + Send + Sync,
+        is_constant: impl Fn(usize) -> bool,
+        write: impl Fn(usize, Out<'_>, &mut Rooms) + Send + Sync,
     ) -> [E; 2] {
         let shape = self.shape;
         let weights = Weights::new(&shape, rest);
         let mut kept = 0;
         self.rest.clear();
-        self.rest.extend((0..shape.len()).map(|place| {
-            if is_constant(shape.at(place)) {
+        self.rest.extend((0..shape.used).map(|at| {
+            if is_constant(at) {
                 return Rest::Constant([E::ZERO; 2]);
             }
             kept += 1;
             Rest::Kept(kept - 1)
         }));
-        if self.first.len() < shape.len() {
-            let memory = spare.take(shape.len());
+        if self.first.len() < shape.used {
+            let memory = spare.take(shape.used);
             spare.give(std::mem::replace(&mut self.first, memory));
         }
         if self.second.len() < kept {
@@ -173,36 +176,35 @@ impl Tables {
                 Rest::Kept(_) => Some((first, Ok(seconds.next()?))),
             }
         });
-        let sums = total(shape.split_pairs(entries), |rooms, (pair, entries)| {
-            let (index, at) = shape.pair(pair);
-            let low = write_entry(entries.0, |out| write(at[0], out, rooms));
+        let pairs = run::pairs(entries.take(shape.used), shape.num_pairs());
+        let sums = total(pairs, |rooms, (pair, entries)| {
+            let [low_at, high_at] = Shape::children(pair);
+            let low = write_entry(entries.0, |out| write(low_at, out, rooms));
             let high = match entries.1 {
-                Some(entry) => write_entry(entry, |out| write(at[1], out, rooms)),
+                Some(entry) => write_entry(entry, |out| write(high_at, out, rooms)),
                 None => missing.entry(),
             };
-            pair_sums(&weights.inner, [low, high]).map(|sum| sum * weights.outer[index])
+            pair_sums(&weights.inner, [low, high]).map(|sum| sum * weights.outer[pair])
         });
         add(sums, missing.sums(&weights))
     }
 
-    fn get<'a>(&'a self, at: At, missing: &'a Missing) -> Entry<'a> {
-        let Some(place) = self.shape.place(at) else {
-            return missing.entry();
+    fn get<'a>(&'a self, at: usize, missing: &'a Missing) -> Entry<'a> {
+        let second = match self.rest.get(at) {
+            None => return missing.entry(),
+            Some(Rest::Constant(constants)) => Err(*constants),
+            Some(Rest::Kept(place)) => Ok(&self.second[*place]),
         };
-        let second = match self.rest[place] {
-            Rest::Constant(constants) => Err(constants),
-            Rest::Kept(place) => Ok(&self.second[place]),
-        };
-        Entry { first: &self.first[place], second }
+        Entry { first: &self.first[at], second }
     }
 
     /// The entries that become one when a variable is bound.
-    fn children<'a>(&'a self, at: At, missing: &'a Missing) -> [Entry<'a>; 2] {
-        self.shape.children(at).map(|child| self.get(child, missing))
+    fn children<'a>(&'a self, at: usize, missing: &'a Missing) -> [Entry<'a>; 2] {
+        Shape::children(at).map(|child| self.get(child, missing))
     }
 
     /// Writes an entry of `shape.halved()`.
-    fn write_bound(&self, at: At, x: E, missing: &Missing, out: Out<'_>) {
+    fn write_bound(&self, at: usize, x: E, missing: &Missing, out: Out<'_>) {
         let [low, high] = self.children(at, missing);
         run::touch(low.first.iter().chain(high.first));
         let factor = run::broadcast(x);
@@ -235,17 +237,17 @@ impl Tables {
         rounds: &mut Rounds<'_, C>,
     ) -> [E; 4] {
         let mut other = Self::new(self.shape);
-        while self.shape.num_variables() > 1 {
+        while self.shape.log > 1 {
             let x = rounds.send(next);
             other.shape = self.shape.halved();
-            let is_constant = |at: At| self.children(at, missing).iter().all(|entry| entry.second.is_err());
-            let write = |at: At, out: Out<'_>, _: &mut Rooms| self.write_bound(at, x, missing, out);
+            let is_constant = |at: usize| self.children(at, missing).iter().all(|entry| entry.second.is_err());
+            let write = |at: usize, out: Out<'_>, _: &mut Rooms| self.write_bound(at, x, missing, out);
             next = other.fill(spare, rounds.rest(), missing, is_constant, write);
             std::mem::swap(&mut self, &mut other);
         }
         let x = rounds.send(next);
         let (mut first, mut second) = ([Run::ZERO; 2], [Run::ZERO; 2]);
-        self.write_bound((0, 0), x, missing, Out::Kept(&mut first, &mut second));
+        self.write_bound(0, x, missing, Out::Kept(&mut first, &mut second));
         for memory in [self.first, self.second, other.first, other.second] {
             spare.give(memory);
         }

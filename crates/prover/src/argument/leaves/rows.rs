@@ -1,52 +1,69 @@
 //! Linear expressions of tensors along padded axes, row by row: no tensor of their values is made.
 
 use super::super::expression;
+use veritune_argument::BlockAxis;
 use veritune_field::{F, f_from_i64};
 use veritune_relations::{AxisId, Expression, Index, Program, View};
 
-/// Axes of a block of leaves: active length and padded base-2 logarithm, outermost first.
+/// Whole axes, outermost first.
+pub(in super::super) fn whole(program: &Program, axes: &[AxisId]) -> Vec<BlockAxis> {
+    axes.iter().map(|&axis| BlockAxis::whole(program, axis)).collect()
+}
+
+/// The axes of a block of leaves, outermost first.
 #[derive(Debug, Clone)]
-pub(in super::super) struct Axes(Vec<(usize, usize)>);
+pub(in super::super) struct Axes {
+    axes: Vec<BlockAxis>,
+    /// Of each, entries of the tensor over the whole axes from one index to the next.
+    strides: Vec<usize>,
+}
 
 impl Axes {
-    pub(in super::super) fn new(program: &Program, axes: &[AxisId]) -> Self {
-        Self(axes.iter().map(|&a| (program.axis(a).len, program.axis(a).log_len())).collect())
+    pub(in super::super) fn new(program: &Program, axes: &[BlockAxis]) -> Self {
+        let mut stride = 1;
+        let strides = axes.iter().rev().map(|axis| {
+            let own = stride;
+            stride *= program.axis(axis.axis).len;
+            own
+        });
+        let mut strides: Vec<usize> = strides.collect();
+        strides.reverse();
+        Self { axes: axes.to_vec(), strides }
     }
 
     /// Active length and padded base-2 logarithm of a row of the innermost axis; one leaf if there is no axis.
     pub(in super::super) fn inner(&self) -> (usize, usize) {
-        self.0.last().copied().unwrap_or((1, 0))
+        self.axes.last().map_or((1, 0), |axis| (axis.len, axis.log))
     }
 
     /// Active rows.
     pub(in super::super) fn num_rows(&self) -> usize {
-        self.0.iter().rev().skip(1).map(|&(len, _)| len).product()
+        self.axes.iter().rev().skip(1).map(|axis| axis.len).product()
     }
 
     /// The padded index of an active row.
     pub(in super::super) fn padded_row(&self, mut row: usize) -> usize {
         let (mut padded, mut shift) = (0, 0);
-        for &(len, log) in self.0.iter().rev().skip(1) {
-            padded |= (row % len) << shift;
-            row /= len;
-            shift += log;
+        for axis in self.axes.iter().rev().skip(1) {
+            padded |= (row % axis.len) << shift;
+            row /= axis.len;
+            shift += axis.log;
         }
         padded
     }
 
-    /// The index of a padded row among active ones; none if it is not active.
-    pub(in super::super) fn active_row(&self, mut padded: usize) -> Option<usize> {
-        let (mut row, mut stride) = (0, 1);
-        for &(len, log) in self.0.iter().rev().skip(1) {
-            let index = padded & ((1 << log) - 1);
-            if index >= len {
+    /// Where a padded row begins among the entries of the tensor over the whole axes; none if it is not active.
+    pub(in super::super) fn start(&self, mut padded: usize) -> Option<usize> {
+        let mut start = self.axes.last().map_or(0, |axis| axis.start);
+        for (axis, stride) in self.axes.iter().zip(&self.strides).rev().skip(1) {
+            let index = padded & ((1 << axis.log) - 1);
+            if index >= axis.len {
                 return None;
             }
-            row += index * stride;
-            stride *= len;
-            padded >>= log;
+            start += (axis.start + index) * stride;
+            padded >>= axis.log;
         }
-        Some(row)
+        Some(start)
     }
 }
 
@@ -112,7 +129,7 @@ impl<'a> Linear<'a> {
     pub(in super::super) fn new(
         program: &'a Program,
         tensors: &'a [Vec<i64>],
-        axes: &[AxisId],
+        axes: &[BlockAxis],
         expression: &Expression,
     ) -> Self {
         let constants: Vec<i64> = expression.iter().filter(|t| t.factors.is_empty()).map(|t| t.coefficient).collect();
@@ -125,7 +142,12 @@ impl<'a> Linear<'a> {
     }
 
     /// A view by itself.
-    pub(in super::super) fn view(program: &'a Program, tensors: &'a [Vec<i64>], axes: &[AxisId], view: &View) -> Self {
+    pub(in super::super) fn view(
+        program: &'a Program,
+        tensors: &'a [Vec<i64>],
+        axes: &[BlockAxis],
+        view: &View,
+    ) -> Self {
         Self { terms: vec![term(program, tensors, axes, 1, view)], constants: vec![], coefficient_bits: 1 }
     }
 
@@ -180,7 +202,13 @@ impl<'a> Linear<'a> {
     }
 }
 
-fn term<'a>(program: &'a Program, tensors: &'a [Vec<i64>], axes: &[AxisId], coefficient: i64, view: &View) -> Term<'a> {
+fn term<'a>(
+    program: &'a Program,
+    tensors: &'a [Vec<i64>],
+    axes: &[BlockAxis],
+    coefficient: i64,
+    view: &View,
+) -> Term<'a> {
     let mut strides = vec![None; axes.len()];
     let (mut base, mut stride) = (0, 1);
     for (&index, &own) in view.index.iter().zip(&program.tensor(view.tensor).axes).rev() {
@@ -190,19 +218,19 @@ fn term<'a>(program: &'a Program, tensors: &'a [Vec<i64>], axes: &[AxisId], coef
             Index::Shifted(axis, shift) => (Some(axis), shift),
         };
         base += shift * stride;
-        if let Some(position) = axes.iter().position(|&x| Some(x) == axis) {
+        if let Some(position) = axes.iter().position(|x| Some(x.axis) == axis) {
             strides[position] = Some(stride);
+            base += axes[position].start * stride;
         }
         stride *= program.axis(own).len;
     }
-    let inner = axes.last().zip(strides.pop().flatten()).map(|(&axis, stride)| (program.axis(axis).len, stride));
+    let inner = axes.last().zip(strides.pop().flatten()).map(|(axis, stride)| (axis.len, stride));
     let (mut outer, mut shift) = (Vec::new(), 0);
-    for (&axis, stride) in axes.iter().zip(strides).rev() {
-        let axis = program.axis(axis);
+    for (axis, stride) in axes.iter().zip(strides).rev() {
         if let Some(stride) = stride {
-            outer.push((shift, (1 << axis.log_len()) - 1, axis.len, stride));
+            outer.push((shift, (1 << axis.log) - 1, axis.len, stride));
         }
-        shift += axis.log_len();
+        shift += axis.log;
     }
     Term { values: expression::values(program, tensors, view), coefficient, base, outer, inner }
 }

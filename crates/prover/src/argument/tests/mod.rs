@@ -98,7 +98,7 @@ fn the_scalars_sent_are_those_of_the_wiring_and_prove_returns_what_verify_derive
         assert_eq!(proof.scalars.len(), wiring.num_masked_scalars() * E_BYTES, "{name}");
         assert_eq!(scalars(&program, &vectors[0], &tensors).len(), wiring.num_scalars() * E_BYTES, "{name}");
         assert_eq!(vectors[0].len(), argument.witness_slots(), "{name}");
-        assert!(wiring.products.len() >= 3 * argument.plan.log_leaves - 1, "{name}");
+        assert!(wiring.products.len() >= 3 * argument.plan.units.log_leaves() - 1, "{name}");
         assert_eq!(wiring.num_base_claims, proof.base_claims.len(), "{name}");
         let (joint, _) = argument.verify_masked(&proof.scalars, &mut transcript()).unwrap();
         assert_eq!(joint.target, proof.target, "{name}");

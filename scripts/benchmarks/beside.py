@@ -1,6 +1,6 @@
-"""What masks cost: ``make bench-masking`` proves in turn with the last commit without them.
+"""The prover beside another commit, in turn: ``make bench-masking`` and ``make bench-leaves``.
 
-Writes docs/benchmarks/masking.{json,md}. The other side is built from its commit in a work tree under target/.
+Each writes its page in docs/benchmarks. The other side is built from its commit in a work tree under target/.
 """
 
 from __future__ import annotations
@@ -8,17 +8,42 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import rows
 from rows import ROOT, Row, machine, machine_line, paragraph, table, write
 
-#: Its scalars are sent in clear, its openings show the first sumcheck and the values.
-UNMASKED = "5996304"
+
+@dataclass(frozen=True)
+class Comparison:
+    """Another commit, what the page says of it, and the ratios of time and memory that must be kept to."""
+
+    commit: str
+    title: str
+    text: str
+    reach: tuple[float, float]
+
+
+COMPARISONS = {
+    "masking": Comparison(
+        "5996304",
+        "What masks cost",
+        """the last commit without masks (scalars in clear, openings that show their first sumcheck). Since then a step
+        is also verified before it is written, which its time includes.""",
+        (1.6, 1.3),
+    ),
+    "leaves": Comparison(
+        "06ea59a",
+        "Leaves of the lookups without padding",
+        """the last commit whose leaves of the lookups were padded along every axis, in units as long as the largest
+        block (docs/adr/0010-stacked-leaves.md).""",
+        (1.0, 1.05),
+    ),
+}
 #: Times that both sides run in turn.
 ROUNDS = 5
-#: Ratios that the masked prover must keep to.
-REACH_TIME, REACH_MEMORY = 1.6, 1.3
 WORKLOADS = (("matmul-64", 9), ("attention-16x64", 5), ("lora-sgd-16x64-r4", 9), ("adamw-10240", 5))
 #: First layers of SmolLM2-135M at full width, if `make bench-real-layers` has prepared its rows.
 REAL = ("layers=2", "tokens=16", "targets=qv", "steps=2")
@@ -28,12 +53,12 @@ SHORT = 0.1
 COSTS = ("prove_seconds", "prove_processor_seconds", "peak_mib", "verify_seconds", "proof_bytes")
 
 
-def other_side() -> Path:
-    """The work tree of the commit without masks."""
-    tree = ROOT / "target" / "unmasked"
+def other_side(commit: str) -> Path:
+    """The work tree of the other commit."""
+    tree = ROOT / "target" / "beside" / commit
     if not tree.exists():
         subprocess.run(["git", "worktree", "prune"], cwd=ROOT, check=True)
-        subprocess.run(["git", "worktree", "add", "--detach", str(tree), UNMASKED], cwd=ROOT, check=True)
+        subprocess.run(["git", "worktree", "add", "--detach", str(tree), commit], cwd=ROOT, check=True)
     return tree
 
 
@@ -54,8 +79,8 @@ def in_turn(sides: dict[str, dict[str, Path]], measure: str, arguments: tuple[ob
     row: Row = {"runs": runs}
     for cost in COSTS:
         medians = {side: statistics.median(run[cost] for run in runs[side]) for side in sides}
-        row[cost] = [medians["unmasked"], medians["masked"]]
-        row[f"{cost}_ratio"] = medians["masked"] / medians["unmasked"] if medians["unmasked"] else 0.0
+        row[cost] = [medians["before"], medians["after"]]
+        row[f"{cost}_ratio"] = medians["after"] / medians["before"] if medians["before"] else 0.0
     return row
 
 
@@ -76,13 +101,13 @@ def measured(programs: dict[str, Path], measure: str, arguments: tuple[object, .
     }
 
 
-def line(name: str, row: Row) -> list[str]:
+def line(name: str, row: Row, reach: tuple[float, float]) -> list[str]:
     """The row in the page's table."""
     ratio = [f"{row[f'{cost}_ratio']:.2f}" for cost in COSTS]
     if min(row["prove_processor_seconds"]) < SHORT:
         ratio[1] = "–"
     before, after = row["prove_seconds"]
-    met = row["prove_seconds_ratio"] <= REACH_TIME and row["peak_mib_ratio"] <= REACH_MEMORY
+    met = row["prove_seconds_ratio"] <= reach[0] and row["peak_mib_ratio"] <= reach[1]
     verify = [f"{1000 * value:.1f}" for value in row["verify_seconds"]]
     return [
         name, f"{before:.3f} to {after:.3f} s", ratio[0], ratio[1], ratio[2], f"{verify[0]} to {verify[1]} ms",
@@ -91,15 +116,17 @@ def line(name: str, row: Row) -> list[str]:
 
 
 def main() -> None:
-    """Runs both sides in turn and writes the page."""
+    """Runs both sides in turn and writes the page of the comparison that the argument names."""
     os.chdir(ROOT)
-    sides = {"unmasked": built(other_side()), "masked": built(ROOT)}
+    [name] = sys.argv[1:]
+    comparison = COMPARISONS[name]
+    sides = {"before": built(other_side(comparison.commit)), "after": built(ROOT)}
     before = machine()
     results: dict[str, Row] = {}
     for targets in ("qv", "all"):
         results[f"step of the small model, 64 tokens, {targets}"] = in_turn(sides, "steps", (targets,))
-    for name, repeat in WORKLOADS:
-        results[name] = in_turn(sides, "workload", (name, repeat))
+    for workload, repeat in WORKLOADS:
+        results[workload] = in_turn(sides, "workload", (workload, repeat))
     prepared = ROOT / "target" / "fidelity" / "rows" / "train.i64"
     if prepared.exists():
         python = ROOT / "target" / "fidelity" / ".venv" / "bin" / "python"
@@ -107,24 +134,27 @@ def main() -> None:
         found = subprocess.run([python, "-c", find], cwd=FIDELITY, check=True, capture_output=True, text=True)
         arguments = (f"model={found.stdout.strip()}", f"rows={prepared}", *REAL)
         results["2 layers of SmolLM2-135M, 16 tokens, q, v"] = in_turn(sides, "real", arguments)
-    result = {"before": before, "after": machine(), "rows": results}
-    write("masking", result, page(result))
+    describe = ["git", "describe", "--always", "--dirty"]
+    commit = subprocess.run(describe, check=True, capture_output=True, text=True).stdout.strip()
+    result = {"commit": commit, "before": before, "after": machine(), "rows": results}
+    write(name, result, page(name, result))
 
 
-def page(result: Row) -> str:
+def page(name: str, result: Row) -> str:
     """The page of what was measured."""
+    comparison = COMPARISONS[name]
+    most_time, most_memory = comparison.reach
     heads = ["workload", "prove", "time", "processor time", "peak", "verify", "bytes", ""]
     parts = [
-        "# What masks cost\n",
-        "    make bench-masking\n",
+        f"# {comparison.title}\n",
+        f"    make bench-{name}\n",
         machine_line(result["before"], result["after"]),
         paragraph(f"""
-        Each workload proved by the last commit without masks, `{UNMASKED}` (scalars in clear, openings that show their
-        first sumcheck), and by this one, {ROUNDS} times in turn; medians, and ratios of this one to that. Reach: at
-        most {REACH_TIME} times the time and {REACH_MEMORY} times the memory. Since then a step is also
-        verified before it is written, which its time includes.
+        Each workload proved by `{comparison.commit}` and by `{result["commit"]}`, {ROUNDS} times in turn; medians, and
+        ratios of the second to the first. The first is {comparison.text} Reach: at most {most_time} times the time and
+        {most_memory} times the memory.
         """),
-        table(heads, [line(name, row) for name, row in result["rows"].items()]),
+        table(heads, [line(workload, row, comparison.reach) for workload, row in result["rows"].items()]),
     ]
     return "\n".join(parts)
 
