@@ -123,6 +123,7 @@ test-leaks: $(BENCH)/.ready
 lint: $(VENV)/.ready
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/libfuzzer/Cargo.toml --check
+	cargo metadata --locked --format-version 1 --manifest-path fuzz/libfuzzer/Cargo.toml > /dev/null
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	cargo clippy --release -p veritune-argument -p veritune-prover -p veritune-attacks -p veritune-fuzz --features mutation-testing --all-targets -- -D warnings
 	$(BIN)/ruff check python tests scripts
