@@ -1,8 +1,8 @@
-//! The whole verifier on a certificate in which one file is changed, by somebody without the maker's key or by a
+//! The whole verifier on one of three certificates (rows and losses public, or neither; adapter public or hidden) in which one file is changed, by somebody without the maker's key or by a
 //! dishonest maker, who signs again; or beside which there is one more entry. What is verified says what was proved.
 
 use crate::bytes::{Input, edited, replaced};
-use crate::certified::{CLAIMS, Files, INDEX, MONOTONOUS, PLAN, SEED, index, run_of, sign, sign_plan, statement};
+use crate::certified::{CLAIMS, Files, INDEX, PLAN, SEED, SHORT, index, run_of, sign, sign_plan, statement};
 use crate::certified::{PLAN_SIGNED, payload};
 use crate::key::public_pem;
 use std::fs;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use veritune_attacks::certificate::seed_json;
 use veritune_commit::Root;
 use veritune_envelope::canonical_json::{Value, decode_canonical, parse_canonical};
-use veritune_envelope::directory::{ADAPTER_CONFIG, ADAPTER_MODEL};
+use veritune_envelope::directory::{ADAPTER_CONFIG, ADAPTER_MODEL, ADAPTER_RELEASE};
 use veritune_envelope::statement::{ClaimsV1, PlanV1, ProofKind, Statement, Subject};
 use veritune_envelope::{Digest, bundle};
 use veritune_verifier::report::Report;
@@ -21,6 +21,8 @@ use veritune_verifier::statement::Run;
 
 /// What an input asks for.
 struct Asked {
+    /// The certificate that is changed, by its number.
+    which: usize,
     /// Signed and indexed again.
     by_maker: bool,
     /// `--no-file`.
@@ -35,13 +37,18 @@ struct Asked {
     path: String,
 }
 
+/// The bits of an input's first byte that choose the certificate.
+const FIRST_CHOICE: u8 = 5;
+/// The file of rows in the adapter folder.
+const ROWS: &str = "veritune/rows.bin";
 const FOLDERS: [&str; 3] = ["", "veritune", "veritune/proofs"];
 
 impl Asked {
     fn read(input: &mut Input<'_>) -> Self {
         let flags = input.byte();
-        let mut paths = MONOTONOUS.keys();
-        let path = paths.nth(usize::from(input.byte()) % MONOTONOUS.len()).expect("a file").clone();
+        let which = usize::from(flags >> FIRST_CHOICE & 3) % SHORT.len();
+        let honest = &SHORT[which];
+        let path = honest.keys().nth(usize::from(input.byte()) % honest.len()).expect("a file").clone();
         let entry = (flags & 16 != 0).then(|| {
             let (folder, kind) = (FOLDERS[usize::from(input.byte()) % FOLDERS.len()], input.byte() % 3);
             (String::from_utf8_lossy(input.section()).into_owned(), folder, kind)
@@ -51,7 +58,11 @@ impl Asked {
         };
         let [by_maker, no_file, any_signer, certificate_alone] = [1, 2, 4, 8].map(|flag| flags & flag != 0);
         let entry = entry.filter(|(name, ..)| is_name(name));
-        Self { by_maker, no_file, any_signer, certificate_alone, entry, path }
+        Self { which, by_maker, no_file, any_signer, certificate_alone, entry, path }
+    }
+
+    fn honest(&self) -> &'static Files {
+        &SHORT[self.which]
     }
 
     fn request(&self) -> Request {
@@ -60,22 +71,24 @@ impl Asked {
     }
 }
 
-static RUN: LazyLock<Run> = LazyLock::new(|| run_of(&MONOTONOUS));
+/// The runs of the certificates.
+static RUNS: [LazyLock<Run>; 3] =
+    [LazyLock::new(|| run_of(&SHORT[0])), LazyLock::new(|| run_of(&SHORT[1])), LazyLock::new(|| run_of(&SHORT[2]))];
 
 /// The files after the change that an input describes.
 fn changed(asked: &Asked, input: &mut Input<'_>) -> Files {
-    let mut files = MONOTONOUS.clone();
+    let honest = asked.honest();
+    let mut files = honest.clone();
     let path = asked.path.as_str();
     if !asked.by_maker {
-        files.insert(path.to_owned(), edited(&MONOTONOUS[path], input));
+        files.insert(path.to_owned(), edited(&honest[path], input));
         return files;
     }
     match path {
-        CLAIMS => sign(&mut files, CLAIMS, edited(&payload(&MONOTONOUS, CLAIMS), input)),
-        PLAN_SIGNED => sign(&mut files, PLAN_SIGNED, edited(&payload(&MONOTONOUS, PLAN_SIGNED), input)),
+        CLAIMS | PLAN_SIGNED => sign(&mut files, path, edited(&payload(honest, path), input)),
         _ => {
-            files.insert(path.to_owned(), edited(&MONOTONOUS[path], input));
-            follow(&mut files, path);
+            files.insert(path.to_owned(), edited(&honest[path], input));
+            follow(&mut files, path, asked);
         }
     }
     if path != INDEX {
@@ -85,14 +98,18 @@ fn changed(asked: &Asked, input: &mut Input<'_>) -> Files {
 }
 
 /// Makes everything else of a certificate agree with the changed file, as far as its maker can.
-fn follow(files: &mut Files, path: &str) {
-    let mut statement = statement(&MONOTONOUS);
+fn follow(files: &mut Files, path: &str, asked: &Asked) {
+    let mut statement = statement(asked.honest());
+    let names_adapter = statement.subject.iter().any(|subject| subject.name == ADAPTER_MODEL);
     let claims = &mut statement.predicate;
     let bytes = files[path].clone();
     let digest = Digest::sha256(&bytes);
     match path {
         PLAN => {
             claims.plan_digest = digest;
+            if !names_adapter {
+                statement.subject = vec![Subject::of("plan.json", &bytes)];
+            }
             if let Ok(plan) = decode_canonical::<PlanV1>(&bytes, bytes.len()) {
                 (claims.spec, claims.base, claims.num_steps) = (plan.spec.clone(), plan.base.clone(), plan.num_steps);
                 (claims.program_digest, claims.dataset_root) = (plan.program_digest, plan.dataset_root);
@@ -100,7 +117,8 @@ fn follow(files: &mut Files, path: &str) {
                 sign_plan(files, plan);
             }
         }
-        ADAPTER_MODEL | ADAPTER_CONFIG => {
+        ROWS => claims.disclosure.rows_sha256 = Some(digest),
+        ADAPTER_MODEL | ADAPTER_CONFIG if names_adapter => {
             let files = [ADAPTER_MODEL, ADAPTER_CONFIG].map(|name| Subject::of(name, &files[name]));
             statement.subject = files.to_vec();
         }
@@ -111,7 +129,7 @@ fn follow(files: &mut Files, path: &str) {
                 let step = proof.step.filter(|_| proof.kind == ProofKind::Step);
                 let after = bytes.get(32..64).and_then(|root| <[u8; 32]>::try_from(root).ok());
                 if let (Some(step), Some(after)) = (step, after) {
-                    let root = Digest::from_bytes(RUN.state_root(step + 1, &Root(after)));
+                    let root = Digest::from_bytes(RUNS[asked.which].state_root(step + 1, &Root(after)));
                     claims.state_roots[step as usize + 1] = root;
                 }
             }
@@ -135,8 +153,11 @@ static PUBLISHED: LazyLock<Mutex<Published>> = LazyLock::new(|| {
 });
 
 impl Published {
-    /// Writes what differs.
+    /// Writes what differs, and removes what another certificate had.
     fn write(&mut self, files: Files) {
+        for path in self.files.keys().filter(|path| !files.contains_key(*path)) {
+            fs::remove_file(self.folder.path().join(path)).expect("removed");
+        }
         for (path, bytes) in &files {
             if self.files.get(path) != Some(bytes) {
                 fs::write(self.folder.path().join(path), bytes).expect("written");
@@ -198,9 +219,9 @@ pub fn replacing(position: u8, file: &[u8]) -> Vec<u8> {
     [&[1, position], &replaced(file)[..]].concat()
 }
 
-/// The honest files, in the order of their paths in the adapter folder.
+/// The honest files of the first certificate, in the order of their paths in the adapter folder.
 pub fn honest() -> Vec<(&'static str, &'static [u8])> {
-    MONOTONOUS.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect()
+    SHORT[0].iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect()
 }
 
 /// Changes a certificate and has it verified.
@@ -209,7 +230,7 @@ pub fn run(bytes: &[u8]) {
     assert_ne!(report.exit, 4, "{report:?}");
     assert_eq!(report.exit == 0, report.code.is_empty());
     assert!(serde_json::to_string(&report).is_ok());
-    let is_honest = !more && files == *MONOTONOUS && (!asked.certificate_alone || asked.no_file);
+    let is_honest = !more && files == *asked.honest() && (!asked.certificate_alone || asked.no_file);
     if report.exit != 0 {
         assert!(report.claims.is_empty() && !is_honest, "{report:?}");
         return;
@@ -220,7 +241,7 @@ pub fn run(bytes: &[u8]) {
             folder.is_empty() && (asked.no_file || *kind == 0 && ["README.md", "model.sig"].contains(&name.as_str()));
         assert!(is_free, "{:?} beside a verified certificate", asked.entry);
     }
-    for (path, honest) in &*MONOTONOUS {
+    for (path, honest) in asked.honest() {
         let got = &files[path];
         assert!(got == honest || is_free(&asked, path, got), "{path} differs in a verified certificate");
     }
@@ -229,19 +250,20 @@ pub fn run(bytes: &[u8]) {
 /// Whether a verified certificate may hold another file than the honest one: where nobody reads it, or where it says the
 /// same.
 fn is_free(asked: &Asked, path: &str, got: &[u8]) -> bool {
-    let is_adapter = [ADAPTER_MODEL, ADAPTER_CONFIG].contains(&path);
+    let is_adapter = [ADAPTER_MODEL, ADAPTER_CONFIG, ADAPTER_RELEASE].contains(&path);
+    let original = asked.honest();
     match path {
         _ if asked.no_file && is_adapter => true,
         // White space of a container, and who made the claims.
-        CLAIMS | PLAN_SIGNED if !asked.by_maker => bundle::from_json(got) == bundle::from_json(&MONOTONOUS[path]),
+        CLAIMS | PLAN_SIGNED if !asked.by_maker => bundle::from_json(got) == bundle::from_json(&original[path]),
         CLAIMS => {
             let envelope = bundle::from_json(got).expect("a verified bundle");
             let mut got: Statement<ClaimsV1> = Statement::from_bytes(envelope.unverified_payload()).expect("claims");
-            let honest = statement(&MONOTONOUS);
+            let honest = statement(original);
             got.predicate.created_by = honest.predicate.created_by.clone();
             got.predicate == honest.predicate && (asked.no_file || got.subject == honest.subject)
         }
-        SEED => without_notice(got) == without_notice(&MONOTONOUS[SEED]),
+        SEED => without_notice(got) == without_notice(&original[SEED]),
         // It lists what is there.
         INDEX => asked.by_maker,
         _ => false,
@@ -259,10 +281,14 @@ fn without_notice(bytes: &[u8]) -> Value {
     seed
 }
 
-/// Every file as it is, by either hand; and more entries.
+/// Every file of every certificate as it is, by either hand; and more entries.
 pub fn seeds() -> Vec<Vec<u8>> {
-    let files = 0..u8::try_from(MONOTONOUS.len()).expect("few files");
-    let mut seeds: Vec<Vec<u8>> = files.flat_map(|file| [[0, file], [1, file]]).map(|seed| seed.to_vec()).collect();
+    let mut seeds = Vec::new();
+    for (choice, files) in (0..).zip(&SHORT) {
+        for file in 0..u8::try_from(files.len()).expect("few files") {
+            seeds.extend([0, 1].map(|hand: u8| vec![hand | choice << FIRST_CHOICE, file]));
+        }
+    }
     seeds.extend([vec![3, 0], vec![11, 0], vec![5, 0], vec![0, 0, 5, 9, 0, 0, 1], vec![1, 3, 4, 100, 0, 0]]);
     for (name, folder, kind) in [
         ("README.md", 0, 0),

@@ -19,6 +19,7 @@ use veritune_envelope::statement::{ClaimsV1, PlanV1, Statement, Subject};
 use veritune_envelope::{Digest, bundle};
 use veritune_relations::Spec;
 use veritune_relations::scales::Scales;
+use veritune_relations::spec::{Disclose, Visibility};
 use veritune_verifier::seed;
 use veritune_verifier::statement::Run;
 
@@ -39,14 +40,20 @@ pub(crate) const SIGNER: &str = "veritune/signer.pub.pem";
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
 /// The runs that there are.
-const RUNS: [&str; 2] = ["adamw", "monotonous"];
+const RUNS: [&str; 4] = ["adamw", "monotonous", "open", "closed"];
 
 fn spec(name: &str) -> Spec {
     let mut spec = match name {
-        "monotonous" => monotonous(2),
         // Every target and every feature at the least lengths.
-        _ => tiny_spec([4, 1, 1, 1, 4, 4, 8, 2, 2, 1, 2]),
+        "adamw" => tiny_spec([4, 1, 1, 1, 4, 4, 8, 2, 2, 1, 2]),
+        _ => monotonous(2),
     };
+    let (hidden, public) = (Visibility::Hidden, Visibility::Public);
+    match name {
+        "open" => spec.disclose = Disclose { loss: public, order: public, data: public, adapter: public },
+        "closed" => spec.disclose = Disclose { loss: hidden, order: hidden, data: hidden, adapter: hidden },
+        _ => {}
+    }
     spec.training.steps = 2;
     // The least matrices that hold a state with its openings, and a short range table.
     (spec.range_bits, spec.log_rows) = (10, 11);
@@ -56,8 +63,10 @@ fn spec(name: &str) -> Spec {
 
 /// A run of two steps with every feature.
 pub(crate) static ADAMW: LazyLock<Files> = LazyLock::new(|| files("adamw"));
-/// A run of two steps of plain gradient descent on two matrices: the whole certificate is checked soon.
-pub(crate) static MONOTONOUS: LazyLock<Files> = LazyLock::new(|| files("monotonous"));
+/// Runs of two steps of plain gradient descent on two matrices, whose whole certificates are checked soon: by default, with
+/// everything disclosed, with nothing disclosed.
+pub(crate) static SHORT: [LazyLock<Files>; 3] =
+    [LazyLock::new(|| files("monotonous")), LazyLock::new(|| files("open")), LazyLock::new(|| files("closed"))];
 
 /// Proves every run into a folder of `folder`.
 pub fn make_runs(folder: &Path) {

@@ -3,9 +3,9 @@
 
 use crate::bytes::{Input, edited, replaced};
 use std::sync::LazyLock;
-use veritune_commit::{Profile, Root, TreeHash, TreeShape, capacity, eq_table, tree_point, verify_opening};
+use veritune_commit::{Profile, Root, TreeHash, TreeShape, capacity, tree_point, verify_opening};
 use veritune_field::traits::PrimeCharacteristicRing;
-use veritune_field::{E, F};
+use veritune_field::{E, F, eq_table};
 use veritune_prover::commit::{CommittedTree, Randomness, commit, open};
 use veritune_transcript::Transcript;
 

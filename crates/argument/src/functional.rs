@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use veritune_field::traits::{ExtensionField, Field, PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
-use veritune_field::{E, F, f_from_i64};
+use veritune_field::{E, F, dot, eq_table, f_from_i64};
 
 type Packing = <F as Field>::Packing;
 type PackedE = <E as ExtensionField<F>>::ExtensionPacking;
@@ -104,23 +104,6 @@ pub struct Functional {
     pub parts: Vec<Part>,
 }
 
-/// All `eq(point, b)`; `point[0]` belongs to the most significant bit of `b`.
-pub fn eq_table(point: &[E]) -> Vec<E> {
-    let mut table = Vec::with_capacity(1_usize.checked_shl(log_u32(point.len())).unwrap_or(0));
-    table.push(E::ONE);
-    for &coordinate in point.iter().rev() {
-        // The new variable is the most significant one: the table is repeated below and above.
-        let half = table.len();
-        table.extend_from_within(..);
-        let (low, high) = table.split_at_mut(half);
-        for (low, high) in low.iter_mut().zip(high) {
-            *high *= coordinate;
-            *low -= *high;
-        }
-    }
-    table
-}
-
 /// The multilinear extension at `point` of a column, which is zero beyond its end.
 ///
 /// Cost: one product of a base element per entry, in registers; the point is split, so that no table of
@@ -134,10 +117,10 @@ pub fn extension(column: &[i64], point: &[E]) -> E {
             let products = row.iter().zip(&inner);
             return products.map(|(&v, &w)| w * f_from_i64(v)).sum();
         }
-        let values = row.chunks_exact(Packing::WIDTH);
+        let values = row.as_chunks::<{ Packing::WIDTH }>().0;
         let sum = lanes.iter().zip(values).fold(PackedE::ZERO, |sum, (&w, v)| {
-            let value = |lane| v.get(lane).map_or(F::ZERO, |&v| f_from_i64(v));
-            sum + w * Packing::from_fn(value)
+            let elements = v.map(f_from_i64);
+            sum + w * *Packing::from_slice(&elements)
         });
         let lane = |i| -> E { PackedFieldExtension::<F, E>::extract(&sum, i) };
         (0..Packing::WIDTH).map(lane).sum()
@@ -270,7 +253,7 @@ impl<'a> Evaluator<'a> {
                 AxisWeight::Eq { start, len, point, .. } => eq_window(point, *len, self.coordinates(low, log), *start),
                 AxisWeight::Dense { start, values, .. } => {
                     let table = self.table(low, log);
-                    table.iter().skip(*start).zip(values.iter()).map(|(&a, &b)| a * b).sum()
+                    dot(table.get(*start..).unwrap_or(&[]), values)
                 }
             };
             low = low.saturating_add(log);
@@ -303,8 +286,7 @@ impl<'a> Evaluator<'a> {
             let inside = row & window.saturating_sub(1);
             let (now, later) = rest.split_at(window.saturating_sub(inside).max(1).min(rest.len()));
             let block = row.checked_shr(log_u32(window_log)).unwrap_or(0);
-            let dot: E = table.iter().skip(inside).zip(now).map(|(&a, &b)| a * b).sum();
-            sum += dot * eq_at(above, block);
+            sum += dot(table.get(inside..).unwrap_or(&[]), now) * eq_at(above, block);
             row = row.saturating_add(now.len());
             rest = later;
         }

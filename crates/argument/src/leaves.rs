@@ -3,14 +3,14 @@
 use crate::blocks::{BlockAxis, BlockKind, LeafBlock};
 use crate::check::ArgumentError;
 use crate::context::{BaseClaim, Context, Labels};
-use crate::functional::{AxisWeight, Functional, Part, eq_at, eq_table, extension, log_u32, pow2};
+use crate::functional::{AxisWeight, Functional, Part, eq_at, extension, log_u32, pow2};
 use crate::lookups::Fingerprint;
 use crate::plan::Plan;
 use crate::weights::{in_layout_order, public_sum, tensor_functional};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use veritune_field::traits::PrimeCharacteristicRing;
-use veritune_field::{E, f_from_i64};
+use veritune_field::{E, eq_table, f_from_i64};
 use veritune_relations::layout::Layout;
 use veritune_relations::{AxisId, Index, Lookup, Place, Program, TableId, View};
 

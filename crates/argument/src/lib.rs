@@ -39,8 +39,7 @@ pub use check::{ArgumentError, CheckId, PlanError};
 pub use context::{Arithmetic, BaseClaim, Context, Labels, Linear};
 pub use counter::{Counted, PadCounter, PadNumber};
 pub use functional::{
-    AxisWeight, BASE_PLACE, Evaluator, Functional, NUM_PLACES, Part, WITNESS_PLACE, eq_at, eq_points, eq_table,
-    extension,
+    AxisWeight, BASE_PLACE, Evaluator, Functional, NUM_PLACES, Part, WITNESS_PLACE, eq_at, eq_points, extension,
 };
 pub use joint::Joint;
 pub use masked::{Affine, Masked, MaskedCheck};

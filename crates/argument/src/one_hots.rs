@@ -14,15 +14,15 @@
 use crate::check::{ArgumentError, CheckId};
 use crate::context::{Arithmetic, Context, Labels, Linear};
 use crate::equations::sumcheck;
-use crate::functional::{AxisWeight, eq_table};
+use crate::functional::AxisWeight;
 use crate::products::{Line, Product, Value};
 use crate::terms::{Binding, Factor};
 use crate::weights::{Points, evaluate};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
-use veritune_field::E;
 use veritune_field::traits::PrimeCharacteristicRing;
+use veritune_field::{E, eq_table};
 use veritune_relations::layout::Layout;
 use veritune_relations::{Axis, OneHot, Program};
 

@@ -2,13 +2,13 @@
 
 use crate::check::ArgumentError;
 use crate::context::{BaseClaim, Context};
-use crate::functional::{AxisWeight, Functional, Part, eq_prefix, eq_table};
+use crate::functional::{AxisWeight, Functional, Part, eq_prefix};
 use crate::products::Value;
 use crate::terms::{Binding, Factor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use veritune_field::traits::PrimeCharacteristicRing;
-use veritune_field::{E, F, f_from_i64};
+use veritune_field::{E, F, eq_table, f_from_i64};
 use veritune_relations::layout::{Layout, order, place_index};
 use veritune_relations::{AxisId, Place, Program, TensorId};
 

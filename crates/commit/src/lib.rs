@@ -40,5 +40,4 @@ pub use merkle::{leaf_point, sibling_positions, sorted_unique};
 pub use pads::Hidden;
 pub use profile::{Level, MAX_LOG_COLUMNS, MAX_PROOFS, MAX_TREES, Profile, ProfileError, TARGET_BITS, TERM_BITS};
 pub use shape::{Root, SALT_BYTES, ShapeError, TreeHash, TreeShape, capacity};
-pub use tensor::eq_table;
 pub use verify::{Labels, absorb_statement, tree_point, verify_opening};

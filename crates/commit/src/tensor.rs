@@ -4,25 +4,10 @@
 
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::traits::{ExtensionField, Field, PackedFieldExtension, PackedValue};
-use veritune_field::{E, F};
+use veritune_field::{E, F, dot, eq_table};
 
 type Packing = <F as Field>::Packing;
 type PackedE = <E as ExtensionField<F>>::ExtensionPacking;
-
-/// All `eq(point, b)`, indexed by `b`; `point[0]` belongs to the most significant bit of `b`.
-pub fn eq_table(point: &[E]) -> Vec<E> {
-    let mut table = vec![E::ONE];
-    for &coordinate in point {
-        table = table
-            .iter()
-            .flat_map(|&value| {
-                let high = value * coordinate;
-                [value - high, high]
-            })
-            .collect();
-    }
-    table
-}
 
 /// `coefficient * eq(point, b)`.
 pub(crate) struct EqWeight {
@@ -63,8 +48,7 @@ impl Weights {
 
     /// `<W, vector>`.
     pub(crate) fn inner_product(&self, vector: &[E]) -> E {
-        let table = eq_table(&self.eq.point);
-        let eq: E = table.iter().zip(vector).map(|(&a, &b)| a * b).sum();
+        let eq = dot(&eq_table(&self.eq.point), vector);
         let points: Vec<F> = self.powers.iter().map(|weight| weight.x).collect();
         let values = evaluate_at(vector, &points);
         let powers: E = self.powers.iter().zip(values).map(|(w, value)| w.coefficient * value).sum();

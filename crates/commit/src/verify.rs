@@ -57,9 +57,9 @@ use crate::pads::Hidden;
 use crate::profile::{MAX_TREES, Profile};
 use crate::reader::{Reader, elements};
 use crate::shape::{Root, ShapeError, TreeHash, TreeShape};
-use crate::tensor::{EqWeight, PowerWeight, Weights, eq_table, evaluate_at};
+use crate::tensor::{EqWeight, PowerWeight, Weights, evaluate_at};
 use veritune_field::traits::PrimeCharacteristicRing;
-use veritune_field::{E, F};
+use veritune_field::{E, F, eq_table};
 use veritune_transcript::Transcript;
 
 /// Transcript labels of the opening, shared with the prover.

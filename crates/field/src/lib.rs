@@ -9,7 +9,10 @@ use p3_field::{BasedVectorSpace, PrimeCharacteristicRing, PrimeField64};
 
 pub use p3_field as traits;
 
+mod lanes;
 pub mod sponge;
+
+pub use lanes::{dot, eq_table};
 
 /// The base field: Goldilocks, p = 2^64 - 2^32 + 1.
 pub type F = p3_goldilocks::Goldilocks;

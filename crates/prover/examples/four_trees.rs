@@ -6,11 +6,9 @@
 //! leaves these trees out.
 
 use std::time::{Duration, Instant};
-use veritune_commit::{
-    MAX_PROOFS, Profile, TERM_BITS, TreeHash, TreeShape, capacity, eq_table, tree_point, verify_opening,
-};
+use veritune_commit::{MAX_PROOFS, Profile, TERM_BITS, TreeHash, TreeShape, capacity, tree_point, verify_opening};
 use veritune_field::traits::PrimeCharacteristicRing;
-use veritune_field::{E, F};
+use veritune_field::{E, F, eq_table};
 use veritune_prover::commit::{Randomness, commit, open_with_report};
 use veritune_transcript::Transcript;
 

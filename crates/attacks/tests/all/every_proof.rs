@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use veritune_argument::{Argument, AxisWeight, Evaluator, Part, eq_table, soundness_terms};
+use veritune_argument::{Argument, AxisWeight, Evaluator, Part, soundness_terms};
 use veritune_attacks::run::{adamw, monotonous};
 use veritune_attacks::setting::tiny_spec;
 use veritune_commit::{Root, capacity};
-use veritune_field::E;
 use veritune_field::traits::PrimeCharacteristicRing;
+use veritune_field::{E, eq_table};
 use veritune_relations::spec::{Decimal, Optimizer, Schedule, Target};
 use veritune_relations::step::no_leaves;
 use veritune_relations::{Spec, release};

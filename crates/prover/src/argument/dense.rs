@@ -9,9 +9,9 @@ use crate::lane::{LANES, PackedE, Packing, broadcast, mul, pack};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;
-use veritune_argument::{AxisWeight, Part, eq_table};
+use veritune_argument::{AxisWeight, Part};
 use veritune_field::traits::{PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
-use veritune_field::{E, F};
+use veritune_field::{E, F, eq_table};
 
 /// Variables of the shortest row that a point's table is cut into.
 const SHORT_LOG: usize = 6;

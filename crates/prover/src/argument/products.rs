@@ -10,9 +10,8 @@ mod registers;
 use super::table::Table;
 use crate::lane::{LANES, PackedE, pack};
 use rayon::prelude::*;
-use veritune_argument::eq_table;
 use veritune_field::traits::{Field, PrimeCharacteristicRing};
-use veritune_field::{E, F};
+use veritune_field::{E, F, eq_table};
 
 /// Base-2 logarithm of the inner loop's length, at most.
 const LOG_INNER: usize = 10;

@@ -9,9 +9,9 @@ use super::tree::CommittedTree;
 use crate::lane::{LANES, PackedE, Packing, sum_lanes};
 use crate::wipe::wipe;
 use rayon::prelude::*;
-use veritune_commit::{Hidden, Labels, MAX_TREES, Profile, absorb_statement, eq_table, tree_point};
+use veritune_commit::{Hidden, Labels, MAX_TREES, Profile, absorb_statement, tree_point};
 use veritune_field::traits::{PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
-use veritune_field::{E, F};
+use veritune_field::{E, F, eq_table};
 use veritune_transcript::Transcript;
 
 /// Why the prover refuses to open.

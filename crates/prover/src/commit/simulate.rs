@@ -12,9 +12,9 @@ use super::levels::{Combination, dot, prove_combination};
 use super::oracle::Proof;
 use super::randomness::{Purpose, Randomness};
 use super::tree::{MerkleTree, elements};
-use veritune_commit::{Hidden, Labels, Profile, Root, TreeShape, eq_table, tree_point};
+use veritune_commit::{Hidden, Labels, Profile, Root, TreeShape, tree_point};
 use veritune_field::traits::{BasedVectorSpace, PrimeCharacteristicRing};
-use veritune_field::{E, F, F_BYTES, f_to_bytes};
+use veritune_field::{E, F, F_BYTES, eq_table, f_to_bytes};
 use veritune_transcript::Transcript;
 
 /// A tree of uniform rows that are no code words. Its openings agree with each other.

@@ -5,9 +5,9 @@
 //! dot products over the base field, each reduced once.
 
 use crate::lane::Packing;
-use veritune_argument::{LOG_UNIT, Units, eq_table};
+use veritune_argument::{LOG_UNIT, Units};
 use veritune_field::traits::{BasedVectorSpace, PackedValue, PrimeCharacteristicRing, PrimeField64};
-use veritune_field::{E, F};
+use veritune_field::{E, F, eq_table};
 
 /// Base-2 logarithm of the elements of a run.
 pub(super) const LOG_RUN: usize = 6;

@@ -3,9 +3,8 @@
 use super::super::channel::Channel;
 use super::Rounds;
 use crate::lane::line;
-use veritune_argument::eq_table;
-use veritune_field::E;
 use veritune_field::traits::PrimeCharacteristicRing;
+use veritune_field::{E, eq_table};
 
 /// Fractions; the sum of `x` and `x + len / 2` is fraction `x` of the layer below.
 pub(super) struct Scalars {

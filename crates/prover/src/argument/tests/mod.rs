@@ -109,7 +109,7 @@ fn the_scalars_sent_are_those_of_the_wiring_and_prove_returns_what_verify_derive
             logs.iter().map(|&log| (0..log).map(|i| E::from_usize(17 * i * i + 3)).collect()).collect();
         let at = joint.weights_at(&std::array::from_fn(|i| points[i].as_slice()));
         for place in 0..NUM_PLACES {
-            let eq = veritune_argument::eq_table(&points[place]);
+            let eq = veritune_field::eq_table(&points[place]);
             let weights = weights(&proof.parts, place, vectors[place].len());
             let expected: E = weights.iter().zip(&eq).map(|(&w, &e)| w * e).sum();
             assert_eq!(at[place], expected, "{name} {place}");

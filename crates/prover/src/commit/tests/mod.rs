@@ -14,11 +14,9 @@ use super::{
     BlockVector, CommittedTree, Covering, Deviation, OpeningReport, Queried, Randomness, commit, open_deviating,
     open_with_report,
 };
-use veritune_commit::{
-    OpeningError, Profile, Root, TreeHash, TreeShape, capacity, eq_table, tree_point, verify_opening,
-};
+use veritune_commit::{OpeningError, Profile, Root, TreeHash, TreeShape, capacity, tree_point, verify_opening};
 use veritune_field::traits::PrimeCharacteristicRing;
-use veritune_field::{E, F};
+use veritune_field::{E, F, eq_table};
 use veritune_transcript::Transcript;
 
 /// A statement with its witness: trees, weights and the right target.
