@@ -218,16 +218,31 @@ pub(crate) fn pow2(log: usize) -> usize {
     1_usize.checked_shl(log_u32(log)).unwrap_or(0)
 }
 
-/// Evaluates weights at one point; keeps the tables of `eq` that parts share.
+/// Evaluates weights at one point; keeps the tables of `eq` that parts share, and what they give with the parts' own.
 pub struct Evaluator<'a> {
     point: &'a [E],
     tables: BTreeMap<(usize, usize), Arc<Vec<E>>>,
+    windows: BTreeMap<Window, (Arc<Vec<E>>, E)>,
+}
+
+/// Some of a part's weights along an axis against some of a table of `eq`.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Window {
+    /// Where the weights lie in memory, which they keep as long as the evaluator holds them.
+    values: usize,
+    /// First weight, and how many.
+    from: usize,
+    len: usize,
+    /// Variables below the table's, its own, and its first entry.
+    low: usize,
+    log: usize,
+    first: usize,
 }
 
 impl<'a> Evaluator<'a> {
     /// An evaluator at `point`, most significant coordinate first.
     pub fn new(point: &'a [E]) -> Self {
-        Self { point, tables: BTreeMap::new() }
+        Self { point, tables: BTreeMap::new(), windows: BTreeMap::new() }
     }
 
     /// The coordinates of the variables above the lowest `low`, `count` of them.
@@ -241,6 +256,19 @@ impl<'a> Evaluator<'a> {
         Arc::clone(self.tables.entry((low, count)).or_insert_with(|| Arc::new(eq_table(coordinates))))
     }
 
+    /// `sum over i < len of values[from + i] eq(coordinates, first + i)` for the `log` coordinates above the lowest `low`.
+    fn window(&mut self, values: &Arc<Vec<E>>, from: usize, len: usize, low: usize, log: usize, first: usize) -> E {
+        let key = Window { values: Arc::as_ptr(values).addr(), from, len, low, log, first };
+        if let Some((_, sum)) = self.windows.get(&key) {
+            return *sum;
+        }
+        let table = self.table(low, log);
+        let weights = values.get(from..from.saturating_add(len)).unwrap_or(&[]);
+        let sum = dot(table.get(first..).unwrap_or(&[]), weights);
+        self.windows.insert(key, (Arc::clone(values), sum));
+        sum
+    }
+
     /// `sum over slots of weight(slot) * eq(point, slot)`.
     pub fn part(&mut self, part: &Part) -> E {
         let mut low = 0;
@@ -251,10 +279,7 @@ impl<'a> Evaluator<'a> {
             let log = axis.log();
             value *= match axis {
                 AxisWeight::Eq { start, len, point, .. } => eq_window(point, *len, self.coordinates(low, log), *start),
-                AxisWeight::Dense { start, values, .. } => {
-                    let table = self.table(low, log);
-                    dot(table.get(*start..).unwrap_or(&[]), values)
-                }
+                AxisWeight::Dense { start, values, .. } => self.window(values, 0, values.len(), low, log, *start),
             };
             low = low.saturating_add(log);
         }
@@ -274,21 +299,19 @@ impl<'a> Evaluator<'a> {
     }
 
     /// `sum of values[i] * eq(high coordinates, first + i)`: at most two aligned windows of the table.
-    fn rows(&mut self, low: usize, high: usize, first: usize, values: &[E]) -> E {
-        let window_log = log_of(values.len()).min(high);
-        let window = pow2(window_log);
-        let table = self.table(low, window_log);
-        let above = self.point.get(..high.saturating_sub(window_log)).unwrap_or(&[]);
+    fn rows(&mut self, low: usize, high: usize, first: usize, values: &Arc<Vec<E>>) -> E {
+        let log = log_of(values.len()).min(high);
+        let window = pow2(log);
+        let above = self.point.get(..high.saturating_sub(log)).unwrap_or(&[]);
         let mut sum = E::ZERO;
-        let mut rest = values;
-        let mut row = first;
-        while !rest.is_empty() {
+        let mut from = 0_usize;
+        while from < values.len() {
+            let row = first.saturating_add(from);
             let inside = row & window.saturating_sub(1);
-            let (now, later) = rest.split_at(window.saturating_sub(inside).max(1).min(rest.len()));
-            let block = row.checked_shr(log_u32(window_log)).unwrap_or(0);
-            sum += dot(table.get(inside..).unwrap_or(&[]), now) * eq_at(above, block);
-            row = row.saturating_add(now.len());
-            rest = later;
+            let len = window.saturating_sub(inside).max(1).min(values.len().saturating_sub(from));
+            let block = row.checked_shr(log_u32(log)).unwrap_or(0);
+            sum += self.window(values, from, len, low, log, inside) * eq_at(above, block);
+            from = from.saturating_add(len);
         }
         sum
     }
