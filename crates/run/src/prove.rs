@@ -4,7 +4,7 @@ use crate::RunError;
 use crate::inputs::Inputs;
 use crate::openings::{Opening, Openings};
 use crate::store::{Store, fresh_seed, read, write_whole};
-use crate::train::{self, Committer, Executed, State};
+use crate::train::{self, Committer, State};
 use std::sync::Arc;
 use veritune_argument::{Argument, Joint};
 use veritune_commit::{Profile, Root, TreeShape};
@@ -14,6 +14,7 @@ use veritune_prover::argument::{Pads, dense_weights, multiplicities, prove as pr
 use veritune_prover::commit::{CommittedTree, Randomness, commit, open};
 use veritune_relations::layout::Layout;
 use veritune_relations::spec::{Disclose, Visibility};
+use veritune_relations::step::StepProgram;
 use veritune_relations::{Program, release};
 use veritune_transcript::Transcript;
 use veritune_verifier::loss;
@@ -113,14 +114,24 @@ impl<'a> Prover<'a> {
         Ok(Self { context, committer, inputs, store, layout, last: None, threads })
     }
 
+    /// The tree of the state after `step`, which must be the one whose root training wrote: a file of another state, put in
+    /// its place, is not opened.
     fn tree(
         &self,
-        executed: &Executed,
+        built: &StepProgram,
         step: u64,
         state: &State,
         openings: &Openings,
     ) -> Result<CommittedTree, RunError> {
-        let mut tree = self.committer.state(&executed.built, &self.layout, step, state)?;
+        let mut tree = self.committer.state(built, &self.layout, step, state)?;
+        if tree.root() != Root(self.store.root(step)?) {
+            return Err(RunError::File {
+                path: self.store.path(&format!("steps/{step:06}.root")),
+                reason:
+                    "is not the root that the step gives; remove the files of this and all later steps and train again"
+                        .into(),
+            });
+        }
         count(&mut tree, state_name(step), openings)?;
         Ok(tree)
     }
@@ -139,26 +150,17 @@ impl<'a> Prover<'a> {
         let loss = train::publish_loss(&mut executed);
         let after = train::state_after(&executed);
         let openings = self.store.openings()?;
-        let mut after_tree = self.tree(&executed, step, &after, &openings)?;
-        let stored = Root(self.store.root(step)?);
-        if after_tree.root() != stored {
-            return Err(RunError::File {
-                path: self.store.path(&format!("steps/{step:06}.root")),
-                reason:
-                    "is not the root that the step gives; remove the files of this and all later steps and train again"
-                        .into(),
-            });
-        }
+        let mut after_tree = self.tree(&executed.built, step, &after, &openings)?;
         let mut before_tree = match self.last.take() {
             _ if step == 1 => None,
             Some((last, mut tree)) if last + 1 == step => {
                 count(&mut tree, state_name(last), &openings)?;
                 Some(tree)
             }
-            _ => Some(self.tree(&executed, step - 1, &state, &openings)?),
+            _ => Some(self.tree(&executed.built, step - 1, &state, &openings)?),
         };
         let before = before_tree.as_ref().map_or_else(|| self.context.first_root(), CommittedTree::root);
-        let mut transcript = run.step_transcript(step, &leaves, loss, &before, &stored);
+        let mut transcript = run.step_transcript(step, &leaves, loss, &before, &after_tree.root());
         let mut trees: Vec<(usize, &mut CommittedTree)> = Vec::new();
         let mut opened = vec![Opening::of(state_name(step), &after_tree)];
         let mut known: Vec<(usize, &[F])> = Vec::new();
@@ -181,7 +183,7 @@ impl<'a> Prover<'a> {
             &mut transcript,
         )?;
         let mut bytes = before.0.to_vec();
-        bytes.extend_from_slice(&stored.0);
+        bytes.extend_from_slice(&after_tree.root().0);
         bytes.extend_from_slice(&dataset.paths(&rows));
         bytes.extend_from_slice(&loss::to_bytes(loss));
         bytes.extend_from_slice(&proof);
@@ -251,8 +253,7 @@ impl<'a> Prover<'a> {
         }
         executor.run(self.threads).map_err(failed)?;
         let tensors = plain(executor.tensors());
-        let mut tree = self.committer.state(first, &self.layout, last, &state)?;
-        count(&mut tree, state_name(last), &self.store.openings()?)?;
+        let mut tree = self.tree(first, last, &state, &self.store.openings()?)?;
         let argument = Argument::new(&built.program).map_err(commit_error)?;
         let shape = run.witness_shape(&self.context.profile, &argument)?;
         let mut transcript = run.release_transcript(&tree.root(), file_digest);

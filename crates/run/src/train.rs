@@ -7,7 +7,7 @@ use std::sync::Arc;
 use veritune_argument::Argument;
 use veritune_commit::{Profile, Root};
 use veritune_executor::{Executor, Tensors};
-use veritune_field::{F, f_from_i64};
+use veritune_field::{F, f_from_i64, f_to_bytes};
 use veritune_prover::commit::{CommittedTree, Randomness, commit};
 use veritune_relations::initial::initial_state;
 use veritune_relations::layout::{Layout, place_index};
@@ -80,6 +80,9 @@ pub fn place_vector<'a>(
     vector
 }
 
+/// Entries of a state that are hashed at a time.
+const HASHED: usize = 1 << 12;
+
 /// Commits to the states and the base of one run.
 pub struct Committer<'a> {
     /// The run.
@@ -93,13 +96,17 @@ pub struct Committer<'a> {
 }
 
 impl Committer<'_> {
-    /// Randomness of a tree, the same for every attempt. It covers the plan: another plan under the same secret has
-    /// other states, and random rows that serve two vectors hide neither.
-    fn derived(&self, purpose: &str, step: u64) -> Zeroizing<[u8; 32]> {
+    /// Randomness of a state's tree, the same for every attempt. It covers the vector, whatever the files of a run say that it
+    /// is: random rows and salts that serve two vectors hide neither.
+    fn derived(&self, step: u64, vector: &[F]) -> Zeroizing<[u8; 32]> {
         let mut hasher = blake3::Hasher::new_keyed(&self.secret);
-        hasher.update(purpose.as_bytes());
+        hasher.update(b"state tree");
         hasher.update(&self.run.plan_digest);
         hasher.update(&step.to_le_bytes());
+        for piece in vector.chunks(HASHED) {
+            let bytes: Zeroizing<Vec<u8>> = Zeroizing::new(piece.iter().flat_map(|&x| f_to_bytes(x)).collect());
+            hasher.update(&bytes);
+        }
         let mut derived = hasher.finalize();
         let seed = Zeroizing::new(*derived.as_bytes());
         hasher.zeroize();
@@ -116,7 +123,7 @@ impl Committer<'_> {
         state: &State,
     ) -> Result<CommittedTree, RunError> {
         let vector = place_vector(&built.program, layout, Place::StateBefore, |name| state.get(name));
-        let seed = self.derived("state tree", step);
+        let seed = self.derived(step, &vector);
         commit(self.profile, self.shapes.state, vector, Randomness::from_seed(*seed))
             .map_err(|e| RunError::Commit(e.to_string()))
     }

@@ -6,13 +6,14 @@ use std::path::Path;
 use veritune_argument::Argument;
 use veritune_commit::Root;
 use veritune_model::{BaseModel, Checkpoint, DEFAULT_BASE_BITS};
+use veritune_prover::commit::CommittedTree;
 use veritune_relations::scales::Scales;
 use veritune_relations::step::{Tables, no_leaves};
 use veritune_run::dataset::{Dataset, Rows};
 use veritune_run::inputs::Inputs;
 use veritune_run::settings::Settings;
 use veritune_run::train;
-use veritune_run::train::Committer;
+use veritune_run::train::{Committer, State};
 use veritune_verifier::statement::Run;
 
 const ROWS: i64 = 6;
@@ -23,9 +24,9 @@ const SETTINGS: &str = r#"{"lora":{"r":4,"lora_alpha":8,"target_modules":["q_pro
 "gradient_accumulation_steps":1,"max_steps":4,"seed_rule":"plan-beacon/v1"},
 "data":{"max_length":16,"bucket":16},"proof":{"range_bits":18,"steps_per_proof":1,"profile":"v1"}}"#;
 
-/// The state roots after every step, in hexadecimal. The scales are the table's, not calibrated: a calibration is in
-/// floating point and may differ between builds; a plan pins what it gave.
-fn state_roots(threads: usize) -> Vec<String> {
+/// Trains a short run and shows every state with its step and what commits to it. The scales are the table's, not
+/// calibrated: a calibration is in floating point and may differ between builds; a plan pins what it gave.
+fn train_all(threads: usize, mut show: impl FnMut(u64, &State, &dyn Fn(&State) -> CommittedTree)) -> Run {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/small");
     let base = BaseModel::build(&Checkpoint::open(&model).unwrap(), DEFAULT_BASE_BITS).unwrap();
     let tokens: Vec<i64> = (0..ROWS * 16).map(|i| (i * i * 31 + i * 7) % 2048).collect();
@@ -45,16 +46,42 @@ fn state_roots(threads: usize) -> Vec<String> {
     let shapes = run.shapes(&profile, &argument).unwrap();
     let committer = Committer { run: &run, profile: &profile, shapes, secret: [7; 32].into() };
     let mut state = train::first_state(&first, &run.seed);
-    let mut roots = Vec::new();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let mut sampler = run.sampler();
     for step in 1..=run.spec.training.steps {
         let executed = train::execute(program(step), &inputs, step, &sampler.rows(step), &state, threads).unwrap();
         state = train::state_after(&executed);
-        let oracle = pool.install(|| committer.state(&first, layout, step, &state)).unwrap().root();
-        roots.push(run.state_root(step, &oracle).iter().map(|byte| format!("{byte:02x}")).collect());
+        show(step, &state, &|state| pool.install(|| committer.state(&first, layout, step, state)).unwrap());
     }
-    roots
+    run
+}
+
+/// The state roots after every step, in hexadecimal.
+fn state_roots(threads: usize) -> Vec<String> {
+    let mut oracles = Vec::new();
+    let run = train_all(threads, |step, state, commit| oracles.push((step, commit(state).root())));
+    let hexadecimal = |root: [u8; 32]| root.iter().map(|byte| format!("{byte:02x}")).collect();
+    oracles.iter().map(|(step, oracle)| hexadecimal(run.state_root(*step, oracle))).collect()
+}
+
+#[test]
+fn another_state_in_the_place_of_a_step_s_has_other_random_rows() {
+    let mut compared = 0;
+    train_all(1, |_, state, commit| {
+        let mut other = state.clone();
+        let values = other.values_mut().next().unwrap();
+        let mut changed = values.to_vec();
+        changed[0] += 1;
+        *values = changed.into();
+        let [one, again, another] = [state, state, &other].map(commit);
+        assert_eq!(one.root(), again.root());
+        // Random rows are the last ones; what is before them differs in one entry.
+        let (one, another) = (one.vector(), another.vector());
+        let same = one.iter().zip(another).rev().take_while(|(a, b)| a == b).count();
+        assert_eq!(same, 0, "of {} entries", one.len());
+        compared += 1;
+    });
+    assert_eq!(compared, 4);
 }
 
 #[test]
