@@ -253,3 +253,35 @@ def test_a_proof_that_is_there_is_not_made_again(job: Job, copy: Path) -> None:
     job.command("prove", str(run), "--key", str(job.private), "--overwrite")
     assert (run / "release" / RELEASE).read_bytes() != proof and openings(run)[f"state {STEPS}"] == 3
     job.command("verify", str(copy / "adapter"), "--key", str(job.public))
+
+
+def publishable(folder: Path) -> list[str]:
+    return veritune("inspect", str(folder), "--publishable").stdout.splitlines()
+
+
+def test_a_report_with_the_digests_is_its_owner_s_alone(job: Job, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    veritune("report", str(job.plan / "adapter"), "--key", str(job.public), "-o", str(page))
+    digest = hashlib.sha256((job.plan / "adapter" / WEIGHTS).read_bytes()).hexdigest()
+    assert digest in page.read_text()
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600
+
+
+def test_a_release_that_the_index_lists_is_not_publishable(job: Job, copy: Path) -> None:
+    certificate = copy / "adapter" / "veritune"
+    shutil.copyfile(copy / "adapter" / RELEASE, certificate / "proofs" / "release.bin")
+    files = {name: (certificate / name).read_bytes() for name in contents(certificate)}
+    entries = [
+        {"path": name, "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+        for name, content in files.items()
+    ]
+    (certificate / "index.json").write_bytes(canonical_json({"schema": "veritune.index/v1", "files": entries}))
+    shown = publishable(copy)
+    assert "adapter/veritune/proofs/settlement.bin" in shown
+    assert "adapter/veritune/proofs/release.bin" not in shown
+
+
+def test_a_run_whose_plan_is_not_the_sealed_one_publishes_no_adapter(job: Job, copy: Path) -> None:
+    plan = copy / "run" / "plan.json"
+    plan.write_bytes(plan.read_bytes().replace(b'"adapter":"hidden"', b'"adapter":"public"'))
+    assert not [path for path in publishable(copy) if path.startswith("run/release/")]

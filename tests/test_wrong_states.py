@@ -1,12 +1,11 @@
 """A state file of another step in the place of a step's own: its length and checksum are right, its root is not.
 
-Nothing of it may be opened: it would lie behind random rows that the step's own state has used (an independent attack found
-both cases).
+Nothing of it may be opened: it would lie behind random rows that the step's own state has used (an independent attack
+found both cases).
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 

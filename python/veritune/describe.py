@@ -118,8 +118,8 @@ _CERTIFICATE: dict[str, str] = {
     r"claims\.sigstore\.json": "the signed claims",
     r"signer\.pub\.pem": "the signer's public key",
     r"rows\.bin": "the rows with their salts, disclosed by the recipe",
-    r"provenance\.sigstore\.json": "how it was made (SLSA provenance)",
-    r"proofs/(step-[0-9]{6}|settlement|release)\.bin": "proof bytes",
+    r"proofs/(step-[0-9]{6}|settlement)\.bin": "proof bytes",
+    r"proofs/release\.bin": "proof of the release of a public adapter",
 }
 """Files of a certificate; they may be published as the index lists them."""
 _ANYWHERE: dict[str, Kind] = {
@@ -167,10 +167,10 @@ class Describer:
     def _publishes_adapter(self, unit: str, folder: Path) -> bool:
         """Whether the plan of an adapter or a run says that the adapter is public; without a plan nothing says so."""
         if folder not in self._publishes:
-            plan = folder / ("veritune/plan.json" if unit == "adapter" else "plan.json")
-            listed = self._look(folder / "veritune")[1] if unit == "adapter" else {}
-            is_sealed = unit == "run" or listed.get("plan.json") == _digest(plan)
-            self._publishes[folder] = is_sealed and _adapter_is_public(plan)
+            certificate = folder / ("veritune" if unit == "adapter" else "certificate")
+            listed = self._look(certificate)[1]
+            is_sealed = unit == "adapter" or listed.get("plan.json") == _digest(folder / "plan.json")
+            self._publishes[folder] = is_sealed and _seals_public_adapter(certificate, listed)
         return self._publishes[folder]
 
     def _look(self, folder: Path) -> tuple[str, dict[str, str]]:
@@ -248,6 +248,10 @@ def _kind_in(unit: str, listed: dict[str, str], folder: Path, path: Path) -> Kin
             return Kind("yes", "lists and hashes the rest of the certificate")
         for pattern, what in _CERTIFICATE.items():
             if re.fullmatch(pattern, relative) and listed.get(relative) == _digest(path):
+                if relative == "proofs/release.bin" and not _seals_public_adapter(folder, listed):
+                    return Kind(
+                        "no", "a proof that tells whether a guessed adapter is the one: hidden, not to be published"
+                    )
                 return Kind("yes", what)
         return _HALF if _HALF_WRITTEN.fullmatch(relative) else _UNSEALED
     if _HALF_WRITTEN.fullmatch(relative):
@@ -256,6 +260,12 @@ def _kind_in(unit: str, listed: dict[str, str], folder: Path, path: Path) -> Kin
         if re.fullmatch(pattern, relative):
             return kind if not kind.schema or _has_schema(path, kind.schema) else UNKNOWN
     return UNKNOWN
+
+
+def _seals_public_adapter(certificate: Path, listed: dict[str, str]) -> bool:
+    """Whether the plan that the index lists says that the adapter is public."""
+    plan = certificate / "plan.json"
+    return listed.get("plan.json") == _digest(plan) and _adapter_is_public(plan)
 
 
 def _is_plain(path: Path) -> bool:

@@ -66,7 +66,9 @@ def report(
         verdict = _verdict(path, key, trust, policy, any_signer=any_signer, no_file=no_file)
         page = (html if output and output.suffix in (".html", ".htm") else text)(path, verdict)
         if output is not None:
-            write_atomic(output, page.encode("utf-8"))
+            # Of a hidden adapter the digests of its files are as secret as it is.
+            names_hidden = bool(verdict.get("files")) and (verdict.get("disclosure") or {}).get("adapter") == "hidden"
+            write_atomic(output, page.encode("utf-8"), secret=names_hidden)
             console.say(f"report in {printable(str(output))}")
         elif not as_json:
             print(page, end="", flush=True)
