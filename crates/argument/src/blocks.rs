@@ -6,6 +6,7 @@
 use crate::check::PlanError;
 use crate::functional::{log_of, log_u32, pow2};
 use crate::plan::{check_lookup, is_one_hot, refuse};
+use veritune_field::E;
 use veritune_relations::layout::limb_widths;
 use veritune_relations::{AxisId, Lookup, Place, Program, TensorId};
 
@@ -45,12 +46,11 @@ pub struct BlockAxis {
     pub log: usize,
 }
 
-impl BlockAxis {
-    /// The whole axis.
-    pub fn whole(program: &Program, axis: AxisId) -> Self {
-        let data = program.axis(axis);
-        Self { axis, start: 0, len: data.len, log: data.log_len() }
-    }
+/// Axes as a whole.
+pub fn whole_axes(program: &Program, axes: &[AxisId]) -> Vec<BlockAxis> {
+    let whole =
+        |&axis: &AxisId| BlockAxis { axis, start: 0, len: program.axis(axis).len, log: program.axis(axis).log_len() };
+    axes.iter().map(whole).collect()
 }
 
 /// An aligned block of leaves.
@@ -70,6 +70,11 @@ impl LeafBlock {
     /// Base-2 logarithm of its leaves.
     pub fn log_len(&self) -> usize {
         self.axes.iter().map(|axis| axis.log).sum::<usize>().saturating_add(self.log_rows)
+    }
+
+    /// Over axes.
+    fn over(kind: BlockKind, axes: Vec<BlockAxis>) -> Self {
+        Self { kind, axes, log_rows: 0, offset: 0 }
     }
 
     /// The rows of a table.
@@ -109,7 +114,7 @@ impl Units {
     }
 
     /// The point of an address, as that of a position of the stack.
-    pub fn stack_point<T: Copy>(&self, point: &[T]) -> Vec<T> {
+    pub fn stack_point(&self, point: &[E]) -> Vec<E> {
         let (units, inside) = point.split_at(self.log_count.min(point.len()));
         units.iter().rev().chain(inside).copied().collect()
     }
@@ -140,26 +145,22 @@ fn pieces(len: usize) -> Vec<(usize, usize)> {
     }
 }
 
-/// The blocks of a kind over axes, cut along the axis that wastes most.
-fn cut(program: &Program, kind: BlockKind, axes: &[AxisId], blocks: &mut Vec<LeafBlock>) {
-    let whole: Vec<BlockAxis> = axes.iter().map(|&axis| BlockAxis::whole(program, axis)).collect();
+/// The blocks of a kind, cut along the axis that wastes most; one block if there is no axis.
+fn cut(kind: BlockKind, whole: Vec<BlockAxis>) -> Vec<LeafBlock> {
     // The part of the padded indices that is active, compared without division; of equal ones the outermost.
     let more = |a: &BlockAxis, b: &BlockAxis| a.len.saturating_mul(pow2(b.log)) < b.len.saturating_mul(pow2(a.log));
-    let worst = (0..whole.len()).reduce(|worst, i| match (whole.get(i), whole.get(worst)) {
-        (Some(a), Some(b)) if more(a, b) => i,
-        _ => worst,
-    });
-    let Some((worst, axis)) = worst.and_then(|i| Some((i, *whole.get(i)?))) else {
-        blocks.push(LeafBlock { kind, axes: whole, log_rows: 0, offset: 0 });
-        return;
+    let axes = whole.iter().copied().enumerate();
+    let Some((worst, axis)) = axes.reduce(|worst, next| if more(&next.1, &worst.1) { next } else { worst }) else {
+        return vec![LeafBlock::over(kind, whole)];
     };
-    for (start, len) in pieces(axis.len) {
+    let piece = |(start, len)| {
         let mut axes = whole.clone();
-        if let Some(piece) = axes.get_mut(worst) {
-            *piece = BlockAxis { start, len, log: log_of(len), ..axis };
+        if let Some(cut) = axes.get_mut(worst) {
+            *cut = BlockAxis { start, len, log: log_of(len), ..axis };
         }
-        blocks.push(LeafBlock { kind, axes, log_rows: 0, offset: 0 });
-    }
+        LeafBlock::over(kind, axes)
+    };
+    pieces(axis.len).into_iter().map(piece).collect()
 }
 
 /// Whether a looked-up column reads a tensor of the base, whose value at the point is sent once: its block is not cut.
@@ -177,17 +178,16 @@ pub(crate) fn leaf_blocks(program: &Program) -> Result<Vec<LeafBlock>, PlanError
             continue;
         }
         for (limb, width) in limb_widths(tensor.range.bits, program.range_bits).into_iter().enumerate() {
-            cut(program, BlockKind::Limb { tensor: id, limb, width }, &tensor.axes, &mut blocks);
+            blocks.extend(cut(BlockKind::Limb { tensor: id, limb, width }, whole_axes(program, &tensor.axes)));
         }
     }
     for (i, lookup) in program.lookups.iter().enumerate() {
         check_lookup(program, i)?;
-        let kind = BlockKind::Lookup(i);
+        let (kind, axes) = (BlockKind::Lookup(i), whole_axes(program, &lookup.axes));
         if reads_base(program, lookup) {
-            let axes = lookup.axes.iter().map(|&axis| BlockAxis::whole(program, axis)).collect();
-            blocks.push(LeafBlock { kind, axes, log_rows: 0, offset: 0 });
+            blocks.push(LeafBlock::over(kind, axes));
         } else {
-            cut(program, kind, &lookup.axes, &mut blocks);
+            blocks.extend(cut(kind, axes));
         }
     }
     let range_log = usize::try_from(program.range_bits).unwrap_or(0).saturating_add(1);
@@ -206,7 +206,6 @@ pub(crate) fn leaf_blocks(program: &Program) -> Result<Vec<LeafBlock>, PlanError
 mod tests {
     use super::*;
     use crate::functional::eq_at;
-    use veritune_field::E;
     use veritune_field::traits::PrimeCharacteristicRing;
 
     #[test]

@@ -7,11 +7,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use veritune_field::traits::{ExtensionField, Field, PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
-use veritune_field::{E, F, dot, eq_table, f_from_i64};
-
-type Packing = <F as Field>::Packing;
-type PackedE = <E as ExtensionField<F>>::ExtensionPacking;
+use veritune_field::lanes::{LANES, PackedE, Packing, pack, sum_lanes};
+use veritune_field::traits::{PackedValue, PrimeCharacteristicRing};
+use veritune_field::{E, dot, eq_table, f_from_i64};
 
 /// Number of committed places: witness, state before, state after, base.
 pub const NUM_PLACES: usize = 4;
@@ -111,19 +109,18 @@ pub struct Functional {
 pub fn extension(column: &[i64], point: &[E]) -> E {
     let (outer, inner) = point.split_at(point.len() / 2);
     let inner = eq_table(inner);
-    let lanes: Vec<PackedE> = inner.chunks_exact(Packing::WIDTH).map(PackedE::from_ext_slice).collect();
+    let lanes = pack(&inner);
     let row = |row: &[i64]| -> E {
         if row.len() < inner.len() || lanes.is_empty() {
             let products = row.iter().zip(&inner);
             return products.map(|(&v, &w)| w * f_from_i64(v)).sum();
         }
-        let values = row.as_chunks::<{ Packing::WIDTH }>().0;
+        let values = row.as_chunks::<LANES>().0;
         let sum = lanes.iter().zip(values).fold(PackedE::ZERO, |sum, (&w, v)| {
             let elements = v.map(f_from_i64);
             sum + w * *Packing::from_slice(&elements)
         });
-        let lane = |i| -> E { PackedFieldExtension::<F, E>::extract(&sum, i) };
-        (0..Packing::WIDTH).map(lane).sum()
+        sum_lanes(sum)
     };
     let rows = column.chunks(inner.len());
     rows.zip(eq_table(outer)).map(|(r, w)| w * row(r)).sum()

@@ -34,7 +34,7 @@ mod verify;
 mod weights;
 mod wiring;
 
-pub use blocks::{BlockAxis, BlockKind, LOG_UNIT, LeafBlock, Units};
+pub use blocks::{BlockAxis, BlockKind, LOG_UNIT, LeafBlock, Units, whole_axes};
 pub use check::{ArgumentError, CheckId, PlanError};
 pub use context::{Arithmetic, BaseClaim, Context, Labels, Linear};
 pub use counter::{Counted, PadCounter, PadNumber};

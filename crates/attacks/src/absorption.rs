@@ -2,6 +2,26 @@
 //!
 //! `tests/absorption.rs` takes labels and challenges from real proofs and compares.
 
+use veritune_argument::CheckId;
+
+/// Comparisons outside the argument after which a verifier can go on.
+const COMPARISONS: [&str; 9] = [
+    "VT-PROOF-003",
+    "VT-PROOF-004",
+    "VT-ROWS-003",
+    "opening-sumcheck-claim",
+    "opening-combined-value",
+    "opening-covered-row",
+    "opening-root-mismatch",
+    "opening-final-row",
+    "opening-final-claim",
+];
+
+/// Every check of a proof after which a verifier can go on.
+pub fn comparisons() -> impl Iterator<Item = &'static str> {
+    CheckId::ALL.map(CheckId::code).into_iter().chain(COMPARISONS)
+}
+
 /// One label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Absorption {

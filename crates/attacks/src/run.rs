@@ -258,12 +258,7 @@ fn prove_program(
 /// # Panics
 /// If the state is not one of the run.
 pub fn copies(context: &Context<'_>, state: &Values) -> Vec<Vec<i64>> {
-    let rounded = |(name, _): (String, TensorId)| {
-        let shift = release::copy_shift(&context.run.spec, &name).expect("a shift");
-        let masters = &state[&format!("state_before.{name}.master")];
-        masters.iter().map(|&m| release::round_master(m, shift)).collect()
-    };
-    release::matrices(&context.first).into_iter().map(rounded).collect()
+    release::copies(&context.run.spec, &context.first, |name| &state[name]).expect("copies")
 }
 
 /// Proves that the copies of a state are those of the adapter file with this digest. `number` is the state's.

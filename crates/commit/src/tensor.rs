@@ -2,12 +2,10 @@
 //!
 //! Variables are bound from the most significant bit of the index down.
 
+use veritune_field::lanes::{LANES, PackedE, Packing};
 use veritune_field::traits::PrimeCharacteristicRing;
-use veritune_field::traits::{ExtensionField, Field, PackedFieldExtension, PackedValue};
+use veritune_field::traits::{PackedFieldExtension, PackedValue};
 use veritune_field::{E, F, dot, eq_table};
-
-type Packing = <F as Field>::Packing;
-type PackedE = <E as ExtensionField<F>>::ExtensionPacking;
 
 /// `coefficient * eq(point, b)`.
 pub(crate) struct EqWeight {
@@ -61,7 +59,7 @@ impl Weights {
 /// Several points are evaluated at once, one per lane.
 pub(crate) fn evaluate_at(coefficients: &[E], points: &[F]) -> Vec<E> {
     let mut values = Vec::with_capacity(points.len());
-    for chunk in points.chunks(Packing::WIDTH) {
+    for chunk in points.chunks(LANES) {
         let x = Packing::from_fn(|lane| chunk.get(lane).copied().unwrap_or(F::ZERO));
         let mut value = PackedE::ZERO;
         for &coefficient in coefficients.iter().rev() {

@@ -1,13 +1,30 @@
-//! Sums and tables over the challenge field, computed in vector registers.
+//! Challenge-field elements in vector registers; sums and tables that are computed there.
 
-use crate::traits::{ExtensionField, Field, PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
+use crate::traits::{
+    BasedVectorSpace, ExtensionField, Field, PackedFieldExtension, PackedValue, PrimeCharacteristicRing,
+};
 use crate::{E, F};
 
-type Packing = <F as Field>::Packing;
-type PackedE = <E as ExtensionField<F>>::ExtensionPacking;
+/// Base elements in a register.
+pub type Packing = <F as Field>::Packing;
+/// Challenge-field elements, one per lane.
+pub type PackedE = <E as ExtensionField<F>>::ExtensionPacking;
 
 /// Elements of a register.
-const LANES: usize = Packing::WIDTH;
+pub const LANES: usize = Packing::WIDTH;
+
+/// Registers of consecutive elements, as many as are whole.
+pub fn pack(elements: &[E]) -> Vec<PackedE> {
+    elements.chunks_exact(LANES).map(PackedE::from_ext_slice).collect()
+}
+
+/// The sum of the lanes.
+#[inline]
+pub fn sum_lanes(value: PackedE) -> E {
+    let coefficients: &[Packing] = value.as_basis_coefficients_slice();
+    let sum = |lanes: &Packing| lanes.as_slice().iter().copied().sum::<F>();
+    E::from_basis_coefficients_fn(|degree| coefficients.get(degree).map_or(F::ZERO, sum))
+}
 
 /// `sum of a[i] * b[i]`, up to the end of the shorter one.
 pub fn dot(a: &[E], b: &[E]) -> E {
@@ -16,8 +33,7 @@ pub fn dot(a: &[E], b: &[E]) -> E {
     let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     let rest = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(&a, &b)| a * b).sum::<E>();
     let products = a_chunks.zip(b_chunks).map(|(a, b)| PackedE::from_ext_slice(a) * PackedE::from_ext_slice(b));
-    let sum: PackedE = products.sum();
-    rest + (0..LANES).map(|lane| -> E { PackedFieldExtension::<F, E>::extract(&sum, lane) }).sum::<E>()
+    rest + sum_lanes(products.sum())
 }
 
 /// All `eq(point, b)`, indexed by `b`; `point[0]` belongs to the most significant bit of `b`.

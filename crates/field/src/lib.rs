@@ -9,7 +9,7 @@ use p3_field::{BasedVectorSpace, PrimeCharacteristicRing, PrimeField64};
 
 pub use p3_field as traits;
 
-mod lanes;
+pub mod lanes;
 pub mod sponge;
 
 pub use lanes::{dot, eq_table};

@@ -1,22 +1,9 @@
-//! Challenge-field elements in vector registers.
+//! Arithmetic of registers that is inlined, and of single elements.
 
-use veritune_field::traits::{
-    BasedVectorSpace, ExtensionField, Field, PackedFieldExtension, PackedValue, PrimeCharacteristicRing,
-};
-use veritune_field::{E, F};
+pub(crate) use veritune_field::lanes::{LANES, PackedE, Packing, pack, sum_lanes};
 
-/// Base elements in a register.
-pub(crate) type Packing = <F as Field>::Packing;
-/// Challenge-field elements, one per lane.
-pub(crate) type PackedE = <E as ExtensionField<F>>::ExtensionPacking;
-
-/// Elements of a register.
-pub(crate) const LANES: usize = Packing::WIDTH;
-
-/// Registers of consecutive elements, as many as are whole.
-pub(crate) fn pack(elements: &[E]) -> Vec<PackedE> {
-    elements.chunks_exact(Packing::WIDTH).map(PackedE::from_ext_slice).collect()
-}
+use veritune_field::E;
+use veritune_field::traits::{BasedVectorSpace, PrimeCharacteristicRing};
 
 /// `a b` by coefficients, so that it is inlined: x^3 = x + 1, as in the field's own product.
 #[inline(always)]
@@ -51,11 +38,4 @@ pub(crate) fn line(low: E, high: E, x: E) -> E {
 /// The same element in every lane.
 pub(crate) fn broadcast(x: E) -> PackedE {
     PackedE::ZERO + x
-}
-
-/// The sum of the lanes.
-#[inline]
-pub(crate) fn sum_lanes(value: PackedE) -> E {
-    let coefficients = coefficients(&value);
-    E::from_basis_coefficients_fn(|degree| coefficients[degree].as_slice().iter().copied().sum::<F>())
 }

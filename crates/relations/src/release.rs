@@ -26,6 +26,19 @@ pub fn round_master(master: i64, shift: u32) -> i64 {
     (master + (1 << (shift - 1))) >> shift
 }
 
+/// The rounded copies of all matrices, in the order of [`matrices`], from the masters by the name of their tensor before a step.
+pub fn copies<'a>(
+    spec: &Spec,
+    step: &StepProgram,
+    masters: impl Fn(&str) -> &'a [i64],
+) -> Result<Vec<Vec<i64>>, StepError> {
+    let rounded = |(name, _): (String, TensorId)| {
+        let shift = copy_shift(spec, &name)?;
+        Ok(masters(&format!("state_before.{name}.master")).iter().map(|&m| round_master(m, shift)).collect())
+    };
+    matrices(step).into_iter().map(rounded).collect()
+}
+
 /// Bits between the master and the copy of a matrix of this name.
 pub fn copy_shift(spec: &Spec, name: &str) -> Result<u32, StepError> {
     let kind = if name.ends_with(".a") { "a" } else { "b" };

@@ -217,13 +217,7 @@ impl<'a> Prover<'a> {
         let run = self.context.run;
         let first = &self.context.first;
         let state = train::load_state(self.store, &first.program, run.spec.training.steps)?;
-        let mut copies = Vec::new();
-        for (name, _) in release::matrices(first) {
-            let shift = release::copy_shift(&run.spec, &name)?;
-            let masters = state.get(&format!("state_before.{name}.master")).cloned().unwrap_or_default();
-            copies.push(masters.iter().map(|&m| release::round_master(m, shift)).collect());
-        }
-        Ok(copies)
+        Ok(release::copies(&run.spec, first, |name| state.get(name).map_or(&[][..], |masters| masters))?)
     }
 
     /// Proves that the copies are those of the last state; `file_digest` is SHA-256 of the adapter file.

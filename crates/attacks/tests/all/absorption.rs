@@ -5,7 +5,7 @@
 //! label, in prover and verifier, it is drawn from the same one.
 
 use std::collections::BTreeSet;
-use veritune_attacks::absorption::{ABSORPTIONS, Absorption, Proof};
+use veritune_attacks::absorption::{ABSORPTIONS, Absorption, Proof, comparisons};
 use veritune_attacks::certificate::{adapter_of, release_of, sha256};
 use veritune_attacks::run::{TinyRun, copies, monotonous, with_loss};
 use veritune_commit::{Profile, Root, TreeShape};
@@ -15,26 +15,6 @@ use veritune_mutation::Event;
 use veritune_verifier::settlement::{self, StepClaims};
 use veritune_verifier::statement::Run;
 use veritune_verifier::step::Context;
-
-/// Every check after which a verifier can go on.
-const CHECKS: &[&str] = &[
-    "VT-ARG-001",
-    "VT-ARG-002",
-    "VT-ARG-003",
-    "VT-ARG-004",
-    "VT-ARG-005",
-    "VT-ARG-006",
-    "VT-ARG-007",
-    "VT-PROOF-003",
-    "VT-PROOF-004",
-    "VT-ROWS-003",
-    "opening-sumcheck-claim",
-    "opening-combined-value",
-    "opening-covered-row",
-    "opening-root-mismatch",
-    "opening-final-row",
-    "opening-final-claim",
-];
 
 /// What a verifier gets.
 #[derive(Clone)]
@@ -132,7 +112,7 @@ fn changes(label: &str, honest: &Given, events: &[Event]) -> Vec<Change> {
 /// For every change: the next challenge's label, and whether it is drawn from another state.
 fn next_challenges(row: &Absorption, off: &[&str]) -> Vec<(String, bool)> {
     let absorb = off.iter().map(|label| format!("absorb {label}"));
-    let ids: Vec<String> = CHECKS.iter().map(|&id| id.to_owned()).chain(absorb).collect();
+    let ids: Vec<String> = comparisons().map(str::to_owned).chain(absorb).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     veritune_mutation::without(&ids, || {
         let honest = given(row.proof);
@@ -201,7 +181,8 @@ fn what_a_root_binds_is_no_message() {
     // The last bytes are siblings of the last oracle.
     let mut changed = honest.clone();
     *changed.bytes.last_mut().expect("bytes") ^= 1;
-    veritune_mutation::without(CHECKS, || {
+    let all: Vec<&str> = comparisons().collect();
+    veritune_mutation::without(&all, || {
         assert!(events(Proof::Step, &changed) == events(Proof::Step, &honest), "a sibling moves a challenge");
     });
 }

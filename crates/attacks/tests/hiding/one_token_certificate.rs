@@ -81,12 +81,7 @@ pub fn context<'a>(run: &'a Run, shapes: Option<Shapes>) -> Context<'a> {
 }
 
 pub fn copies(context: &Context<'_>, state: &State) -> Vec<Vec<i64>> {
-    let rounded = |(name, _): (String, _)| {
-        let shift = release::copy_shift(&context.run.spec, &name).expect("a shift");
-        let masters = &state[&format!("state_before.{name}.master")];
-        masters.iter().map(|&m| release::round_master(m, shift)).collect()
-    };
-    release::matrices(&context.first).into_iter().map(rounded).collect()
+    release::copies(&context.run.spec, &context.first, |name| &state[name]).expect("copies")
 }
 
 /// The digest of the adapter's file.

@@ -1,10 +1,10 @@
 //! Witness vector and multiplicities of a program's tensors.
 
-use super::leaves::rows::{Axes, Linear, whole};
+use super::leaves::rows::{Axes, Linear};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::ops::Range;
-use veritune_argument::{NUM_PLACES, is_one_hot};
+use veritune_argument::{NUM_PLACES, is_one_hot, whole_axes};
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{F, f_from_i64};
 use veritune_relations::layout::{Layout, limb_widths, place_index, strides};
@@ -134,7 +134,7 @@ fn count_lookup(
     share: impl Fn(usize) -> Range<usize>,
     counts: &mut Multiplicities,
 ) {
-    let whole = whole(program, &lookup.axes);
+    let whole = whole_axes(program, &lookup.axes);
     let axes = Axes::new(program, &whole);
     let linear = |column| Linear::new(program, tensors, &whole, column);
     let linears: Vec<Linear<'_>> = lookup.columns.iter().map(linear).collect();

@@ -130,5 +130,6 @@ fn add_query_weights(weights: &mut [E], vector: &[E], beta: E, positions: &[u64]
 
 /// The inner product of vectors of one length.
 pub(super) fn dot(a: &[E], b: &[E]) -> E {
-    a.par_iter().zip(b).with_min_len(ELEMENTS_PER_TASK).map(|(&a, &b)| a * b).reduce(|| E::ZERO, |a, b| a + b)
+    let pieces = a.par_chunks(ELEMENTS_PER_TASK).zip(b.par_chunks(ELEMENTS_PER_TASK));
+    pieces.map(|(a, b)| veritune_field::dot(a, b)).reduce(|| E::ZERO, |a, b| a + b)
 }

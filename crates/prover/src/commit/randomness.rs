@@ -1,6 +1,6 @@
 //! Field elements expanded from a 32-byte seed, by purpose and chunk.
 //!
-//! A seed that is a pseudo-random function of a run secret and a step lets the prover drop a tree and
+//! A seed that is a pseudo-random function of a run secret, a step and the vector lets the prover drop a tree and
 //! commit to it again later. Two vectors never share a seed.
 
 use veritune_field::traits::{BasedVectorSpace, PrimeCharacteristicRing};

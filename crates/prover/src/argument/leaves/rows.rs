@@ -3,12 +3,7 @@
 use super::super::expression;
 use veritune_argument::BlockAxis;
 use veritune_field::{F, f_from_i64};
-use veritune_relations::{AxisId, Expression, Index, Program, View};
-
-/// Whole axes, outermost first.
-pub(in super::super) fn whole(program: &Program, axes: &[AxisId]) -> Vec<BlockAxis> {
-    axes.iter().map(|&axis| BlockAxis::whole(program, axis)).collect()
-}
+use veritune_relations::{Expression, Index, Program, View};
 
 /// The axes of a block of leaves, outermost first.
 #[derive(Debug, Clone)]
