@@ -1,10 +1,10 @@
 //! Runs of consecutive elements in registers, and where a table keeps them.
 //!
 //! A run is the least piece of a table that is read or written, and all loops are over the registers of a few runs:
-//! they lie aligned to cache lines, so that a register is one load. A product is three
-//! dot products over the base field, each reduced once.
+//! they lie aligned to cache lines, so that a register is one load.
 
-use crate::lane::Packing;
+pub(super) use crate::lane::Triple;
+use crate::lane::{Packing, mul_add_triples as mul_add, mul_triples as mul};
 use veritune_argument::{LOG_UNIT, Units};
 use veritune_field::traits::{BasedVectorSpace, PackedValue, PrimeCharacteristicRing, PrimeField64};
 use veritune_field::{E, F, eq_table};
@@ -14,9 +14,6 @@ pub(super) const LOG_RUN: usize = 6;
 /// Elements of a run.
 pub(in super::super) const RUN: usize = 1 << LOG_RUN;
 const REGISTERS: usize = RUN / Packing::WIDTH;
-
-/// A register of elements, by coefficient.
-pub(super) type Triple = [Packing; 3];
 
 /// Consecutive elements, by coefficient.
 #[derive(Clone, Copy)]
@@ -34,29 +31,6 @@ fn add(a: &Triple, b: &Triple) -> Triple {
 #[inline(always)]
 fn sub(a: &Triple, b: &Triple) -> Triple {
     [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
-}
-
-// x^3 = x + 1, as in the field's own product.
-#[inline(always)]
-fn mul(a: &Triple, b: &Triple) -> Triple {
-    let (b02, b12) = (b[0] + b[2], b[1] + b[2]);
-    [
-        Packing::dot_product::<3>(a, &[b[0], b[2], b[1]]),
-        Packing::dot_product::<3>(a, &[b[1], b02, b12]),
-        Packing::dot_product::<3>(a, &[b[2], b[1], b02]),
-    ]
-}
-
-/// `a b + c d`, reduced once.
-#[inline(always)]
-fn mul_add(a: &Triple, b: &Triple, c: &Triple, d: &Triple) -> Triple {
-    let (b02, b12, d02, d12) = (b[0] + b[2], b[1] + b[2], d[0] + d[2], d[1] + d[2]);
-    let left = [a[0], a[1], a[2], c[0], c[1], c[2]];
-    [
-        Packing::dot_product::<6>(&left, &[b[0], b[2], b[1], d[0], d[2], d[1]]),
-        Packing::dot_product::<6>(&left, &[b[1], b02, b12, d[1], d02, d12]),
-        Packing::dot_product::<6>(&left, &[b[2], b[1], b02, d[2], d[1], d02]),
-    ]
 }
 
 /// The same element in every lane.
