@@ -2,7 +2,7 @@
 //! refused. Only that nothing stops is checked.
 
 use crate::bytes::Input;
-use crate::certificate::published;
+use crate::certificate::{prepare, published};
 use veritune_envelope::codes::CODES as ENVELOPE;
 use veritune_mutation::without;
 use veritune_verifier::codes::CODES as VERIFIER;
@@ -10,6 +10,7 @@ use veritune_verifier::request::verify;
 
 /// Changes a certificate and has it verified without the checks that the first eight bytes leave out.
 pub fn run(bytes: &[u8]) {
+    prepare();
     let mut input = Input::new(bytes);
     let kept = u64::from_le_bytes(input.array());
     let codes = VERIFIER.iter().chain(ENVELOPE).map(|code| code.id());
