@@ -79,7 +79,9 @@ static RUNS: [LazyLock<Run>; 3] =
 
 /// Reads the honest certificates, once: with all checks, whatever is taken away later.
 pub(crate) fn prepare() {
-    RUNS.each_ref().map(LazyLock::force);
+    RUNS.iter().for_each(|run| {
+        LazyLock::force(run);
+    });
 }
 
 /// The files after the change that an input describes.
