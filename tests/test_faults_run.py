@@ -141,7 +141,7 @@ def test_a_missing_file_of_the_job(bench: Bench, name: str) -> None:
 
 RUNS = [
     # command, kind of run, file, what becomes of it, code, words
-    ("train", "half", "steps/000001.state", flipped, ["is damaged or belongs to another run"]),
+    ("train", "half", "steps/000001.state", flipped, ["is damaged or belongs to another step or run"]),
     ("train", "half", "steps/000001.state", b"", ["is damaged"]),
     ("train", "half", "secret/run.key", b"short", ["is not 32 bytes"]),
     ("train", "half", "secret/run.key", None, ["is missing, but the steps of this run are committed under it"]),

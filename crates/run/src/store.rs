@@ -1,7 +1,7 @@
 //! The run directory.
 //!
-//! `steps/000012.state`: values of the state after step 12, i64 LE, tensors in order of declaration, then BLAKE3 of
-//! them; `steps/000012.root`: root of its oracle; `secret/run.key`: 32 random bytes from which state salts are derived;
+//! `steps/000012.state`: values of the state after step 12, i64 LE, tensors in order of declaration, then their BLAKE3
+//! under a key of the run and with the step, so that no other file takes its place; `steps/000012.root`: root of its oracle; `secret/run.key`: 32 random bytes from which state salts are derived;
 //! `openings.json`: how often each tree was opened ([`crate::openings`]). Every file is written whole or not at all.
 //! `secret/` and `steps/` have mode 0700, their files and the record of openings 0600; so have `release/` and its files where
 //! the adapter is hidden.
@@ -35,6 +35,8 @@ const RELEASE: &str = "release";
 const KEY: &str = "secret/run.key";
 /// The record of openings.
 const OPENINGS: &str = "openings.json";
+/// What the key of the state files' digests is derived for.
+const STATE_CONTEXT: &str = "veritune v1 digest of a state file";
 
 /// A file under the name that it has until it is whole; removed when it is dropped before that.
 struct Partial<'a> {
@@ -184,25 +186,36 @@ impl Store {
         self.path(&format!("steps/{step:06}.state"))
     }
 
+    /// What a state file ends with.
+    fn state_digest(&self, step: u64, values: &[u8]) -> Result<[u8; 32], RunError> {
+        let key = Zeroizing::new(blake3::derive_key(STATE_CONTEXT, &*self.secret()?));
+        let mut hasher = Zeroizing::new(blake3::Hasher::new_keyed(&key));
+        hasher.update(&step.to_le_bytes()).update(values);
+        Ok(*hasher.finalize().as_bytes())
+    }
+
     /// Saves the state after a step.
     pub fn save_state(&self, step: u64, state: &[&[i64]]) -> Result<(), RunError> {
         let len: usize = state.iter().map(|values| values.len()).sum();
         let mut bytes = Zeroizing::new(Vec::with_capacity(8 * len + 32));
         bytes.extend(state.iter().flat_map(|t| t.iter()).flat_map(|x| x.to_le_bytes()));
-        let digest = blake3::hash(&bytes);
-        bytes.extend_from_slice(digest.as_bytes());
+        let digest = self.state_digest(step, &bytes)?;
+        bytes.extend_from_slice(&digest);
         write_whole(&self.state_path(step), &bytes, true)
     }
 
     /// The state after a step: one vector per length.
+    ///
+    /// # Errors
+    /// If the file is not the one that this run saved after this step.
     pub fn load_state(&self, step: u64, lens: &[usize]) -> Result<Vec<Arc<Vec<i64>>>, RunError> {
         let path = self.state_path(step);
         let bytes = Zeroizing::new(read(&path)?);
         let body = bytes.len().saturating_sub(32);
-        if body != 8 * lens.iter().sum::<usize>() || blake3::hash(&bytes[..body]).as_bytes() != &bytes[body..] {
+        if body != 8 * lens.iter().sum::<usize>() || self.state_digest(step, &bytes[..body])? != bytes[body..] {
             return Err(RunError::file(
                 &path,
-                "is damaged or belongs to another run; remove it to train the step again",
+                "is damaged or belongs to another step or run; remove it to train the step again",
             ));
         }
         let mut words = bytes[..body].as_chunks::<8>().0.iter().map(|w| i64::from_le_bytes(*w));
