@@ -78,6 +78,7 @@ static RUNS: [LazyLock<Run>; 3] =
     [LazyLock::new(|| run_of(&SHORT[0])), LazyLock::new(|| run_of(&SHORT[1])), LazyLock::new(|| run_of(&SHORT[2]))];
 
 /// Reads the honest certificates, once: with all checks, whatever is taken away later.
+#[cfg(feature = "mutation-testing")]
 pub(crate) fn prepare() {
     RUNS.iter().for_each(|run| {
         LazyLock::force(run);

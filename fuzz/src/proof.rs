@@ -73,6 +73,7 @@ impl Proved {
 }
 
 /// Verifies the honest proofs, once: with all checks, whatever is taken away later.
+#[cfg(feature = "mutation-testing")]
 pub(crate) fn prepare() {
     LazyLock::force(&PROVED);
 }
