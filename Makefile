@@ -7,7 +7,7 @@ export PIP_CONSTRAINT := $(CURDIR)/python/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_QUIET := 1
 
-.PHONY: static-verify setup demo test test-rust test-tamper-full test-python test-hf test-portable test-kill test-disk lint format clean fuzz bench bench-step bench-peers bench-growth bench-kernels bench-masking bench-leaves test-leaks bench-fidelity bench-real-layers
+.PHONY: static-verify setup demo test test-rust test-tamper-full test-python test-hf test-portable test-kill test-disk lint format clean fuzz bench bench-step bench-peers bench-growth bench-kernels bench-masking bench-leaves bench-products test-leaks bench-fidelity bench-real-layers
 
 # Packages come once for each change of the two files; the Rust module is rebuilt by cargo's own rules.
 $(VENV)/.ready: pyproject.toml python/constraints.txt
@@ -113,7 +113,7 @@ bench-kernels: $(BENCH)/.ready
 	$(BENCH_PYTHON) scripts/benchmarks/kernels.py
 
 # The prover beside the last commit whose proofs hide nothing, and beside the last one that padded its lookups' leaves.
-bench-masking bench-leaves: bench-%: $(BENCH)/.ready
+bench-masking bench-leaves bench-products: bench-%: $(BENCH)/.ready
 	$(BENCH_PYTHON) scripts/benchmarks/beside.py $*
 
 # 10,000 proofs of two witnesses and of none; writes docs/benchmarks/leaks.{json,md}.

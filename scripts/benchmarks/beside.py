@@ -1,4 +1,4 @@
-"""The prover beside another commit, in turn: ``make bench-masking`` and ``make bench-leaves``.
+"""The prover beside another commit, in turn: ``make bench-masking``, ``make bench-leaves``, ``make bench-products``.
 
 Each writes its page in docs/benchmarks. The other side is built from its commit in a work tree under target/.
 """
@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import kernels
 import rows
 from rows import ROOT, Row, machine, machine_line, paragraph, table, write
 
@@ -24,6 +25,7 @@ class Comparison:
     title: str
     text: str
     reach: tuple[float, float]
+    with_kernels: bool = False
 
 
 COMPARISONS = {
@@ -41,9 +43,18 @@ COMPARISONS = {
         block (docs/adr/0010-stacked-leaves.md).""",
         (1.0, 1.05),
     ),
+    "products": Comparison(
+        "f1d83aa",
+        "Products in limbs of 52 bits",
+        """the last commit whose products of challenge-field elements were the field library's, and whose large vectors
+        were filled by one thread (docs/adr/0011-products-in-limbs.md).""",
+        (1.0, 1.05),
+        with_kernels=True,
+    ),
 }
 #: Times that both sides run in turn.
 ROUNDS = 5
+KERNEL_ROUNDS = 3
 WORKLOADS = (("matmul-64", 9), ("attention-16x64", 5), ("lora-sgd-16x64-r4", 9), ("adamw-10240", 5))
 #: First layers of SmolLM2-135M at full width, if `make bench-real-layers` has prepared its rows.
 REAL = ("layers=2", "tokens=16", "targets=qv", "steps=2")
@@ -51,6 +62,18 @@ FIDELITY = ROOT / "scripts" / "fidelity"
 #: Below this, the kernel's count of processor seconds (a hundredth each) gives no ratio; 0 where it was not measured.
 SHORT = 0.1
 COSTS = ("prove_seconds", "prove_processor_seconds", "peak_mib", "verify_seconds", "proof_bytes")
+
+
+def kernels_in_turn(trees: dict[str, Path]) -> dict[str, list[float]]:
+    """Medians of the prover's inner loops, in seconds, before and after."""
+    runs: dict[str, dict[str, list[float]]] = {}
+    for _ in range(KERNEL_ROUNDS):
+        for side, tree in trees.items():
+            for row in kernels.measure(tree, {"prover"}):
+                runs.setdefault(row["kernel"], {"before": [], "after": []})[side].append(row["seconds"])
+    return {
+        name: [statistics.median(sides["before"]), statistics.median(sides["after"])] for name, sides in runs.items()
+    }
 
 
 def other_side(commit: str) -> Path:
@@ -120,7 +143,8 @@ def main() -> None:
     os.chdir(ROOT)
     [name] = sys.argv[1:]
     comparison = COMPARISONS[name]
-    sides = {"before": built(other_side(comparison.commit)), "after": built(ROOT)}
+    trees = {"before": other_side(comparison.commit), "after": ROOT}
+    sides = {side: built(tree) for side, tree in trees.items()}
     before = machine()
     results: dict[str, Row] = {}
     for targets in ("qv", "all"):
@@ -134,9 +158,10 @@ def main() -> None:
         found = subprocess.run([python, "-c", find], cwd=FIDELITY, check=True, capture_output=True, text=True)
         arguments = (f"model={found.stdout.strip()}", f"rows={prepared}", *REAL)
         results["2 layers of SmolLM2-135M, 16 tokens, q, v"] = in_turn(sides, "real", arguments)
+    inner = kernels_in_turn(trees) if comparison.with_kernels else {}
     describe = ["git", "describe", "--always", "--dirty"]
     commit = subprocess.run(describe, check=True, capture_output=True, text=True).stdout.strip()
-    result = {"commit": commit, "before": before, "after": machine(), "rows": results}
+    result = {"commit": commit, "before": before, "after": machine(), "rows": results, "kernels": inner}
     write(name, result, page(name, result))
 
 
@@ -156,6 +181,20 @@ def page(name: str, result: Row) -> str:
         """),
         table(heads, [line(workload, row, comparison.reach) for workload, row in result["rows"].items()]),
     ]
+    if result["kernels"]:
+        parts += [
+            paragraph(f"""
+            The prover's inner loops (docs/benchmarks/kernels.md says what they are), {KERNEL_ROUNDS} times in turn, medians
+            of criterion's medians.
+            """),
+            table(
+                ["kernel", "before", "after", "ratio"],
+                [
+                    [name, f"{1e3 * before:.1f} ms", f"{1e3 * after:.1f} ms", f"{after / before:.2f}"]
+                    for name, (before, after) in sorted(result["kernels"].items())
+                ],
+            ),
+        ]
     return "\n".join(parts)
 
 

@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -146,6 +147,18 @@ def inputs(target: Target) -> list[Path]:
     return [own, *(folder for folder in (target.committed, WORK / "seeds" / target.name) if folder.is_dir())]
 
 
+def is_slow(program: Path, found: Path, environment: dict[str, str]) -> bool:
+    """Whether an input that was slow by the clock fails or is slow in processor time: the clock runs on while a program is
+    stopped for a benchmark."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_CPU, (HANG_SECONDS, HANG_SECONDS))
+
+    words = [str(program), str(found)]
+    again = subprocess.run(words, env=environment, cwd=WORK, preexec_fn=limit, capture_output=True, check=False)
+    return again.returncode != 0
+
+
 def run(target: Target, program: Path, seconds: float, environment: dict[str, str]) -> dict[str, Any]:
     """Fuzzes one target; returns its row."""
     stopped = target.folder / "stopped"
@@ -182,7 +195,11 @@ def run(target: Target, program: Path, seconds: float, environment: dict[str, st
         said = log.read()
     (target.folder / "log").write_text(said)
     # libFuzzer keeps what was slow by the clock, too: a program that was stopped meanwhile is not slow.
-    crashes = sorted(path for path in set(stopped.iterdir()) - before if not path.name.startswith("slow-unit"))
+    found = sorted(path for path in set(stopped.iterdir()) - before if not path.name.startswith("slow-unit"))
+    late = [path for path in found if path.name.startswith("timeout") and not is_slow(program, path, environment)]
+    for path in late:
+        path.unlink()
+    crashes = [path for path in found if path not in late]
     if status != 0 or crashes:
         print(said[-4000:], file=sys.stderr)
     for crash in crashes:
@@ -197,7 +214,7 @@ def run(target: Target, program: Path, seconds: float, environment: dict[str, st
         "peak_rss_mib": last(r"stat::peak_rss_mb:\s+(\d+)", said),
         "slowest_ms": round(last(r"veritune: slowest (\d+) microseconds", said) / 1000, 3),
         "largest_bytes": last(r"veritune: largest (\d+) bytes", said),
-        "crashes": len(crashes) + (status != 0 and not crashes),
+        "crashes": len(crashes) + (status != 0 and not found),
     }
 
 

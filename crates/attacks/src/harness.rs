@@ -11,7 +11,7 @@ use veritune_prover::argument::{
 };
 use veritune_prover::commit::{BlockVector, CommittedTree, Deviation as Opener, Randomness, commit, open_deviating};
 use veritune_relations::layout::Layout;
-use veritune_relations::{Program, TensorId};
+use veritune_relations::Program;
 use veritune_transcript::Transcript;
 use veritune_verifier::proof::{self, Placed, Source, absorb_witness, known_value, opening_target};
 use veritune_verifier::statement::shape_for;
@@ -66,11 +66,6 @@ pub fn transcript(roots: &[Root; 2]) -> Transcript {
         transcript.absorb(name, &root.0);
     }
     transcript
-}
-
-/// All tensors as plain vectors.
-fn plain(tensors: &Tensors<i64>) -> Vec<Vec<i64>> {
-    (0..tensors.len()).map(|i| tensors.get(TensorId(i)).to_vec()).collect()
 }
 
 type Change = Box<dyn Fn(&Layout, &mut [Vec<F>; NUM_PLACES])>;
@@ -199,7 +194,7 @@ impl Channel for LyingChannel<'_> {
 pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -> Proved {
     let (profile, argument) = (deviation.profile.clone(), Argument::new(program).expect("an argument"));
     let (layout, wiring) = (&argument.layout, &argument.wiring);
-    let tensors = plain(tensors);
+    let tensors = tensors.all();
     let counts = multiplicities(program, &tensors);
     let mut vectors = place_vectors(program, layout, &tensors, &counts);
     (deviation.vectors)(layout, &mut vectors);
@@ -280,7 +275,7 @@ pub fn verify(program: &Program, proved: &Proved) -> Result<Vec<BaseClaim>, Refu
 /// Whether the claims are those of the base with these values: what a settlement shows.
 pub fn base_claims_hold(program: &Program, base: &Tensors<i64>, claims: &[BaseClaim]) -> bool {
     let layout = Layout::new(program);
-    let tensors = plain(base);
+    let tensors = base.all();
     let counts = multiplicities(program, &tensors);
     let vector = &place_vectors(program, &layout, &tensors, &counts)[BASE_PLACE];
     claims.iter().all(|c| known_value(&c.parts, BASE_PLACE, vector) == c.value)

@@ -225,7 +225,7 @@ fn prove_program(
     transcript: &mut Transcript,
 ) -> (Vec<u8>, Result<(), ProofError>) {
     let argument = Argument::new(program).expect("an argument");
-    let tensors: Vec<Vec<i64>> = (0..tensors.len()).map(|i| tensors.get(TensorId(i)).to_vec()).collect();
+    let tensors = tensors.all();
     let mut counts = multiplicities(program, &tensors);
     uncounted.iter().for_each(|&row| counts.range[row] += 1);
     let mut verified = transcript.clone();

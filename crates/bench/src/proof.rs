@@ -14,7 +14,7 @@ use veritune_field::F;
 use veritune_prover::commit::{CommittedTree, Randomness, commit};
 use veritune_relations::{Place, TensorId};
 use veritune_run::inputs::{name_before, tensors_of};
-use veritune_run::prove::{plain, prove_program};
+use veritune_run::prove::prove_program;
 use veritune_run::store::fresh_seed;
 use veritune_run::train::place_vector;
 use veritune_verifier::proof;
@@ -117,7 +117,7 @@ pub fn prove(name: &str, folder: &Path, repeat: usize, threads: usize) -> Result
             let mut trees: Vec<(usize, &mut CommittedTree)> = Vec::new();
             trees.extend(before_tree.as_mut().map(|tree| (STATE_BEFORE, tree)));
             trees.extend(after_tree.as_mut().map(|tree| (STATE_AFTER, tree)));
-            let values = plain(&tensors);
+            let values = tensors.all();
             let mut transcript = statement.transcript(&roots);
             let proof = prove_program(
                 program,

@@ -26,6 +26,11 @@ impl<C: Copy + Default> Tensors<C> {
         &self.buffers[id.0]
     }
 
+    /// The values of every tensor.
+    pub fn all(&self) -> Vec<&[C]> {
+        self.buffers.iter().map(|buffer| buffer.as_slice()).collect()
+    }
+
     /// The buffer itself, to keep or to share.
     pub fn shared(&self, id: TensorId) -> Arc<Vec<C>> {
         Arc::clone(&self.buffers[id.0])

@@ -6,3 +6,4 @@ pub mod commit;
 pub mod kernels;
 mod lane;
 mod wipe;
+mod zeros;

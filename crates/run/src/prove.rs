@@ -8,7 +8,7 @@ use crate::train::{self, Committer, State};
 use std::sync::Arc;
 use veritune_argument::{Argument, Joint};
 use veritune_commit::{Profile, Root, TreeShape};
-use veritune_executor::{Executor, Tensors};
+use veritune_executor::Executor;
 use veritune_field::F;
 use veritune_prover::argument::{Pads, dense_weights, multiplicities, prove as prove_argument, witness_vector};
 use veritune_prover::commit::{CommittedTree, Randomness, commit, open};
@@ -35,7 +35,7 @@ pub fn prove_program(
     program: &Program,
     profile: &Profile,
     witness_shape: TreeShape,
-    tensors: &[Vec<i64>],
+    tensors: &[&[i64]],
     trees: &mut [(usize, &mut CommittedTree)],
     known: &[(usize, &[F])],
     transcript: &mut Transcript,
@@ -65,11 +65,6 @@ pub fn prove_program(
     bytes.extend_from_slice(&proof.scalars);
     bytes.extend_from_slice(&opening);
     Ok(bytes)
-}
-
-/// All tensors as plain vectors.
-pub fn plain(tensors: &Tensors<i64>) -> Vec<Vec<i64>> {
-    (0..tensors.len()).map(|i| tensors.get(veritune_relations::TensorId(i)).to_vec()).collect()
 }
 
 /// Proves the steps of one run.
@@ -172,7 +167,7 @@ impl<'a> Prover<'a> {
             None => known.push((STATE_BEFORE, &self.context.first_state)),
         }
         trees.push((STATE_AFTER, &mut after_tree));
-        let tensors = plain(&executed.tensors);
+        let tensors = executed.tensors.all();
         let proof = prove_program(
             &executed.built.program,
             &self.context.profile,
@@ -246,7 +241,7 @@ impl<'a> Prover<'a> {
             }
         }
         executor.run(self.threads).map_err(failed)?;
-        let tensors = plain(executor.tensors());
+        let tensors = executor.tensors().all();
         let mut tree = self.tree(first, last, &state, &self.store.openings()?)?;
         let argument = Argument::new(&built.program).map_err(commit_error)?;
         let shape = run.witness_shape(&self.context.profile, &argument)?;

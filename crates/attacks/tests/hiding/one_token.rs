@@ -26,7 +26,6 @@ use veritune_prover::argument::{Channel, Pads, dense_weights, multiplicities, pr
 use veritune_relations::layout::Layout;
 use veritune_relations::step::Leaf;
 use veritune_relations::{Place, release};
-use veritune_run::prove::plain;
 use veritune_run::train::{execute, first_state, place_vector, state_after};
 use veritune_transcript::Transcript;
 use veritune_verifier::proof::{absorb_witness, scalar_bytes};
@@ -198,7 +197,7 @@ fn explain(certificate: &Certificate, token: i64) -> Explained {
         let (leaves, _): (Vec<Leaf>, _) = rows::verify(run, &indices, bytes).expect("paths");
         let built = context.program(step, &leaves).expect("a program");
         let executed = execute(built, &inputs, step, &indices, &states[number - 1], 2).expect("a step");
-        let (program, tensors) = (&executed.built.program, plain(&executed.tensors));
+        let (program, tensors) = (&executed.built.program, executed.tensors.all());
         let argument = Argument::new(program).expect("an argument");
         let mut witness = witness_vector(program, &argument.layout, &tensors, &multiplicities(program, &tensors));
         let roots = &certificate.roots;

@@ -15,7 +15,7 @@ use veritune_relations::layout::Layout;
 use veritune_relations::release;
 use veritune_run::dataset::{Dataset, NO_LABEL, Rows};
 use veritune_run::inputs::{Inputs, Named};
-use veritune_run::prove::{plain, prove_program};
+use veritune_run::prove::prove_program;
 use veritune_run::store::fresh_seed;
 use veritune_run::train::{Committer, State, execute, first_state, state_after};
 use veritune_transcript::Transcript;
@@ -125,7 +125,7 @@ pub fn certify(token: i64, saved: Saved) -> Certificate {
             let after = state_after(&executed);
             let before = *roots.last().expect("a root");
             roots.push(tree(step, &after).root());
-            let (program, tensors) = (&executed.built.program, plain(&executed.tensors));
+            let (program, tensors) = (&executed.built.program, executed.tensors.all());
             // The last step of an honest run is proved twice: an attempt that was given away and another.
             for _ in 0..if saved == Saved::Nothing && step == STEPS { 2 } else { 1 } {
                 let mut before_tree = (step > 1).then(|| tree(step - 1, &state));
@@ -170,7 +170,7 @@ pub fn certify(token: i64, saved: Saved) -> Certificate {
             let mut last = tree(STEPS, &state);
             let mut transcript = run.release_transcript(&last.root(), &digest);
             let mut trees = [(STATE_BEFORE, &mut last)];
-            let tensors = plain(&tensors);
+            let tensors = tensors.all();
             let proof = prove_program(&program, &context.profile, shape, &tensors, &mut trees, &[], &mut transcript);
             release_proof = Some((proof.expect("a proof"), digest));
         }
@@ -198,7 +198,7 @@ impl Deviation for Bare {
 fn prove_saving(
     argument: &Argument<'_>,
     context: &Context<'_>,
-    tensors: &[Vec<i64>],
+    tensors: &[&[i64]],
     trees: &mut [(usize, &mut CommittedTree)],
     known: &[(usize, &[F])],
     transcript: &mut Transcript,

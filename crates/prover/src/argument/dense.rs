@@ -5,7 +5,7 @@
 
 use crate::commit::BlockVector;
 use crate::commit::block_vector::{BLOCK, store};
-use crate::lane::{LANES, PackedE, Packing, broadcast, mul, pack};
+use crate::lane::{Factor, LANES, PackedE, Packing, from_triple, pack, triple};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,6 +13,8 @@ use veritune_argument::{AxisWeight, Part};
 use veritune_field::traits::{PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
 use veritune_field::{E, F, eq_table};
 
+/// Slots whose weights a thread makes at a time.
+const CHUNK: usize = 1 << 10;
 /// Variables of the shortest row that a point's table is cut into.
 const SHORT_LOG: usize = 6;
 
@@ -89,8 +91,8 @@ struct Chunk {
 }
 
 impl Chunk {
-    /// Writes the sums to blocks, and clears the singles.
-    fn write(&mut self, out: &mut [F]) {
+    /// The sums as blocks; the singles are cleared.
+    fn blocks(&mut self) -> [F; 3 * CHUNK] {
         if self.any_single {
             for (lane, single) in self.lanes.iter_mut().zip(self.single.chunks_exact(LANES)) {
                 *lane += PackedE::from_ext_slice(single);
@@ -98,9 +100,11 @@ impl Chunk {
             self.single.fill(E::ZERO);
             self.any_single = false;
         }
-        for (block, &lane) in out.as_chunks_mut::<BLOCK>().0.iter_mut().zip(&self.lanes) {
+        let mut words = [F::ZERO; 3 * CHUNK];
+        for (block, &lane) in words.as_chunks_mut::<BLOCK>().0.iter_mut().zip(&self.lanes) {
             store(block, lane);
         }
+        words
     }
 }
 
@@ -145,11 +149,11 @@ impl Expanded {
         if let Some(lanes) = &self.lanes
             && first.is_multiple_of(Packing::WIDTH)
         {
-            let scale = broadcast(scale);
+            let scale = Factor::new(scale);
             let count = count.div_ceil(Packing::WIDTH);
             let values = &lanes[first / Packing::WIDTH..][..count];
             for (out, value) in chunk.lanes[at / Packing::WIDTH..].iter_mut().zip(values) {
-                *out += mul(&scale, value);
+                *out += from_triple(scale.times(triple(value)));
             }
             return;
         }
@@ -163,17 +167,14 @@ impl Expanded {
 
 /// The weights that `parts` put on the slots of a place; `len` slots, the rest zero.
 pub fn dense_weights(parts: &[Part], place: usize, len: usize) -> BlockVector {
-    const CHUNK: usize = 1 << 11;
-    let mut weights = BlockVector::zeros(len);
     let mut packed = Packed::new();
     let mut expanded: Vec<Expanded> =
         parts.iter().filter(|p| p.place == place).map(|part| expand(part, &mut packed)).collect();
     expanded.sort_by_key(|p| p.offset);
     let longest = expanded.iter().map(Expanded::len).max().unwrap_or(0);
     let chunk = || Chunk { lanes: vec![PackedE::ZERO; CHUNK / LANES], single: vec![E::ZERO; CHUNK], any_single: false };
-    weights.words_mut().par_chunks_mut(3 * CHUNK).enumerate().for_each_init(chunk, |chunk, (i, out)| {
-        let from = i * CHUNK;
-        let end = from + out.len() / 3;
+    let make = |chunk: &mut Chunk, from: usize| {
+        let end = (from + CHUNK).min(len);
         chunk.lanes.fill(PackedE::ZERO);
         // Parts are sorted by offset; none is longer than the longest.
         let first = expanded.partition_point(|p| p.offset + longest <= from);
@@ -185,7 +186,8 @@ pub fn dense_weights(parts: &[Part], place: usize, len: usize) -> BlockVector {
                 part.add(own(start), own(stop), start - from, chunk);
             }
         }
-        chunk.write(out);
-    });
-    weights
+        chunk.blocks()
+    };
+    let chunks = (0..len.div_ceil(CHUNK)).into_par_iter().map_init(chunk, |chunk, i| make(chunk, i * CHUNK));
+    BlockVector::from_blocks(chunks.collect::<Vec<_>>().into_flattened(), len)
 }

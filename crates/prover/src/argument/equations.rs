@@ -14,7 +14,7 @@ use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{E, f_from_i64};
 use veritune_relations::{Place, Program, View};
 
-fn table(program: &Program, tensors: &[Vec<i64>], factor: &Factor, points: &mut Points<'_>) -> Table {
+fn table(program: &Program, tensors: &[&[i64]], factor: &Factor, points: &mut Points<'_>) -> Table {
     if let Some(one_hot) = program.one_hot(factor.tensor) {
         return one_hots::factor_table(program, one_hot, factor, points, tensors);
     }
@@ -36,7 +36,7 @@ fn rounds(program: &Program, factor: &Factor, num_rounds: usize) -> Vec<bool> {
 }
 
 /// Proves all equations of the program.
-pub(super) fn prove<C: Channel>(program: &Program, plan: &Plan, tensors: &[Vec<i64>], channel: &mut C) {
+pub(super) fn prove<C: Channel>(program: &Program, plan: &Plan, tensors: &[&[i64]], channel: &mut C) {
     let mut rho: Vec<Vec<E>> = Vec::new();
     for axis in &program.axes {
         rho.push((0..axis.log_len()).map(|_| channel.challenge(Labels::EQUATION_RHO)).collect());

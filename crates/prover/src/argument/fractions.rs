@@ -16,7 +16,7 @@ pub(super) use leaf::{Chunk, Leaves};
 pub(super) use run::{RUN, Run};
 
 use super::channel::Channel;
-use crate::lane::line;
+use crate::lane::{Factor, line};
 use leaf::Sums;
 use rayon::prelude::*;
 use run::{Shape, Two, Weights};
@@ -89,7 +89,7 @@ trait Layered: Sync {
 
     /// Runs the rounds; returns tables `p0, q1, p1 + lambda q1, q0` at the point.
     fn prove<C: Channel>(&self, at_zero: E, spare: &mut Spare, rounds: &mut Rounds<'_, C>) -> [E; 4] {
-        let lambda = run::broadcast(rounds.lambda);
+        let lambda = Factor::new(rounds.lambda);
         let children = self.shape().halved();
         let weights = Weights::new(&children, rounds.rest());
         let [leading, _] = total(vec![(); children.num_pairs()], |rooms, (pair, ())| {
@@ -101,7 +101,7 @@ trait Layered: Sync {
         let x = rounds.send([at_zero, leading]);
         let mut bound = Tables::new(children.halved());
         let missing = Missing::new([E::ZERO, E::ONE, rounds.lambda, E::ONE], false);
-        let factor = run::broadcast(x);
+        let factor = Factor::new(x);
         let write = |at: usize, out: Out<'_>, rooms: &mut Rooms| {
             let Out::Kept(first, second) = out else { unreachable!("no table is constant") };
             let [low, high] = Shape::children(at);

@@ -100,7 +100,7 @@ impl<'a> Block<'a> {
         layout: &Layout,
         block: &LeafBlock,
         alpha: E,
-        tensors: &'a [Vec<i64>],
+        tensors: &'a [&'a [i64]],
         witness: &'a [F],
     ) -> Self {
         let (offset, len) = (block.offset, 1 << block.log_len());
@@ -110,7 +110,7 @@ impl<'a> Block<'a> {
                 let count = limbs_of(program, tensor).map_or(1, |w| w.len());
                 let limb = Limb { minimum: t.range.min(), index, count, range_bits: program.range_bits };
                 let axes = Axes::new(program, &block.axes);
-                (E::from_u32(width), Source::Limb { axes, values: &tensors[tensor.0], limb })
+                (E::from_u32(width), Source::Limb { axes, values: tensors[tensor.0], limb })
             }
             BlockKind::Lookup(index) => {
                 let lookup = &program.lookups[index];
@@ -256,7 +256,7 @@ pub(super) fn leaves(
     layout: &Layout,
     plan: &Plan,
     fingerprint: Fingerprint,
-    tensors: &[Vec<i64>],
+    tensors: &[&[i64]],
     witness: &[F],
 ) -> Leaves {
     let Fingerprint { alpha, beta } = fingerprint;
@@ -288,7 +288,7 @@ pub(super) fn leaves(
 /// Sends the values of base tensors in looked-up columns at the point of the leaves.
 pub(super) fn send_base_values<C: Channel>(
     program: &Program,
-    tensors: &[Vec<i64>],
+    tensors: &[&[i64]],
     plan: &Plan,
     point: &[E],
     channel: &mut C,
@@ -304,7 +304,7 @@ pub(super) fn send_base_values<C: Channel>(
         for view in lookup.columns.iter().flatten().filter_map(|t| t.factors.first()) {
             if program.tensor(view.tensor).place == Place::Base {
                 let mut known = program.clone();
-                known.tensors[view.tensor.0].values = Some(tensors[view.tensor.0].clone());
+                known.tensors[view.tensor.0].values = Some(tensors[view.tensor.0].to_vec());
                 let value = public_sum(&known, view.tensor, &weights.view(program, view));
                 channel.send_public(Labels::LOOKUP_BASE, value);
             }

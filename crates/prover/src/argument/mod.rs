@@ -46,7 +46,8 @@ pub struct ArgumentProof {
 ///
 /// `tensors` are dense values over active indices, row-major, per tensor; those of public and virtual tensors are
 /// not read. `witness` is the committed witness vector, of which the multiplicities are read.
-pub fn prove_into<C: Channel>(argument: &Argument<'_>, witness: &[F], tensors: &[Vec<i64>], channel: &mut C) {
+pub fn prove_into<C: Channel, T: AsRef<[i64]>>(argument: &Argument<'_>, witness: &[F], tensors: &[T], channel: &mut C) {
+    let tensors = &witness::slices(tensors);
     let Argument { program, layout, plan, .. } = argument;
     let alpha = channel.challenge(Labels::LOOKUP_ALPHA);
     let beta = channel.challenge(Labels::LOOKUP_BETA);
@@ -60,10 +61,10 @@ pub fn prove_into<C: Channel>(argument: &Argument<'_>, witness: &[F], tensors: &
 ///
 /// *Caller must* have absorbed the protocol, all public inputs and the roots of all vectors into `transcript`, and use
 /// `pads` for nothing else. A false witness gives a proof that no opening completes.
-pub fn prove(
+pub fn prove<T: AsRef<[i64]>>(
     argument: &Argument<'_>,
     witness: &[F],
-    tensors: &[Vec<i64>],
+    tensors: &[T],
     pads: &Pads,
     transcript: &mut Transcript,
 ) -> Result<ArgumentProof, ArgumentError> {

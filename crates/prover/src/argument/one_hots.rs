@@ -14,7 +14,7 @@ use veritune_field::{E, F, f_from_i64};
 use veritune_relations::{OneHot, Place, Program, TensorId, View};
 
 /// Dense values of a tensor over its own axes.
-fn dense<'a>(program: &'a Program, tensors: &'a [Vec<i64>], tensor: TensorId) -> &'a [i64] {
+fn dense<'a>(program: &'a Program, tensors: &'a [&'a [i64]], tensor: TensorId) -> &'a [i64] {
     expression::values(program, tensors, &View { tensor, index: Vec::new() })
 }
 
@@ -34,7 +34,7 @@ pub(super) fn factor_table(
     one_hot: &OneHot,
     factor: &Factor,
     points: &mut Points<'_>,
-    tensors: &[Vec<i64>],
+    tensors: &[&[i64]],
 ) -> Table {
     let own = &program.tensor(factor.tensor).axes;
     let lens: Vec<usize> = own.iter().map(|&a| program.axis(a).len).collect();
@@ -103,7 +103,7 @@ struct State {
 }
 
 /// Proves claims on one-hots and sends the evaluations of bits and flags.
-pub(super) fn prove<C: Channel>(program: &Program, tensors: &[Vec<i64>], claims: &[OneHotClaim<E>], channel: &mut C) {
+pub(super) fn prove<C: Channel>(program: &Program, tensors: &[&[i64]], claims: &[OneHotClaim<E>], channel: &mut C) {
     if claims.is_empty() {
         return;
     }
@@ -167,7 +167,7 @@ pub(super) fn prove<C: Channel>(program: &Program, tensors: &[Vec<i64>], claims:
 }
 
 /// Tables of a claim: the weight, the flag if there is one, the bits.
-fn state(program: &Program, tensors: &[Vec<i64>], claim: &OneHotClaim<E>, weight: E, num_rounds: usize) -> State {
+fn state(program: &Program, tensors: &[&[i64]], claim: &OneHotClaim<E>, weight: E, num_rounds: usize) -> State {
     let one_hot = &program.one_hots[claim.one_hot];
     let (lens, axes) = (program.shape(one_hot.bits), &program.tensor(one_hot.bits).axes);
     let (num_bits, outer) = (lens[lens.len() - 1], &lens[..lens.len() - 1]);

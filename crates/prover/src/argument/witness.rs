@@ -1,6 +1,7 @@
 //! Witness vector and multiplicities of a program's tensors.
 
 use super::leaves::rows::{Axes, Linear};
+use crate::zeros::zeros;
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -72,9 +73,15 @@ fn range_row(value: i64, width: u32) -> Option<usize> {
     (value >> width == 0).then_some((1 << width) + value)
 }
 
+/// The values of every tensor.
+pub(super) fn slices<T: AsRef<[i64]>>(tensors: &[T]) -> Vec<&[i64]> {
+    tensors.iter().map(AsRef::as_ref).collect()
+}
+
 /// Counts how often every table row is looked up. Values outside their table are not counted: the proof of such
 /// a witness is refused.
-pub fn multiplicities(program: &Program, tensors: &[Vec<i64>]) -> Multiplicities {
+pub fn multiplicities<T: AsRef<[i64]>>(program: &Program, tensors: &[T]) -> Multiplicities {
+    let tensors = &slices(tensors);
     let indices: Vec<RowIndex> = program.tables.iter().map(RowIndex::new).collect();
     let limbed: Vec<(TensorId, Vec<u32>)> =
         (0..program.tensors.len()).map(TensorId).filter_map(|t| limbs_of(program, t).map(|w| (t, w))).collect();
@@ -128,7 +135,7 @@ fn count_limbs(program: &Program, tensor: TensorId, widths: &[u32], values: &[i6
 /// Counts a lookup on the rows of its innermost axis that `share` takes of their number.
 fn count_lookup(
     program: &Program,
-    tensors: &[Vec<i64>],
+    tensors: &[&[i64]],
     lookup: &Lookup,
     indices: &[RowIndex],
     share: impl Fn(usize) -> Range<usize>,
@@ -185,8 +192,10 @@ pub(super) fn for_rows(program: &Program, tensor: TensorId, len: usize) -> Vec<u
 }
 
 /// The vector of a place: tensors (limbs, for the witness) at their offsets, zero elsewhere.
-fn place_vector(program: &Program, layout: &Layout, tensors: &[Vec<i64>], place: usize) -> Vec<F> {
-    let mut vector = vec![F::ZERO; layout.used[place]];
+fn place_vector(program: &Program, layout: &Layout, tensors: &[&[i64]], place: usize) -> Vec<F> {
+    // Room for what a commitment adds, so that the vector need not move.
+    let mut vector = zeros(layout.used[place].next_power_of_two());
+    vector.truncate(layout.used[place]);
     // Blocks are disjoint: cut the vector at their offsets.
     let mut blocks = Vec::new();
     for (i, slot) in layout.slots.iter().enumerate() {
@@ -225,13 +234,13 @@ fn place_vector(program: &Program, layout: &Layout, tensors: &[Vec<i64>], place:
 }
 
 /// The witness vector: limbs, values that other tables check, and multiplicities.
-pub fn witness_vector(
+pub fn witness_vector<T: AsRef<[i64]>>(
     program: &Program,
     layout: &Layout,
-    tensors: &[Vec<i64>],
+    tensors: &[T],
     multiplicities: &Multiplicities,
 ) -> Vec<F> {
-    let mut vector = place_vector(program, layout, tensors, 0);
+    let mut vector = place_vector(program, layout, &slices(tensors), 0);
     let mut write = |offset: usize, counts: &[u32]| {
         for (slot, &count) in vector[offset..].iter_mut().zip(counts) {
             *slot = F::from_u32(count);
@@ -245,14 +254,14 @@ pub fn witness_vector(
 }
 
 /// The vectors of all places.
-pub fn place_vectors(
+pub fn place_vectors<T: AsRef<[i64]>>(
     program: &Program,
     layout: &Layout,
-    tensors: &[Vec<i64>],
+    tensors: &[T],
     multiplicities: &Multiplicities,
 ) -> [Vec<F>; NUM_PLACES] {
     std::array::from_fn(|place| match place {
         0 => witness_vector(program, layout, tensors, multiplicities),
-        _ => place_vector(program, layout, tensors, place),
+        _ => place_vector(program, layout, &slices(tensors), place),
     })
 }

@@ -18,14 +18,10 @@ const BLOCKS_PER_TASK: usize = 512;
 pub struct BlockVector(Vec<F>);
 
 impl BlockVector {
-    /// Zeros, `len` of them or a few more.
-    pub(crate) fn zeros(len: usize) -> Self {
-        Self(F::zero_vec(3 * len.next_multiple_of(LANES)))
-    }
-
-    /// The words of the blocks; element `i` is lane `i % LANES` of block `i / LANES`.
-    pub(crate) fn words_mut(&mut self) -> &mut [F] {
-        &mut self.0
+    /// `len` elements, or a few more, of the words of blocks: element `i` is lane `i % LANES` of block `i / LANES`.
+    pub(crate) fn from_blocks(mut words: Vec<F>, len: usize) -> Self {
+        words.truncate(3 * len.next_multiple_of(LANES));
+        Self(words)
     }
 
     /// Number of elements, the zeros that fill the last block included.

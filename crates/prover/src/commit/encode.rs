@@ -2,11 +2,11 @@
 //!
 //! The rows are coefficient vectors; row `p` of the result holds the values at `omega^p`.
 
+use crate::zeros::padded;
 use p3_dft::{Radix2DFTSmallBatch, TwoAdicSubgroupDft};
 use p3_matrix::dense::RowMajorMatrix;
 use std::sync::LazyLock;
 use veritune_field::F;
-use veritune_field::traits::PrimeCharacteristicRing;
 
 // The transform keeps its twiddle tables between calls. Of those that Plonky3 offers, this one is the
 // fastest for 1 to 64 columns.
@@ -14,9 +14,7 @@ static DFT: LazyLock<Radix2DFTSmallBatch<F>> = LazyLock::new(Radix2DFTSmallBatch
 
 /// The values of every column on the subgroup of `2^log_inverse_rate` times as many points.
 pub(super) fn encode(coefficients: &[F], width: usize, log_inverse_rate: u32) -> Vec<F> {
-    let mut values = F::zero_vec(coefficients.len() << log_inverse_rate);
-    values[..coefficients.len()].copy_from_slice(coefficients);
-    transform(values, width)
+    transform(padded(coefficients, coefficients.len() << log_inverse_rate), width)
 }
 
 /// The same for a matrix that is already padded with zero rows.
@@ -28,6 +26,7 @@ pub(crate) fn transform(values: Vec<F>, width: usize) -> Vec<F> {
 mod tests {
     use super::*;
     use veritune_commit::leaf_point;
+    use veritune_field::traits::PrimeCharacteristicRing;
 
     #[test]
     fn rows_are_the_values_at_the_leaf_points() {

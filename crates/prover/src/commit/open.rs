@@ -6,7 +6,7 @@ use super::levels::{Combination, dot, first_positions, prove_combination, reduce
 use super::oracle::Proof;
 use super::sumcheck::ProductSumcheck;
 use super::tree::CommittedTree;
-use crate::lane::{LANES, PackedE, Packing, sum_lanes};
+use crate::lane::{LANES, PackedE, Packing, Products, sum_triple, triple};
 use crate::wipe::wipe;
 use rayon::prelude::*;
 use veritune_commit::{Hidden, Labels, MAX_TREES, Profile, absorb_statement, tree_point};
@@ -284,7 +284,9 @@ fn add_combined_columns(combined: &mut [E], vector: &[F], columns: &[E]) {
                     columns.iter().zip(row).map(|(&c, &x)| c * x).sum::<E>()
                 } else {
                     let pairs = packed.iter().zip(Packing::pack_slice(row));
-                    sum_lanes(pairs.fold(PackedE::ZERO, |sum, (&c, &x)| sum + c * x))
+                    let mut sum = Products::new();
+                    pairs.for_each(|(c, &x)| sum.add_base(triple(c), x));
+                    sum_triple(&sum.finish())
                 };
             }
         },

@@ -2,9 +2,10 @@
 
 use super::encode::transform;
 use super::tree::MerkleTree;
+use crate::zeros::zeros;
 use rayon::prelude::*;
 use veritune_commit::{Digest, Labels, Level, TreeHash, sorted_unique};
-use veritune_field::traits::{BasedVectorSpace, PrimeCharacteristicRing};
+use veritune_field::traits::BasedVectorSpace;
 use veritune_field::{E, E_BYTES, F, F_BYTES, e_to_bytes, f_to_bytes};
 use veritune_transcript::Transcript;
 
@@ -21,7 +22,7 @@ impl Oracle {
     pub(super) fn new(level: &Level, vector: &[E]) -> Self {
         let num_rows = 1 << level.log_rows;
         let width = vector.len() / num_rows;
-        let mut matrix = F::zero_vec((vector.len() * 3) << level.log_inverse_rate);
+        let mut matrix = zeros((vector.len() * 3) << level.log_inverse_rate);
         matrix[..vector.len() * 3].par_chunks_exact_mut(width * 3).enumerate().for_each(|(row, slots)| {
             for (column, slots) in slots.as_chunks_mut::<3>().0.iter_mut().enumerate() {
                 let element = vector[column * num_rows + row];

@@ -5,7 +5,8 @@
 //! elements do not depend on the order, so the result is the same for every number of threads.
 
 use super::block_vector::{BLOCK, BlockVector, from_blocks, load, store, to_blocks};
-use crate::lane::{LANES, PackedE, Packing, broadcast, mul, sum_lanes};
+use crate::lane::{Factor, LANES, PackedE, Packing, Products, broadcast, from_triple, sum_triple, triple};
+use crate::zeros::zeros;
 use rayon::prelude::*;
 use veritune_field::traits::{PackedValue, PrimeCharacteristicRing};
 use veritune_field::{E, F};
@@ -120,25 +121,28 @@ impl<'a> ProductSumcheck<'a> {
     }
 }
 
-/// Sums of `w0 f0` and `(w1 - w0)(f1 - f0)`, lane by lane.
+/// Sums of `w0 f0` and `(w1 - w0)(f1 - f0)`, lane by lane, over a task.
 struct Sums {
-    constant: PackedE,
-    leading: PackedE,
+    constant: Products,
+    leading: Products,
 }
 
+const _: () = assert!(BLOCKS_PER_TASK <= Products::MAX);
+
 impl Sums {
-    const fn zero() -> Self {
-        Self { constant: PackedE::ZERO, leading: PackedE::ZERO }
+    #[inline(always)]
+    fn new() -> Self {
+        Self { constant: Products::new(), leading: Products::new() }
     }
 
     #[inline(always)]
     fn add(&mut self, w0: PackedE, w1: PackedE, f0: PackedE, f1: PackedE) {
-        self.constant += mul(&w0, &f0);
-        self.leading += mul(&(w1 - w0), &(f1 - f0));
+        self.constant.add(triple(&w0), triple(&f0));
+        self.leading.add(triple(&(w1 - w0)), triple(&(f1 - f0)));
     }
 
     fn finish(self) -> RoundPolynomial {
-        [sum_lanes(self.constant), sum_lanes(self.leading)]
+        [sum_triple(&self.constant.finish()), sum_triple(&self.leading.finish())]
     }
 }
 
@@ -156,13 +160,13 @@ fn round_base(weights: &[F], vector: &[F]) -> RoundPolynomial {
         .zip(w1.par_chunks(wide))
         .zip(f0.par_chunks(narrow).zip(f1.par_chunks(narrow)))
         .map(|((w0, w1), (f0, f1))| {
-            let mut sums = Sums::zero();
+            let mut sums = Sums::new();
             let weights = w0.as_chunks::<BLOCK>().0.iter().zip(w1.as_chunks::<BLOCK>().0);
             let vectors = Packing::pack_slice(f0).iter().zip(Packing::pack_slice(f1));
             for ((w0, w1), (&f0, &f1)) in weights.zip(vectors) {
                 let (w0, w1) = (load(w0), load(w1));
-                sums.constant += w0 * f0;
-                sums.leading += (w1 - w0) * (f1 - f0);
+                sums.constant.add_base(triple(&w0), f0);
+                sums.leading.add_base(triple(&(w1 - w0)), f1 - f0);
             }
             sums.finish()
         })
@@ -177,7 +181,7 @@ fn round_blocks(weights: &[F], vector: &[F]) -> RoundPolynomial {
         .zip(w1.par_chunks(size))
         .zip(f0.par_chunks(size).zip(f1.par_chunks(size)))
         .map(|((w0, w1), (f0, f1))| {
-            let mut sums = Sums::zero();
+            let mut sums = Sums::new();
             let weights = w0.as_chunks::<BLOCK>().0.iter().zip(w1.as_chunks::<BLOCK>().0);
             let vectors = f0.as_chunks::<BLOCK>().0.iter().zip(f1.as_chunks::<BLOCK>().0);
             for ((w0, w1), (f0, f1)) in weights.zip(vectors) {
@@ -216,7 +220,7 @@ fn bind_plain(vector: &[F], challenge: E) -> Vec<E> {
 /// Binds the weights and sums the next round polynomial, binding the vector on the fly. The four quarters
 /// meet in one pass: the first two are the halves of the next round.
 fn bind_base(weights: &mut Vec<F>, vector: &[F], challenge: E) -> RoundPolynomial {
-    let challenge = broadcast(challenge);
+    let (factor, challenge) = (Factor::new(challenge), broadcast(challenge));
     let half = weights.len() / 2;
     let (low, high) = weights.split_at_mut(half);
     let (w00, w01) = low.split_at_mut(half / 2);
@@ -230,12 +234,12 @@ fn bind_base(weights: &mut Vec<F>, vector: &[F], challenge: E) -> RoundPolynomia
         .zip(w10.par_chunks(size).zip(w11.par_chunks(size)))
         .enumerate()
         .map(|(task, ((w00, w01), (w10, w11)))| {
-            let mut sums = Sums::zero();
+            let mut sums = Sums::new();
             let low = w00.as_chunks_mut::<BLOCK>().0.iter_mut().zip(w01.as_chunks_mut::<BLOCK>().0);
             let high = w10.as_chunks::<BLOCK>().0.iter().zip(w11.as_chunks::<BLOCK>().0);
             for (b, (low, high)) in (task * BLOCKS_PER_TASK..).zip(low.zip(high)) {
-                let w0 = bind_in_place(low.0, high.0, challenge);
-                let w1 = bind_in_place(low.1, high.1, challenge);
+                let w0 = bind_in_place(low.0, high.0, &factor);
+                let w1 = bind_in_place(low.1, high.1, &factor);
                 let bound = |b: usize| challenge * (vector[b + 2 * quarter] - vector[b]) + vector[b];
                 sums.add(w0, w1, bound(b), bound(b + quarter));
             }
@@ -250,10 +254,10 @@ fn bind_base(weights: &mut Vec<F>, vector: &[F], challenge: E) -> RoundPolynomia
 /// the next round polynomial.
 fn bind_base_again(weights: &mut Vec<F>, vector: &[F], first: E, second: E) -> (Vec<F>, RoundPolynomial) {
     // Weights of the differences: f + first * d10 + second * d01 + first * second * d11.
-    let both = broadcast(first * second);
+    let (both, factor) = (broadcast(first * second), Factor::new(second));
     let (first, second) = (broadcast(first), broadcast(second));
     let half = weights.len() / 2;
-    let mut bound = F::zero_vec(half);
+    let mut bound = zeros(half);
     let (b0, b1) = bound.split_at_mut(half / 2);
     let (low, high) = weights.split_at_mut(half);
     let (w00, w01) = low.split_at_mut(half / 2);
@@ -264,7 +268,11 @@ fn bind_base_again(weights: &mut Vec<F>, vector: &[F], first: E, second: E) -> (
         let [f00, f01] = [vector[b], vector[b + quarter]];
         let [f10, f11] = [vector[b + 2 * quarter], vector[b + 3 * quarter]];
         let (d10, d01) = (f10 - f00, f01 - f00);
-        first * d10 + second * d01 + both * (f11 - f01 - d10) + f00
+        let mut sum = Products::new();
+        sum.add_base(triple(&first), d10);
+        sum.add_base(triple(&second), d01);
+        sum.add_base(triple(&both), f11 - f01 - d10);
+        from_triple(sum.finish()) + f00
     };
     let size = BLOCK * BLOCKS_PER_TASK;
     let polynomial = w00
@@ -274,13 +282,13 @@ fn bind_base_again(weights: &mut Vec<F>, vector: &[F], first: E, second: E) -> (
         .zip(b0.par_chunks_mut(size).zip(b1.par_chunks_mut(size)))
         .enumerate()
         .map(|(task, (((w00, w01), (w10, w11)), (b0, b1)))| {
-            let mut sums = Sums::zero();
+            let mut sums = Sums::new();
             let low = w00.as_chunks_mut::<BLOCK>().0.iter_mut().zip(w01.as_chunks_mut::<BLOCK>().0);
             let high = w10.as_chunks::<BLOCK>().0.iter().zip(w11.as_chunks::<BLOCK>().0);
             let out = b0.as_chunks_mut::<BLOCK>().0.iter_mut().zip(b1.as_chunks_mut::<BLOCK>().0);
             for (b, ((low, high), out)) in (task * BLOCKS_PER_TASK..).zip(low.zip(high).zip(out)) {
-                let w0 = bind_in_place(low.0, high.0, second);
-                let w1 = bind_in_place(low.1, high.1, second);
+                let w0 = bind_in_place(low.0, high.0, &factor);
+                let w1 = bind_in_place(low.1, high.1, &factor);
                 let (f0, f1) = (bind(b), bind(b + quarter / 2));
                 store(out.0, f0);
                 store(out.1, f1);
@@ -294,7 +302,7 @@ fn bind_base_again(weights: &mut Vec<F>, vector: &[F], first: E, second: E) -> (
 }
 
 fn bind_blocks(weights: &mut Vec<F>, vector: &mut Vec<F>, challenge: E) -> RoundPolynomial {
-    let challenge = broadcast(challenge);
+    let challenge = Factor::new(challenge);
     let half = weights.len() / 2;
     let size = BLOCK * BLOCKS_PER_TASK;
     let (low, high) = weights.split_at_mut(half);
@@ -310,16 +318,16 @@ fn bind_blocks(weights: &mut Vec<F>, vector: &mut Vec<F>, challenge: E) -> Round
         .zip(f00.par_chunks_mut(size).zip(f01.par_chunks_mut(size)))
         .zip(f10.par_chunks(size).zip(f11.par_chunks(size)))
         .map(|((((w00, w01), (w10, w11)), (f00, f01)), (f10, f11))| {
-            let mut sums = Sums::zero();
+            let mut sums = Sums::new();
             let w_low = w00.as_chunks_mut::<BLOCK>().0.iter_mut().zip(w01.as_chunks_mut::<BLOCK>().0);
             let w_high = w10.as_chunks::<BLOCK>().0.iter().zip(w11.as_chunks::<BLOCK>().0);
             let f_low = f00.as_chunks_mut::<BLOCK>().0.iter_mut().zip(f01.as_chunks_mut::<BLOCK>().0);
             let f_high = f10.as_chunks::<BLOCK>().0.iter().zip(f11.as_chunks::<BLOCK>().0);
             for (((w_low, w_high), f_low), f_high) in w_low.zip(w_high).zip(f_low).zip(f_high) {
-                let w0 = bind_in_place(w_low.0, w_high.0, challenge);
-                let w1 = bind_in_place(w_low.1, w_high.1, challenge);
-                let f0 = bind_in_place(f_low.0, f_high.0, challenge);
-                let f1 = bind_in_place(f_low.1, f_high.1, challenge);
+                let w0 = bind_in_place(w_low.0, w_high.0, &challenge);
+                let w1 = bind_in_place(w_low.1, w_high.1, &challenge);
+                let f0 = bind_in_place(f_low.0, f_high.0, &challenge);
+                let f1 = bind_in_place(f_low.1, f_high.1, &challenge);
                 sums.add(w0, w1, f0, f1);
             }
             sums.finish()
@@ -331,9 +339,9 @@ fn bind_blocks(weights: &mut Vec<F>, vector: &mut Vec<F>, challenge: E) -> Round
 }
 
 #[inline(always)]
-fn bind_in_place(low: &mut [F; BLOCK], high: &[F; BLOCK], challenge: PackedE) -> PackedE {
+fn bind_in_place(low: &mut [F; BLOCK], high: &[F; BLOCK], challenge: &Factor) -> PackedE {
     let start = load(low);
-    let bound = mul(&(load(high) - start), &challenge) + start;
+    let bound = from_triple(challenge.times(triple(&(load(high) - start)))) + start;
     store(low, bound);
     bound
 }

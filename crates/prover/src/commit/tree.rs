@@ -261,13 +261,17 @@ impl Rows<'_> {
         self.randomness.elements(Purpose::Salt, chunk as u64, SALT_WIDTH * LEAVES_PER_CHUNK)
     }
 
-    fn row<'a>(&'a self, position: usize, salts: &'a [F]) -> impl Iterator<Item = F> + 'a {
+    /// Columns; masks; salt.
+    fn parts<'a>(&'a self, position: usize, salts: &'a [F]) -> [&'a [F]; 3] {
         let width = self.shape.num_columns();
         let columns = &self.codeword[position * width..][..width];
         let masks: &[F] =
             if self.shape.masked { &self.masks_codeword[position * MASKS_WIDTH..][..MASKS_WIDTH] } else { &[] };
-        let salt = &salts[position % LEAVES_PER_CHUNK * SALT_WIDTH..][..SALT_WIDTH];
-        columns.iter().chain(masks).chain(salt).copied()
+        [columns, masks, &salts[position % LEAVES_PER_CHUNK * SALT_WIDTH..][..SALT_WIDTH]]
+    }
+
+    fn row<'a>(&'a self, position: usize, salts: &'a [F]) -> impl Iterator<Item = F> + 'a {
+        self.parts(position, salts).into_iter().flatten().copied()
     }
 
     fn leaf_digests(&self, num_leaves: usize) -> Vec<Digest> {
@@ -281,9 +285,11 @@ impl Rows<'_> {
                     let leaf_bytes = padded_leaf_bytes(self.shape.row_bytes());
                     let mut bytes = vec![0; leaf_bytes * digests.len()];
                     for (position, leaf) in positions.zip(bytes.chunks_exact_mut(leaf_bytes)) {
-                        let words = leaf.as_chunks_mut::<F_BYTES>().0;
-                        for (word, element) in words.iter_mut().zip(self.row(position, &salts)) {
-                            *word = f_to_bytes(element);
+                        let mut words = leaf.as_chunks_mut::<F_BYTES>().0;
+                        for part in self.parts(position, &salts) {
+                            let (own, rest) = words.split_at_mut(part.len());
+                            own.iter_mut().zip(part).for_each(|(word, &element)| *word = f_to_bytes(element));
+                            words = rest;
                         }
                     }
                     blake3_tree::leaf_digests(&bytes, leaf_bytes, digests);

@@ -12,7 +12,7 @@ use super::run::{self, Run, Shape, Two, Weights};
 use super::scalar::Scalars;
 use super::tables::{Missing, Out, Rooms, Spare, Tables, total};
 use super::{Layered, RUN, Rounds, scalars};
-use crate::lane::line;
+use crate::lane::{Factor, line};
 use rayon::prelude::*;
 use veritune_argument::Units;
 use veritune_field::E;
@@ -132,7 +132,7 @@ impl Leaves {
         let children = self.shape.halved();
         let weights = Weights::new(&children, rest);
         let halves = Halves::new(&weights.inner);
-        let (factor, scale) = (run::broadcast(lambda), -(lambda * self.beta));
+        let (factor, scale) = (Factor::new(lambda), -(lambda * self.beta));
         let square = scale * scale;
         let [leading, _] = total(vec![(); children.num_pairs()], |_, (pair, ())| {
             let [low, high] = Shape::children(pair).map(|at| self.children(at));
@@ -172,13 +172,13 @@ impl Leaves {
             (Out::Constant(..), ..) => unreachable!("constants are made of affine runs"),
             (Out::Kept(first, second), ..) => (first, second),
         };
-        let factor = run::broadcast(x);
+        let factor = Factor::new(x);
         for i in [0, 1] {
             let ([p, q], [p_high, q_high]) = (low[i].fractions(self.beta), high[i].fractions(self.beta));
             second[i].set_line(&p, &p_high, &factor);
             let mut denominators = Run::ZERO;
             denominators.set_line(&q, &q_high, &factor);
-            first[i].set_combination(&second[i], &denominators, &run::broadcast(lambda));
+            first[i].set_combination(&second[i], &denominators, &Factor::new(lambda));
         }
         second[1].negate();
     }

@@ -4,7 +4,7 @@
 //! they lie aligned to cache lines, so that a register is one load.
 
 pub(super) use crate::lane::Triple;
-use crate::lane::{Packing, mul_add_triples as mul_add, mul_triples as mul};
+use crate::lane::{Factor, Packing, Products, mul_add_triples as mul_add, mul_triples as mul, sum_triple};
 use veritune_argument::{LOG_UNIT, Units};
 use veritune_field::traits::{BasedVectorSpace, PackedValue, PrimeCharacteristicRing, PrimeField64};
 use veritune_field::{E, F, eq_table};
@@ -34,14 +34,9 @@ fn sub(a: &Triple, b: &Triple) -> Triple {
 }
 
 /// The same element in every lane.
-pub(super) fn broadcast(x: E) -> Triple {
+fn broadcast(x: E) -> Triple {
     let x: &[F] = x.as_basis_coefficients_slice();
     [Packing::from(x[0]), Packing::from(x[1]), Packing::from(x[2])]
-}
-
-/// The sum of the lanes.
-fn total(x: &Triple) -> E {
-    E::from_basis_coefficients_fn(|c| x[c].as_slice().iter().copied().sum::<F>())
 }
 
 impl Run {
@@ -115,18 +110,18 @@ impl Run {
 
     /// Becomes `low + x (high - low)`.
     #[inline(never)]
-    pub(super) fn set_line(&mut self, low: &Self, high: &Self, x: &Triple) {
+    pub(super) fn set_line(&mut self, low: &Self, high: &Self, x: &Factor) {
         for j in 0..REGISTERS {
             let low = low.get(j);
-            self.set(j, &add(&low, &mul(&sub(&high.get(j), &low), x)));
+            self.set(j, &add(&low, &x.times(&sub(&high.get(j), &low))));
         }
     }
 
     /// Becomes `a + x b`.
     #[inline(never)]
-    pub(super) fn set_combination(&mut self, a: &Self, b: &Self, x: &Triple) {
+    pub(super) fn set_combination(&mut self, a: &Self, b: &Self, x: &Factor) {
         for j in 0..REGISTERS {
-            self.set(j, &add(&a.get(j), &mul(&b.get(j), x)));
+            self.set(j, &add(&a.get(j), &x.times(&b.get(j))));
         }
     }
 
@@ -165,43 +160,46 @@ pub(super) fn add_fractions(low: &Two, high: &Two) -> Two {
 /// Weighted sums of `a b + c d` at 0 of the variable that tells `low` from `high`, and of its leading coefficient.
 #[inline(never)]
 pub(super) fn pair_sums(weights: &Run, low: [&Run; 4], high: [&Run; 4]) -> [E; 2] {
-    let mut sums = [[Packing::ZERO; 3]; 2];
+    let mut at_zero = Products::new();
     for j in 0..REGISTERS {
-        let weight = weights.get(j);
         let [a, b, c, d] = [low[0].get(j), low[1].get(j), low[2].get(j), low[3].get(j)];
-        sums[0] = add(&sums[0], &mul(&mul_add(&a, &b, &c, &d), &weight));
-        let (a, b) = (sub(&high[0].get(j), &a), sub(&high[1].get(j), &b));
-        let (c, d) = (sub(&high[2].get(j), &c), sub(&high[3].get(j), &d));
-        sums[1] = add(&sums[1], &mul(&mul_add(&a, &b, &c, &d), &weight));
+        at_zero.add(&mul_add(&a, &b, &c, &d), &weights.get(j));
     }
-    [total(&sums[0]), total(&sums[1])]
+    let mut leading = Products::new();
+    for j in 0..REGISTERS {
+        let difference = |table: usize| sub(&high[table].get(j), &low[table].get(j));
+        let (a, b, c, d) = (difference(0), difference(1), difference(2), difference(3));
+        leading.add(&mul_add(&a, &b, &c, &d), &weights.get(j));
+    }
+    [sum_triple(&at_zero.finish()), sum_triple(&leading.finish())]
 }
 
 /// The same of `a b`.
 #[inline(never)]
 pub(super) fn pair_sums_of_product(weights: &Run, low: &Two, high: &Two) -> [E; 2] {
-    let mut sums = [[Packing::ZERO; 3]; 2];
+    let mut at_zero = Products::new();
     for j in 0..REGISTERS {
-        let weight = weights.get(j);
-        let (a, b) = (low[0].get(j), low[1].get(j));
-        sums[0] = add(&sums[0], &mul(&mul(&a, &b), &weight));
-        let (a, b) = (sub(&high[0].get(j), &a), sub(&high[1].get(j), &b));
-        sums[1] = add(&sums[1], &mul(&mul(&a, &b), &weight));
+        at_zero.add(&mul(&low[0].get(j), &low[1].get(j)), &weights.get(j));
     }
-    [total(&sums[0]), total(&sums[1])]
+    let mut leading = Products::new();
+    for j in 0..REGISTERS {
+        let difference = |table: usize| sub(&high[table].get(j), &low[table].get(j));
+        leading.add(&mul(&difference(0), &difference(1)), &weights.get(j));
+    }
+    [sum_triple(&at_zero.finish()), sum_triple(&leading.finish())]
 }
 
 /// The weighted leading coefficient of `p0 q1 + (p1 + lambda q1) q0`; fractions are given child 0 first.
 #[inline(never)]
-pub(super) fn leading(weights: &Run, low: [&Two; 2], high: [&Two; 2], lambda: &Triple) -> E {
-    let mut sum = [Packing::ZERO; 3];
+pub(super) fn leading(weights: &Run, low: [&Two; 2], high: [&Two; 2], lambda: &Factor) -> E {
+    let mut sum = Products::new();
     for j in 0..REGISTERS {
         let difference = |child: usize, part: usize| sub(&high[child][part].get(j), &low[child][part].get(j));
         let (p0, q0, p1, q1) = (difference(0, 0), difference(0, 1), difference(1, 0), difference(1, 1));
-        let merged = add(&p1, &mul(&q1, lambda));
-        sum = add(&sum, &mul(&mul_add(&p0, &q1, &merged, &q0), &weights.get(j)));
+        let merged = add(&p1, &lambda.times(&q1));
+        sum.add(&mul_add(&p0, &q1, &merged, &q0), &weights.get(j));
     }
-    total(&sum)
+    sum_triple(&sum.finish())
 }
 
 /// Where the runs of a table lie: runs in the order of the stack, of which two neighbours become one when a variable is

@@ -6,7 +6,7 @@
 use super::super::channel::Channel;
 use super::run::{self, Run, Shape, Two, Weights};
 use super::{Rounds, scalar};
-use crate::lane::line as scalar_line;
+use crate::lane::{Factor, line as scalar_line};
 use rayon::prelude::*;
 use veritune_field::E;
 use veritune_field::traits::PrimeCharacteristicRing;
@@ -207,7 +207,7 @@ impl Tables {
     fn write_bound(&self, at: usize, x: E, missing: &Missing, out: Out<'_>) {
         let [low, high] = self.children(at, missing);
         run::touch(low.first.iter().chain(high.first));
-        let factor = run::broadcast(x);
+        let factor = Factor::new(x);
         let line = |out: &mut Two, low: &Two, high: &Two| {
             out[0].set_line(&low[0], &high[0], &factor);
             out[1].set_line(&low[1], &high[1], &factor);

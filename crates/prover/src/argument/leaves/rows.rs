@@ -123,7 +123,7 @@ pub(in super::super) struct Linear<'a> {
 impl<'a> Linear<'a> {
     pub(in super::super) fn new(
         program: &'a Program,
-        tensors: &'a [Vec<i64>],
+        tensors: &'a [&'a [i64]],
         axes: &[BlockAxis],
         expression: &Expression,
     ) -> Self {
@@ -139,7 +139,7 @@ impl<'a> Linear<'a> {
     /// A view by itself.
     pub(in super::super) fn view(
         program: &'a Program,
-        tensors: &'a [Vec<i64>],
+        tensors: &'a [&'a [i64]],
         axes: &[BlockAxis],
         view: &View,
     ) -> Self {
@@ -199,7 +199,7 @@ impl<'a> Linear<'a> {
 
 fn term<'a>(
     program: &'a Program,
-    tensors: &'a [Vec<i64>],
+    tensors: &'a [&'a [i64]],
     axes: &[BlockAxis],
     coefficient: i64,
     view: &View,
