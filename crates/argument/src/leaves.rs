@@ -203,7 +203,7 @@ pub(crate) fn functionals<C: Context>(
                 let inner = at.inner(block);
                 let mut fingerprint = E::from_u64(table.tag);
                 let mut power = E::ONE;
-                for column in &table.columns {
+                for column in table.columns.iter() {
                     power *= beta;
                     fingerprint += power * extension(column, inner);
                 }

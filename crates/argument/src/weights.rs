@@ -92,8 +92,8 @@ impl<'a> Points<'a> {
     }
 
     /// `sum of eq(rho, i)` over active `i`, for each axis, multiplied.
-    pub fn unused(&mut self, axes: &[AxisId]) -> E {
-        axes.iter().map(|&axis| weight_sum(&self.axis_weight(axis, Binding::Eq(axis, 0)))).product()
+    pub fn unused(&self, axes: &[AxisId]) -> E {
+        axes.iter().map(|&axis| eq_prefix(self.rho(axis), self.program.axis(axis).len)).product()
     }
 }
 

@@ -10,8 +10,8 @@ use veritune_prover::argument::{
     Channel, MaskedChannel, Pads, dense_weights, multiplicities, place_vectors, prove_into,
 };
 use veritune_prover::commit::{BlockVector, CommittedTree, Deviation as Opener, Randomness, commit, open_deviating};
-use veritune_relations::layout::Layout;
 use veritune_relations::Program;
+use veritune_relations::layout::Layout;
 use veritune_transcript::Transcript;
 use veritune_verifier::proof::{self, Placed, Source, absorb_witness, known_value, opening_target};
 use veritune_verifier::statement::shape_for;

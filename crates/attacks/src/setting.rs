@@ -2,6 +2,7 @@
 
 use crate::run;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use veritune_executor::{ExecuteError, Executor, Tensors};
 use veritune_relations::scales::Scales;
 use veritune_relations::spec::{Decimal, Disclose, Lora, Model, Optimizer, Schedule, Spec, Target, Training};
@@ -207,7 +208,7 @@ fn build(spec: &Spec, step: u64, leaves: &[Leaf]) -> Result<Program, StepError> 
             }
             _ => continue,
         };
-        table.columns.iter_mut().for_each(|c| *c = c[keep.clone()].to_vec());
+        Arc::make_mut(&mut table.columns).iter_mut().for_each(|c| *c = c[keep.clone()].to_vec());
     }
     Ok(program)
 }

@@ -98,7 +98,7 @@ impl<C: Carrier> Executor<'_, C> {
             }
             Operation::Octave { axes, value, table, limit, out } => {
                 let values = on(&self.tensors).expression(axes, value);
-                let columns = &self.program.tables[*table].columns;
+                let columns = self.program.tables[*table].columns.as_slice();
                 let mut rows = Vec::with_capacity(values.len());
                 for &x in &values {
                     let fits = |row: &usize| x <= C::from_i64(limit / columns[0][*row]);

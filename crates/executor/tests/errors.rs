@@ -92,7 +92,7 @@ fn operations_refuse_what_they_are_not_defined_on() {
     };
     assert_eq!(run_on(-1, root), Err(ExecuteError::NegativeSquare { operation: "step".into(), value: -1 }));
     let look = |draft: &mut Draft, t, x: &View, [a, ..]: [View; 4]| {
-        draft.program.tables.push(Table { name: "exp".into(), tag: 1, columns: vec![vec![0, 1], vec![5, 6]] });
+        draft.program.tables.push(Table { name: "exp".into(), tag: 1, columns: vec![vec![0, 1], vec![5, 6]].into() });
         Operation::Look {
             axes: vec![t],
             table: 0,

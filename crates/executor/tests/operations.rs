@@ -156,8 +156,8 @@ proptest! {
         let weight = draft.public("weight", &[bit], (0..6).map(|j| 1 << j).collect());
         draft.equation("bits", &[t], vec![term(1, &[&bits, &weight]), term(-1, &[&low])]);
         draft.program.tables = vec![
-            Table { name: "nonzero".into(), tag: 1, columns: vec![(-8..64).collect(), (-8..64).map(|i| i64::from(i != 0)).collect()] },
-            Table { name: "powers".into(), tag: 2, columns: vec![vec![4, 1, 2], vec![16, 1, 4], vec![4095 / 16, 4095, 4095 / 4]] },
+            Table { name: "nonzero".into(), tag: 1, columns: vec![(-8..64).collect(), (-8..64).map(|i| i64::from(i != 0)).collect()].into() },
+            Table { name: "powers".into(), tag: 2, columns: vec![vec![4, 1, 2], vec![16, 1, 4], vec![4095 / 16, 4095, 4095 / 4]].into() },
         ];
         draft.step("look", Sweep::Once, Operation::Look {
             axes: vec![t], table: 0, input: vec![term(1, &[&high])], mask: Some(half.clone()), out: vec![flag.clone()],
@@ -233,7 +233,7 @@ fn reals_do_not_round() {
             remainder: b,
         },
     );
-    draft.program.tables = vec![Table { name: "silu".into(), tag: 1, columns: vec![vec![0], vec![0]] }];
+    draft.program.tables = vec![Table { name: "silu".into(), tag: 1, columns: vec![vec![0], vec![0]].into() }];
     draft.step(
         "silu",
         Sweep::Once,

@@ -32,7 +32,7 @@ pub fn program_digest(program: &Program) -> [u8; 32] {
     let outputs: Vec<_> = program.outputs.iter().map(|output| output.tensor).collect();
     text("outputs", format!("{outputs:?}"));
     let public = program.tensors.iter().filter_map(|t| t.values.as_ref());
-    for column in public.chain(program.tables.iter().flat_map(|t| &t.columns)) {
+    for column in public.chain(program.tables.iter().flat_map(|t| t.columns.iter())) {
         hasher.update(&column.len().to_le_bytes());
         for value in column {
             hasher.update(&value.to_le_bytes());

@@ -9,6 +9,7 @@
 //! and lookups that pin its result, so that there is one definition of both.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// The order of the field.
 pub const FIELD_ORDER: u128 = 0xffff_ffff_0000_0001;
@@ -171,8 +172,9 @@ pub struct Table {
     pub name: String,
     /// Distinguishes tables (and widths of the range table) inside the fingerprint; unique.
     pub tag: u64,
-    /// Columns of equal length; row `i` is `(columns[0][i], columns[1][i], …)`.
-    pub columns: Vec<Vec<i64>>,
+    /// Columns of equal length; row `i` is `(columns[0][i], columns[1][i], …)`. Programs share them: they are most of what a
+    /// program holds.
+    pub columns: Arc<Vec<Vec<i64>>>,
 }
 
 /// Which table a lookup reads.

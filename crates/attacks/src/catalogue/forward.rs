@@ -1,6 +1,7 @@
 //! Batch, attention and MLP, forward.
 
 use super::{Attack, Caught, attack};
+use std::sync::Arc;
 use veritune_relations::{Index, Operation, Step, Term, View};
 
 const BATCH: &str = "batch";
@@ -226,8 +227,9 @@ fn diagonal_maximum(c: &mut crate::Cheat<'_>) {
     }
     let table = c.program.tables.iter_mut().find(|t| t.name == "exponential").expect("the table");
     let rows = table.columns[0].len() as i64;
-    table.columns[0].splice(0..0, -rows..0);
-    table.columns[1].splice(0..0, (0..rows).map(|_| 1 << 24));
+    let columns = Arc::make_mut(&mut table.columns);
+    columns[0].splice(0..0, -rows..0);
+    columns[1].splice(0..0, (0..rows).map(|_| 1 << 24));
 }
 
 /// A score of the first layer that the mask hides, a little greater than the maximum, becomes the maximum.

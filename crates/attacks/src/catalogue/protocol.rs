@@ -2,7 +2,7 @@
 
 use crate::Setting;
 use crate::harness::{Deviation, prove, verify, violated};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use veritune_argument::NUM_PLACES;
 use veritune_executor::Tensors;
 use veritune_field::traits::{Field, PrimeCharacteristicRing};
@@ -91,7 +91,7 @@ const ATTACKS: &[ProtocolAttack] = &[
         assert!(!HONEST.setting.program.tables[table].columns[0].len().is_power_of_two());
         let row = [12345, 678, 910];
         with_table(
-            |p| p.tables[table].columns.iter_mut().zip(row).for_each(|(c, v)| c.push(v)),
+            |p| Arc::make_mut(&mut p.tables[table].columns).iter_mut().zip(row).for_each(|(c, v)| c.push(v)),
             |p, tensors| {
                 for (part, value) in ["power", "square", "ceiling"].into_iter().zip(row) {
                     let id = p.find(&format!("final.norm.normalise.{part}")).expect("a tensor");
@@ -109,7 +109,7 @@ const ATTACKS: &[ProtocolAttack] = &[
             |p| {
                 let table = p.tables.iter().position(|t| t.name == "silu").expect("the table");
                 let row = p.tables[table].columns[0].iter().position(|&x| x == first).expect("a row");
-                p.tables[table].columns[1][row] += 1;
+                Arc::make_mut(&mut p.tables[table].columns)[1][row] += 1;
             },
             |p, tensors| {
                 let silu = p.find("silu").expect("a tensor");

@@ -86,8 +86,9 @@ pub(crate) fn random_program(rng: &mut Rng) -> Program {
     }
     for t in 0..rng.below(3) {
         let rows = 1 + rng.below(40);
-        let columns = (0..1 + rng.below(3)).map(|_| (0..rows).map(|_| rng.next() as i64 >> 20).collect()).collect();
-        program.tables.push(Table { name: format!("table{t}"), tag: 64 + t as u64, columns });
+        let columns: Vec<Vec<i64>> =
+            (0..1 + rng.below(3)).map(|_| (0..rows).map(|_| rng.next() as i64 >> 20).collect()).collect();
+        program.tables.push(Table { name: format!("table{t}"), tag: 64 + t as u64, columns: columns.into() });
     }
     for l in 0..6 {
         let axes = some_axes(rng, &program, false);
@@ -172,8 +173,9 @@ pub(crate) fn satisfied(rng: &mut Rng, program: &mut Program) -> Vec<Vec<i64>> {
             rows.insert(lookup.columns.iter().map(column).collect::<Vec<i64>>());
         }
         rows.insert(vec![-7; lookup.columns.len()]);
-        let columns = (0..lookup.columns.len()).map(|c| rows.iter().map(|row| row[c]).collect()).collect();
-        program.tables.push(Table { name: format!("of {l}"), tag: 64 + l as u64, columns });
+        let columns: Vec<Vec<i64>> =
+            (0..lookup.columns.len()).map(|c| rows.iter().map(|row| row[c]).collect()).collect();
+        program.tables.push(Table { name: format!("of {l}"), tag: 64 + l as u64, columns: columns.into() });
         program.lookups[l].table = TableId::Table(l);
     }
     tensors

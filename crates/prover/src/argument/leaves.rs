@@ -209,7 +209,7 @@ impl<'a> Block<'a> {
             Source::Table(table, counts) => {
                 let mut run = General::new(table.columns.len());
                 for (i, row) in (start..(start + len).min(counts.len())).enumerate() {
-                    for (out, column) in run.columns.iter_mut().zip(&table.columns) {
+                    for (out, column) in run.columns.iter_mut().zip(table.columns.iter()) {
                         out[i] = f_from_i64(column[row]);
                     }
                     run.numerators[i] = -counts[row];

@@ -9,6 +9,7 @@ mod lookups;
 mod ranges;
 
 use crate::program::*;
+use std::sync::Arc;
 
 /// Coefficients of an equation are below this in absolute value.
 const COEFFICIENT_LIMIT: u64 = 1 << 62;
@@ -158,10 +159,10 @@ impl Builder {
     }
 
     /// Declares a table with a tag of its own.
-    pub fn table(&mut self, name: &str, columns: Vec<Vec<i64>>) -> usize {
+    pub fn table(&mut self, name: &str, columns: impl Into<Arc<Vec<Vec<i64>>>>) -> usize {
         // Tags up to the greatest range width belong to the range table.
         let tag = 64 + self.program.tables.len() as u64;
-        self.program.tables.push(Table { name: name.to_owned(), tag, columns });
+        self.program.tables.push(Table { name: name.to_owned(), tag, columns: columns.into() });
         self.program.tables.len() - 1
     }
 

@@ -22,6 +22,7 @@ pub use adapter::{Adapter, Matrix};
 pub use loss::LOSS_BITS;
 pub use optimizer::{Update, build_update};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use veritune_field::F;
 use veritune_field::traits::PrimeCharacteristicRing;
 
@@ -163,11 +164,11 @@ pub struct StepProgram {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tables {
     /// Score gap and `exp(-gap)`.
-    exponential: Vec<Vec<i64>>,
+    exponential: Arc<Vec<Vec<i64>>>,
     /// Gate, SiLU and its derivative.
-    silu: Vec<Vec<i64>>,
+    silu: Arc<Vec<Vec<i64>>>,
     /// Octaves and mantissas of the logarithm.
-    logarithm: [Vec<Vec<i64>>; 2],
+    logarithm: [Arc<Vec<Vec<i64>>>; 2],
 }
 
 impl Tables {
@@ -175,9 +176,9 @@ impl Tables {
     pub fn new(spec: &Spec) -> Built<Self> {
         spec.validate()?;
         Ok(Self {
-            exponential: exponential_columns(spec)?,
-            silu: mlp::silu_columns(spec)?,
-            logarithm: loss::columns(spec)?,
+            exponential: exponential_columns(spec)?.into(),
+            silu: mlp::silu_columns(spec)?.into(),
+            logarithm: loss::columns(spec)?.map(Arc::new),
         })
     }
 }
