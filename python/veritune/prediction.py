@@ -32,8 +32,8 @@ OPEN: Terms = (("base", "copy", 24.0),)
 """Checkpoint to integer base, once per command."""
 PROVE: Terms = (
     ("witness", "witness_tree", 1.0),
-    ("witness", "fold", 14.0),
-    ("leaves", "fold", 13.0),
+    ("witness", "fold", 11.0),
+    ("leaves", "fold", 10.0),
 )
 """Argument and opening of one step, beside its execution."""
 PROVE_ONCE: Terms = (
@@ -44,7 +44,7 @@ PROVE_ONCE: Terms = (
 """Settlement and release, and the first use of the memory, which the system clears."""
 SERIAL = 0.15
 """Share of the work, beside a command's start, that further threads do not shorten: by the clocks of the same runs."""
-MEMORY: tuple[tuple[str, float], ...] = (("one", 9.4e7), ("witness", 52.0), ("slots", 52.0))
+MEMORY: tuple[tuple[str, float], ...] = (("one", 5.0e7), ("witness", 72.0), ("slots", 7.0))
 """(count, bytes), of the peak of proving."""
 TRAIN_MEMORY: tuple[tuple[str, float], ...] = (("one", 8.8e7), ("slots", 9.7))
 """The same of training: measured at 2, 7 and 26 million slots, within 3 % of the line."""
