@@ -112,7 +112,8 @@ bench-growth: $(BENCH)/.ready
 bench-kernels: $(BENCH)/.ready
 	$(BENCH_PYTHON) scripts/benchmarks/kernels.py
 
-# The prover beside the last commit whose proofs hide nothing, and beside the last one that padded its lookups' leaves.
+# The prover beside the last commit whose proofs hide nothing, the last one that padded its lookups' leaves, and the last one
+# whose products were the field library's.
 bench-masking bench-leaves bench-products: bench-%: $(BENCH)/.ready
 	$(BENCH_PYTHON) scripts/benchmarks/beside.py $*
 

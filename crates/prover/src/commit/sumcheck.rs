@@ -1,7 +1,7 @@
 //! Round polynomials of `sum_b w(b) f(b)`, most significant variable first.
 //!
 //! A round polynomial is sent as `h(0)` and its leading coefficient. Binding a variable and summing the
-//! next round polynomial is one pass over memory, since memory bandwidth bounds the cost. Sums of field
+//! next round polynomial is one pass over memory; sums of a task are reduced once, at its end. Sums of field
 //! elements do not depend on the order, so the result is the same for every number of threads.
 
 use super::block_vector::{BLOCK, BlockVector, from_blocks, load, store, to_blocks};
