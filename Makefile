@@ -60,10 +60,13 @@ fuzz:
 test-disk: setup
 	$(BIN)/python scripts/faults/disk.py
 
-# The state roots of a short run in builds for AVX2 and for AVX-512; needs a processor with both.
+# State roots of a short run, and the prover's tests with digests of proofs, in builds for AVX2 and for AVX-512 without IFMA; needs
+# a processor with both.
 test-portable:
 	for cpu in x86-64-v3 x86-64-v4; do \
 		RUSTFLAGS="-Ctarget-cpu=$$cpu" cargo test --release -p veritune-run --test state_roots \
+			--target-dir target/$$cpu || exit 1; \
+		RUSTFLAGS="-Ctarget-cpu=$$cpu" cargo test --release -p veritune-prover --lib \
 			--target-dir target/$$cpu || exit 1; done
 
 # Exact training of SmolLM2-135M beside PEFT: hours on two cores. Its environment is its own, under target/.

@@ -184,8 +184,8 @@ def page(name: str, result: Row) -> str:
     if result["kernels"]:
         parts += [
             paragraph(f"""
-            The prover's inner loops (docs/benchmarks/kernels.md says what they are), {KERNEL_ROUNDS} times in turn, medians
-            of criterion's medians.
+            The prover's inner loops (docs/benchmarks/kernels.md says what they are), {KERNEL_ROUNDS} times in turn,
+            medians of criterion's medians.
             """),
             table(
                 ["kernel", "before", "after", "ratio"],

@@ -148,8 +148,10 @@ def inputs(target: Target) -> list[Path]:
 
 
 def is_slow(program: Path, found: Path, environment: dict[str, str]) -> bool:
-    """Whether an input that was slow by the clock fails or is slow in processor time: the clock runs on while a program is
-    stopped for a benchmark."""
+    """Whether an input that was slow by the clock fails or is slow in processor time, too.
+
+    The clock runs on while a program is stopped for a benchmark.
+    """
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (HANG_SECONDS, HANG_SECONDS))

@@ -7,8 +7,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use veritune_field::traits::{BasedVectorSpace, PrimeCharacteristicRing};
-use veritune_field::{E, F, dot, eq_table, f_from_i64, f_to_bytes};
+use veritune_field::lanes::{LANES, PackedE, Packing, pack, sum_lanes};
+use veritune_field::traits::{PackedValue, PrimeCharacteristicRing};
+use veritune_field::{E, dot, eq_table, f_from_i64};
 
 /// Number of committed places: witness, state before, state after, base.
 pub const NUM_PLACES: usize = 4;
@@ -101,62 +102,28 @@ pub struct Functional {
     pub parts: Vec<Part>,
 }
 
-/// Base-2 logarithm of the entries that are summed before anything is reduced.
-const LOG_ROW: usize = 9;
-/// Bits of an entry that are summed at a time: 2^9 products with 32 bits stay below 2^63.
-const LIMB_BITS: u32 = 22;
-
 /// The multilinear extension at `point` of a column, which is zero beyond its end.
 ///
-/// Cost: for every entry and every [`LIMB_BITS`] of the column's span six products of integers; the point is split, so that
-/// no table of all `eq` is made.
+/// Cost: one product of a base element per entry, in registers; the point is split, so that no table of
+/// all `eq` is made.
 pub fn extension(column: &[i64], point: &[E]) -> E {
-    let (Some(&least), Some(&greatest)) = (column.iter().min(), column.iter().max()) else {
-        return E::ZERO;
-    };
-    let (outer, inner) = point.split_at(point.len().saturating_sub(LOG_ROW));
+    let (outer, inner) = point.split_at(point.len() / 2);
     let inner = eq_table(inner);
-    let weights: [[Vec<u32>; 2]; 3] = std::array::from_fn(|c| coefficient_halves(&inner, c));
-    let limbs = (u64::BITS.saturating_sub(greatest.abs_diff(least).leading_zeros())).div_ceil(LIMB_BITS);
+    let lanes = pack(&inner);
     let row = |row: &[i64]| -> E {
-        let mut sum = E::ZERO;
-        for limb in (0..limbs).rev() {
-            let entries = row.iter().map(|entry| {
-                let entry = entry.abs_diff(least).checked_shr(limb.saturating_mul(LIMB_BITS)).unwrap_or(0);
-                entry & ((1 << LIMB_BITS) - 1)
-            });
-            sum = sum * F::from_u64(1 << LIMB_BITS) + limb_sum(entries, &weights);
+        if row.len() < inner.len() || lanes.is_empty() {
+            let products = row.iter().zip(&inner);
+            return products.map(|(&v, &w)| w * f_from_i64(v)).sum();
         }
-        sum
+        let values = row.as_chunks::<LANES>().0;
+        let sum = lanes.iter().zip(values).fold(PackedE::ZERO, |sum, (&w, v)| {
+            let elements = v.map(f_from_i64);
+            sum + w * *Packing::from_slice(&elements)
+        });
+        sum_lanes(sum)
     };
     let rows = column.chunks(inner.len());
-    let above: E = rows.zip(eq_table(outer)).map(|(r, w)| w * row(r)).sum();
-    above + eq_prefix(point, column.len()) * f_from_i64(least)
-}
-
-/// Lower and upper halves of one coefficient of all elements.
-fn coefficient_halves(elements: &[E], coefficient: usize) -> [Vec<u32>; 2] {
-    let halves = |x: &E| {
-        let coefficients: &[F] = x.as_basis_coefficients_slice();
-        let [a, b, c, d, e, f, g, h] = f_to_bytes(coefficients.get(coefficient).copied().unwrap_or(F::ZERO));
-        (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
-    };
-    let (low, high) = elements.iter().map(halves).unzip();
-    [low, high]
-}
-
-/// The sum of entries of [`LIMB_BITS`] bits times weights, at most `2^LOG_ROW` of them.
-fn limb_sum(entries: impl Iterator<Item = u64> + Clone, weights: &[[Vec<u32>; 2]; 3]) -> E {
-    let sums = weights.each_ref().map(|[low, high]| {
-        entries.clone().zip(low.iter().zip(high)).fold([0u64; 2], |[sum_low, sum_high], (entry, (&low, &high))| {
-            let times = |half: u32| entry.wrapping_mul(u64::from(half));
-            [sum_low.wrapping_add(times(low)), sum_high.wrapping_add(times(high))]
-        })
-    });
-    E::from_basis_coefficients_fn(|c| {
-        let [low, high] = sums.get(c).copied().unwrap_or_default();
-        F::from_u64(low) + F::from_u64(high) * F::from_u64(1 << 32)
-    })
+    rows.zip(eq_table(outer)).map(|(r, w)| w * row(r)).sum()
 }
 
 /// `eq(point, index)` for one index.
@@ -412,7 +379,7 @@ mod tests {
             check(&(0..len).map(|i| i * i * 77_777 - 40_000_000).collect::<Vec<_>>());
             check(&(0..len).collect::<Vec<_>>());
             check(&vec![-9; len as usize]);
-            // Every limb is full, and the span is all of an i64.
+            // The whole span of an i64.
             check(&(0..len).map(|i| if i % 3 == 0 { i64::MAX } else { i64::MIN + i }).collect::<Vec<_>>());
         }
         assert_eq!(extension(&[5], &[]), E::from_u64(5));

@@ -1,6 +1,5 @@
 //! Large vectors, filled by all threads: one thread alone would be waited for.
 
-use rayon::iter::repeat_n;
 use rayon::prelude::*;
 use veritune_field::F;
 use veritune_field::traits::PrimeCharacteristicRing;
@@ -10,14 +9,15 @@ const PIECE: usize = 512;
 
 /// The elements of `start`, then zeros: `len` of both.
 pub(crate) fn padded(start: &[F], len: usize) -> Vec<F> {
+    assert!(start.len() <= len, "a vector is not longer than its padding makes it");
     let (pieces, rest) = start.as_chunks::<PIECE>();
     if !rest.is_empty() || !len.is_multiple_of(PIECE) {
         let mut vector = F::zero_vec(len);
         vector[..start.len()].copy_from_slice(start);
         return vector;
     }
-    let zeros = repeat_n([F::ZERO; PIECE], len / PIECE - pieces.len());
-    pieces.par_iter().copied().chain(zeros).collect::<Vec<_>>().into_flattened()
+    let piece = |at: usize| pieces.get(at).copied().unwrap_or([F::ZERO; PIECE]);
+    (0..len / PIECE).into_par_iter().map(piece).collect::<Vec<_>>().into_flattened()
 }
 
 /// Zeros, `len` of them.

@@ -9,7 +9,7 @@ use super::tree::CommittedTree;
 use crate::lane::{LANES, PackedE, Packing, Products, sum_triple, triple};
 use crate::wipe::wipe;
 use rayon::prelude::*;
-use veritune_commit::{Hidden, Labels, MAX_TREES, Profile, absorb_statement, tree_point};
+use veritune_commit::{Hidden, Labels, MAX_LOG_COLUMNS, MAX_TREES, Profile, absorb_statement, tree_point};
 use veritune_field::traits::{PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
 use veritune_field::{E, F, eq_table};
 use veritune_transcript::Transcript;
@@ -272,6 +272,7 @@ fn sum(a: [E; 2], b: [E; 2]) -> [E; 2] {
 /// `combined[row * stride] += sum_c columns[c] * vector[row * columns.len() + c]`, where the stride is what spreads the
 /// rows of the vector over those of `combined`.
 fn add_combined_columns(combined: &mut [E], vector: &[F], columns: &[E]) {
+    const { assert!(1 << MAX_LOG_COLUMNS <= Products::MAX * LANES, "a row is one sum") };
     let width = columns.len();
     let stride = combined.len() / (vector.len() / width);
     const ROWS_PER_TASK: usize = 256;

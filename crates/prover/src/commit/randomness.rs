@@ -24,26 +24,33 @@ impl Randomness {
 
     /// `count` uniform elements for `purpose` and `chunk`; chunks are independent.
     pub(super) fn elements(&self, purpose: Purpose, chunk: u64, count: usize) -> Vec<F> {
+        let mut elements = F::zero_vec(count);
+        self.fill(purpose, chunk, &mut elements);
+        elements
+    }
+
+    /// The same, written to their place: nothing of them is left elsewhere.
+    pub(super) fn fill(&self, purpose: Purpose, chunk: u64, elements: &mut [F]) {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
         hasher.update(b"veritune commitment randomness v1");
         hasher.update(&[purpose as u8]);
         hasher.update(&chunk.to_le_bytes());
         let mut reader = hasher.finalize_xof();
-        let mut elements = Vec::with_capacity(count);
-        let mut buffer = vec![0; count * F_BYTES];
+        let mut buffer = vec![0; elements.len() * F_BYTES];
+        let mut filled = 0;
         // A word is rejected with probability below 2^-32, so one pass is almost always enough.
-        while elements.len() < count {
-            let missing = (count - elements.len()) * F_BYTES;
+        while filled < elements.len() {
+            let missing = (elements.len() - filled) * F_BYTES;
             reader.fill(&mut buffer[..missing]);
             for &word in buffer[..missing].as_chunks::<F_BYTES>().0 {
                 let value = u64::from_le_bytes(word);
                 if value < P {
-                    elements.push(F::from_u64(value));
+                    elements[filled] = F::from_u64(value);
+                    filled += 1;
                 }
             }
         }
         buffer.zeroize();
-        elements
     }
 }
 

@@ -69,6 +69,14 @@ impl Masks {
         }
         rows
     }
+
+    /// The code of the coefficients, whose rows are wiped.
+    fn encode(&self, profile: &Profile) -> Vec<F> {
+        let mut rows = self.rows();
+        let codeword = encode(&rows, MASKS_WIDTH, profile.log_inverse_rate());
+        wipe(&mut rows);
+        codeword
+    }
 }
 
 impl Drop for Masks {
@@ -100,12 +108,10 @@ pub fn commit(
     let width = shape.num_columns();
     let mut vector = data;
     vector.resize(width << shape.log_rows, F::ZERO);
-    let tail = &mut vector[capacity..];
-    tail.copy_from_slice(&elements(&randomness, Purpose::Tail, tail.len()));
+    fill(&randomness, Purpose::Tail, &mut vector[capacity..]);
     let codeword = encode(&vector, width, profile.log_inverse_rate());
     let masks = shape.masked.then(|| Masks::new(profile, &randomness));
-    let masks_codeword =
-        masks.as_ref().map(|masks| encode(&masks.rows(), MASKS_WIDTH, profile.log_inverse_rate())).unwrap_or_default();
+    let masks_codeword = masks.as_ref().map(|masks| masks.encode(profile)).unwrap_or_default();
     let rows = Rows { shape, codeword: &codeword, masks_codeword: &masks_codeword, randomness: &randomness };
     let merkle = MerkleTree::new(rows.leaf_digests(1 << shape.log_domain(profile)), shape.hash);
     Ok(CommittedTree { shape, vector, capacity, codeword, masks, masks_codeword, randomness, merkle, spent: 0 })
@@ -182,7 +188,7 @@ impl CommittedTree {
     pub(super) fn remask(&mut self, profile: &Profile, change: impl FnOnce(&mut Masks)) {
         let masks = self.masks.as_mut().expect("masks that no opening has taken");
         change(masks);
-        self.masks_codeword = encode(&masks.rows(), MASKS_WIDTH, profile.log_inverse_rate());
+        self.masks_codeword = masks.encode(profile);
         self.rehash(profile);
     }
 
@@ -192,7 +198,7 @@ impl CommittedTree {
         change(&mut self.vector, self.masks.as_mut());
         self.codeword = encode(&self.vector, self.shape.num_columns(), profile.log_inverse_rate());
         if let Some(masks) = &self.masks {
-            self.masks_codeword = encode(&masks.rows(), MASKS_WIDTH, profile.log_inverse_rate());
+            self.masks_codeword = masks.encode(profile);
         }
     }
 
@@ -242,10 +248,14 @@ impl CommittedTree {
 /// Uniform elements, drawn chunk by chunk on all threads.
 pub(super) fn elements(randomness: &Randomness, purpose: Purpose, count: usize) -> Vec<F> {
     let mut elements = F::zero_vec(count);
-    elements.par_chunks_mut(MASK_CHUNK).enumerate().for_each(|(chunk, slots)| {
-        slots.copy_from_slice(&randomness.elements(purpose, chunk as u64, slots.len()));
-    });
+    fill(randomness, purpose, &mut elements);
     elements
+}
+
+/// The same, written to their place.
+fn fill(randomness: &Randomness, purpose: Purpose, elements: &mut [F]) {
+    let chunks = elements.par_chunks_mut(MASK_CHUNK).enumerate();
+    chunks.for_each(|(chunk, slots)| randomness.fill(purpose, chunk as u64, slots));
 }
 
 /// The leaf rows of a tree: columns; mask, pads and cover of a masked tree; salt.

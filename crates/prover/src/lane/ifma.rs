@@ -71,7 +71,7 @@ impl Sum {
     }
 
     /// With `s1 = m0 + 2^12 m1 + 2^44 m2` the value is `2^52 m0 + (2^32 - 1) m1 + (s0 - m2 - 2^8 s2)` modulo p, by
-    /// `2^64 = 2^32 - 1` and `2^96 = -1`; the second term is below p, and the third between 0 and p.
+    /// `2^64 = 2^32 - 1` and `2^96 = -1`. The second and the third term are below p, and not negative.
     #[inline(always)]
     fn reduce(&self) -> Packing {
         let [s0, s1, s2] = self.0;
@@ -86,7 +86,8 @@ impl Sum {
     }
 }
 
-/// `x + y` modulo p for any `x` and `y` below p.
+/// `x + y` modulo p for any word `x`, and `y` below p: what is left of a sum that wraps is at most p - 2, so that adding what
+/// the carry stands for does not wrap again.
 #[inline(always)]
 fn add_below_p(x: m512i, y: m512i) -> m512i {
     const LESS: i32 = 1;

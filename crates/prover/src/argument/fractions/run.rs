@@ -14,6 +14,7 @@ pub(super) const LOG_RUN: usize = 6;
 /// Elements of a run.
 pub(in super::super) const RUN: usize = 1 << LOG_RUN;
 const REGISTERS: usize = RUN / Packing::WIDTH;
+const _: () = assert!(REGISTERS <= Products::MAX, "sums are over a run");
 
 /// Consecutive elements, by coefficient.
 #[derive(Clone, Copy)]

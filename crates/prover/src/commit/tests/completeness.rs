@@ -82,6 +82,14 @@ fn equal_inputs_give_equal_bytes_for_any_number_of_threads() {
     assert_eq!(one, bytes(3));
 }
 
+/// An opening does not depend on the processor's registers (`make test-portable`).
+#[test]
+fn openings_are_those_of_every_build() {
+    let mut instance = Instance::new(12, &[blake3(12, 5, true, 1), poseidon2(12, 1, false, 2)]);
+    let digest = blake3::hash(&instance.prove().0);
+    assert_eq!(digest.to_hex().as_str(), "ec35e8e0565db3495ade693929a7d838b07bb41c2ead67c1b5138010cebfc1ee");
+}
+
 #[test]
 fn the_same_seed_commits_to_the_same_root_and_another_seed_to_another() {
     let profile = Profile::new(11).unwrap();
