@@ -13,8 +13,8 @@ pub(crate) use ifma::{Factor, Products, mul_add_triples, mul_triples};
 pub(crate) use portable::{Factor, Products, mul_add_triples, mul_triples};
 pub(crate) use veritune_field::lanes::{LANES, PackedE, Packing, pack, sum_lanes};
 
-use veritune_field::traits::{BasedVectorSpace, PackedValue, PrimeCharacteristicRing};
-use veritune_field::{E, F};
+use veritune_field::E;
+use veritune_field::traits::{BasedVectorSpace, PrimeCharacteristicRing};
 
 /// The coefficients of a register of challenge-field elements.
 pub(crate) type Triple = [Packing; 3];
@@ -23,6 +23,12 @@ pub(crate) type Triple = [Packing; 3];
 #[inline(always)]
 pub(crate) fn mul(a: &PackedE, b: &PackedE) -> PackedE {
     from_triple(mul_triples(triple(a), triple(b)))
+}
+
+/// `factor x`.
+#[inline(always)]
+pub(crate) fn scaled(factor: &Factor, x: &PackedE) -> PackedE {
+    from_triple(factor.times(triple(x)))
 }
 
 /// A register of its coefficients.
@@ -36,7 +42,7 @@ pub(crate) fn from_triple(x: Triple) -> PackedE {
 
 /// The sum of the lanes.
 pub(crate) fn sum_triple(x: &Triple) -> E {
-    E::from_basis_coefficients_fn(|c| x[c].as_slice().iter().copied().sum::<F>())
+    sum_lanes(from_triple(*x))
 }
 
 /// The three coefficients of a register.
@@ -61,7 +67,8 @@ pub(crate) fn broadcast(x: E) -> PackedE {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use veritune_field::traits::PrimeField64;
+    use veritune_field::F;
+    use veritune_field::traits::{PackedValue, PrimeField64};
 
     /// Words at the ends of limbs and of the field, some of them no canonical ones, and any others.
     fn word() -> impl Strategy<Value = F> {

@@ -5,7 +5,7 @@
 
 use crate::commit::BlockVector;
 use crate::commit::block_vector::{BLOCK, store};
-use crate::lane::{Factor, LANES, PackedE, Packing, from_triple, pack, triple};
+use crate::lane::{Factor, LANES, PackedE, Packing, pack, scaled};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -153,7 +153,7 @@ impl Expanded {
             let count = count.div_ceil(Packing::WIDTH);
             let values = &lanes[first / Packing::WIDTH..][..count];
             for (out, value) in chunk.lanes[at / Packing::WIDTH..].iter_mut().zip(values) {
-                *out += from_triple(scale.times(triple(value)));
+                *out += scaled(&scale, value);
             }
             return;
         }

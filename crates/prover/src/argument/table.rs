@@ -1,7 +1,7 @@
 //! A factor's table, first variable most significant: integers until its first variable is bound, then elements of the
 //! challenge field in registers, and single ones once there are fewer than a register.
 
-use crate::lane::{Factor, LANES, PackedE, Packing, broadcast, from_triple, line, pack, triple};
+use crate::lane::{Factor, LANES, PackedE, Packing, broadcast, line, pack, scaled};
 use rayon::prelude::*;
 use veritune_field::traits::{PackedFieldExtension, PackedValue};
 use veritune_field::{E, F};
@@ -50,8 +50,7 @@ impl Table {
             Self::Packed(table) if table.len() >= 2 => {
                 let (low, high) = table.split_at(table.len() / 2);
                 let factor = Factor::new(x);
-                let bound =
-                    |(&low, &high): (&PackedE, &PackedE)| from_triple(factor.times(triple(&(high - low)))) + low;
+                let bound = |(&low, &high): (&PackedE, &PackedE)| scaled(&factor, &(high - low)) + low;
                 Self::Packed(low.par_iter().zip(high).with_min_len(least).map(bound).collect())
             }
             Self::Base(_) | Self::Packed(_) | Self::Extension(_) => {

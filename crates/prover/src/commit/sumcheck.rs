@@ -5,7 +5,7 @@
 //! elements do not depend on the order, so the result is the same for every number of threads.
 
 use super::block_vector::{BLOCK, BlockVector, from_blocks, load, store, to_blocks};
-use crate::lane::{Factor, LANES, PackedE, Packing, Products, broadcast, from_triple, sum_triple, triple};
+use crate::lane::{Factor, LANES, PackedE, Packing, Products, broadcast, from_triple, scaled, sum_triple, triple};
 use crate::zeros::zeros;
 use rayon::prelude::*;
 use veritune_field::traits::{PackedValue, PrimeCharacteristicRing};
@@ -341,7 +341,7 @@ fn bind_blocks(weights: &mut Vec<F>, vector: &mut Vec<F>, challenge: E) -> Round
 #[inline(always)]
 fn bind_in_place(low: &mut [F; BLOCK], high: &[F; BLOCK], challenge: &Factor) -> PackedE {
     let start = load(low);
-    let bound = from_triple(challenge.times(triple(&(load(high) - start)))) + start;
+    let bound = scaled(challenge, &(load(high) - start)) + start;
     store(low, bound);
     bound
 }
