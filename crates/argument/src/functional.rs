@@ -20,6 +20,9 @@ pub const WITNESS_PLACE: usize = 0;
 /// The base place.
 pub const BASE_PLACE: usize = 3;
 
+/// Indices from which on the weights of an axis are kept as a point: with fewer, products of tables are made sooner.
+const LONG: usize = 1 << 10;
+
 /// Weights along one axis of `2^log` indices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AxisWeight {
@@ -50,6 +53,36 @@ impl AxisWeight {
     pub fn log(&self) -> usize {
         match self {
             Self::Dense { log, .. } | Self::Eq { log, .. } => *log,
+        }
+    }
+    /// `eq(point, i)` at index `start + i` for `i < len`: as a point if they are many, else as a table.
+    pub(crate) fn run(log: usize, start: usize, len: usize, point: &[E]) -> Self {
+        if len >= LONG {
+            return Self::Eq { log, start, len, point: Arc::new(point.to_vec()) };
+        }
+        let mut table = eq_table(point);
+        table.truncate(len);
+        Self::Dense { log, start, values: Arc::new(table) }
+    }
+    /// The same weights from another first index on, along another axis.
+    pub(crate) fn moved(&self, log: usize, start: usize) -> Self {
+        match self.clone() {
+            Self::Dense { values, .. } => Self::Dense { log, start, values },
+            Self::Eq { len, point, .. } => Self::Eq { log, start, len, point },
+        }
+    }
+    /// The sum of the weights.
+    pub fn sum(&self) -> E {
+        match self {
+            Self::Dense { values, .. } => values.iter().copied().sum(),
+            Self::Eq { len, point, .. } => eq_prefix(point, *len),
+        }
+    }
+    /// `sum over i of weight(i) eq(at, i)`.
+    pub(crate) fn value_at(&self, at: &[E]) -> E {
+        match self {
+            Self::Dense { start, values, .. } => dot(eq_table(at).get(*start..).unwrap_or(&[]), values),
+            Self::Eq { start, len, point, .. } => eq_window(point, *len, at, *start),
         }
     }
     /// `eq(point, i)` at every index.
@@ -102,15 +135,39 @@ pub struct Functional {
     pub parts: Vec<Part>,
 }
 
+/// First value and difference of an arithmetic progression of at least two values.
+fn progression(values: &[i64]) -> Option<(i64, i64)> {
+    let (&[first, second, ..], &[.., last]) = (values, values) else {
+        return None;
+    };
+    let step = second.checked_sub(first)?;
+    let steps = i128::try_from(values.len()).ok()?.checked_sub(1)?;
+    // The last one is where it should be, so that none on the way leaves the range of an i64: differences may wrap.
+    if i128::from(step).checked_mul(steps)?.checked_add(i128::from(first))? != i128::from(last) {
+        return None;
+    }
+    let next = values.get(1..)?.iter().zip(values);
+    let differs = next.fold(0, |differs, (after, before)| differs | (after.wrapping_sub(*before) ^ step));
+    (differs == 0).then_some((first, step))
+}
+
 /// The multilinear extension at `point` of a column, which is zero beyond its end.
 ///
 /// Cost: one product of a base element per entry, in registers; the point is split, so that no table of
-/// all `eq` is made.
+/// all `eq` is made. A row that is an arithmetic progression takes two products: tables have their inputs in order, and
+/// most functions are constant or linear far from zero.
 pub fn extension(column: &[i64], point: &[E]) -> E {
-    let (outer, inner) = point.split_at(point.len() / 2);
-    let inner = eq_table(inner);
+    let (outer, inner_point) = point.split_at(point.len() / 2);
+    let inner = eq_table(inner_point);
     let lanes = pack(&inner);
+    // The extension of 0, 1, 2, …
+    let indices = inner_point.iter().fold(E::ZERO, |sum, &bit| sum.double() + bit);
     let row = |row: &[i64]| -> E {
+        if row.len() == inner.len()
+            && let Some((first, step)) = progression(row)
+        {
+            return indices * f_from_i64(step) + f_from_i64(first);
+        }
         if row.len() < inner.len() || lanes.is_empty() {
             let products = row.iter().zip(&inner);
             return products.map(|(&v, &w)| w * f_from_i64(v)).sum();
@@ -225,7 +282,7 @@ pub struct Evaluator<'a> {
 /// Some of a part's weights along an axis against some of a table of `eq`.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Window {
-    /// Where the weights lie in memory, which they keep as long as the evaluator holds them.
+    /// Where the weights or their point lie in memory, which they keep as long as the evaluator holds them.
     values: usize,
     /// First weight, and how many.
     from: usize,
@@ -266,6 +323,13 @@ impl<'a> Evaluator<'a> {
         sum
     }
 
+    /// The same for the first `len` weights of a point.
+    fn point_window(&mut self, point: &Arc<Vec<E>>, len: usize, low: usize, log: usize, first: usize) -> E {
+        let key = Window { values: Arc::as_ptr(point).addr(), from: 0, len, low, log, first };
+        let at = self.coordinates(low, log);
+        self.windows.entry(key).or_insert_with(|| (Arc::clone(point), eq_window(point, len, at, first))).1
+    }
+
     /// `sum over slots of weight(slot) * eq(point, slot)`.
     pub fn part(&mut self, part: &Part) -> E {
         let mut low = 0;
@@ -275,7 +339,7 @@ impl<'a> Evaluator<'a> {
         for axis in axes.rev() {
             let log = axis.log();
             value *= match axis {
-                AxisWeight::Eq { start, len, point, .. } => eq_window(point, *len, self.coordinates(low, log), *start),
+                AxisWeight::Eq { start, len, point, .. } => self.point_window(point, *len, low, log, *start),
                 AxisWeight::Dense { start, values, .. } => self.window(values, 0, values.len(), low, log, *start),
             };
             low = low.saturating_add(log);
@@ -286,8 +350,7 @@ impl<'a> Evaluator<'a> {
             * match outer {
                 None => eq_at(self.point, part.offset),
                 Some(AxisWeight::Eq { start, len, point, .. }) => {
-                    let rows = self.point.get(..high).unwrap_or(&[]);
-                    eq_window(point, *len, rows, first_row.saturating_add(*start))
+                    self.point_window(point, *len, low, high, first_row.saturating_add(*start))
                 }
                 Some(AxisWeight::Dense { start, values, .. }) => {
                     self.rows(low, high, first_row.saturating_add(*start), values)
@@ -349,7 +412,7 @@ mod tests {
             let points = AxisWeight::Eq { log, start, len, point: Arc::new(point(3, 1_000_003)) };
             let (_, values) = points.expanded();
             let table = AxisWeight::Dense { log, start, values };
-            assert_eq!(crate::weight_sum(&points), crate::weight_sum(&table));
+            assert_eq!(points.sum(), table.sum());
             for other in [AxisWeight::single(2, 3), points.clone()] {
                 for order in [[&points, &other], [&other, &points]] {
                     let part = |weight: &AxisWeight| Part {
@@ -369,6 +432,25 @@ mod tests {
     }
 
     #[test]
+    fn a_run_is_a_table_or_a_point_by_its_length() {
+        let (coordinates, at) = (point(11, 1_000_003), point(12, 77_777));
+        for len in [1, 700, LONG - 1, LONG, LONG + 1, 2 * LONG] {
+            let run = AxisWeight::run(11, 5, len, &coordinates);
+            assert_eq!(matches!(run, AxisWeight::Eq { .. }), len >= LONG);
+            let (start, values) = run.expanded();
+            assert_eq!((start, values.as_slice()), (5, &eq_table(&coordinates)[..len]));
+            assert_eq!(run.sum(), values.iter().copied().sum());
+            let moved = run.moved(12, 9);
+            assert_eq!((moved.log(), moved.expanded()), (12, (9, values.clone())));
+            for weight in [&run, &moved, &AxisWeight::Dense { log: 12, start: 9, values: values.clone() }] {
+                let table = eq_table(&at);
+                let (first, expected) = (weight.expanded().0, values.iter().zip(&table[weight.expanded().0..]));
+                assert_eq!(weight.value_at(&at), expected.map(|(&a, &b)| a * b).sum(), "{len} from {first}");
+            }
+        }
+    }
+
+    #[test]
     fn the_extension_of_a_column_is_its_sum_over_eq() {
         let point = point(11, 1_000_003);
         let check = |column: &[i64]| {
@@ -379,6 +461,13 @@ mod tests {
             check(&(0..len).map(|i| i * i * 77_777 - 40_000_000).collect::<Vec<_>>());
             check(&(0..len).collect::<Vec<_>>());
             check(&vec![-9; len as usize]);
+            check(&(0..len).map(|i| 1_000_000 - 7 * i).collect::<Vec<_>>());
+            // A progression but for one value, and one only modulo 2^64.
+            for odd in [1, 7, len - 1] {
+                check(&(0..len).map(|i| 3 * i + i64::from(i == odd)).collect::<Vec<_>>());
+            }
+            check(&(0..len).map(|i| (i << 60).wrapping_mul(5)).collect::<Vec<_>>());
+            check(&(0..len).map(|i| (i << 55) - (1 << 62)).collect::<Vec<_>>());
             // The whole span of an i64.
             check(&(0..len).map(|i| if i % 3 == 0 { i64::MAX } else { i64::MIN + i }).collect::<Vec<_>>());
         }

@@ -10,7 +10,7 @@ use crate::weights::{in_layout_order, public_sum, tensor_functional};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use veritune_field::traits::PrimeCharacteristicRing;
-use veritune_field::{E, eq_table, f_from_i64};
+use veritune_field::{E, f_from_i64};
 use veritune_relations::layout::Layout;
 use veritune_relations::{AxisId, Index, Lookup, Place, Program, TableId, View};
 
@@ -19,34 +19,31 @@ pub struct BlockWeights<'a> {
     axes: Vec<(BlockAxis, AxisPoint<'a>)>,
 }
 
-/// The point of a block's axis, and the table made from it.
-type AxisPoint<'a> = (&'a [E], Arc<Vec<E>>);
+/// The point of a block's axis, and the weights made from it.
+type AxisPoint<'a> = (&'a [E], AxisWeight);
 
 impl BlockWeights<'_> {
     fn find(&self, axis: AxisId) -> Option<&(BlockAxis, AxisPoint<'_>)> {
         self.axes.iter().find(|(block, _)| block.axis == axis)
     }
 
-    /// The weights of the axes themselves as tables.
-    fn tables(&self, program: &Program) -> Vec<AxisWeight> {
-        let weight = |(block, (_, table)): &(BlockAxis, AxisPoint<'_>)| AxisWeight::Dense {
-            log: program.axis(block.axis).log_len(),
-            start: block.start,
-            values: Arc::clone(table),
+    /// The weights of the axes themselves.
+    fn own(&self, program: &Program) -> Vec<AxisWeight> {
+        let weight = |(block, (_, weight)): &(BlockAxis, AxisPoint<'_>)| {
+            weight.moved(program.axis(block.axis).log_len(), block.start)
         };
         self.axes.iter().map(weight).collect()
     }
 
-    /// The weights of a view as tables, outermost axis of its tensor first.
+    /// The weights of a view, outermost axis of its tensor first.
     pub fn view(&self, program: &Program, view: &View) -> Vec<AxisWeight> {
-        view_weights(program, view, |log, axis, shift| {
-            let found = self.find(axis).map(|(block, (_, table))| (block.start, Arc::clone(table)));
-            let (start, values) = found.unwrap_or_default();
-            AxisWeight::Dense { log, start: shift.saturating_add(start), values }
+        view_weights(program, view, |log, axis, shift| match self.find(axis) {
+            Some((block, (_, weight))) => weight.moved(log, shift.saturating_add(block.start)),
+            None => AxisWeight::Dense { log, start: shift, values: Arc::default() },
         })
     }
 
-    /// The same as points: for what is kept until the settlement.
+    /// The same as points, however short: for what is kept until the settlement.
     fn view_points(&self, program: &Program, view: &View) -> Vec<AxisWeight> {
         view_weights(program, view, |log, axis, shift| {
             let found = self.find(axis).map(|(block, (point, _))| (block.start, block.len, point.to_vec()));
@@ -62,7 +59,7 @@ impl BlockWeights<'_> {
             mask.is_some_and(|m| m.index.iter().any(is))
         };
         let outside = self.axes.iter().filter(|(block, _)| !in_mask(block.axis));
-        let rest: E = outside.map(|(_, (_, table))| table.iter().copied().sum::<E>()).product();
+        let rest: E = outside.map(|(_, (_, weight))| weight.sum()).product();
         rest * mask.map_or(E::ONE, |m| public_sum(program, m.tensor, &self.view(program, m)))
     }
 }
@@ -89,13 +86,13 @@ fn view_weights(
 pub struct LeafPoint<'a> {
     point: &'a [E],
     /// By the end of their coordinates, variables and active indices.
-    tables: BTreeMap<(usize, usize, usize), Arc<Vec<E>>>,
+    weights: BTreeMap<(usize, usize, usize), AxisWeight>,
 }
 
 impl<'a> LeafPoint<'a> {
     /// A point of the stack, most significant coordinate first.
     pub fn new(point: &'a [E]) -> Self {
-        Self { point, tables: BTreeMap::new() }
+        Self { point, weights: BTreeMap::new() }
     }
 
     /// The sum of `eq(point, ·)` over a block.
@@ -116,12 +113,9 @@ impl<'a> LeafPoint<'a> {
         for &axis in block.axes.iter().rev() {
             let start = end.saturating_sub(axis.log);
             let coordinates = self.point.get(start..end).unwrap_or(&[]);
-            let table = self.tables.entry((end, axis.log, axis.len)).or_insert_with(|| {
-                let mut table = eq_table(coordinates);
-                table.truncate(axis.len);
-                Arc::new(table)
-            });
-            weights.push((axis, (coordinates, Arc::clone(table))));
+            let key = (end, axis.log, axis.len);
+            let weight = self.weights.entry(key).or_insert_with(|| AxisWeight::run(axis.log, 0, axis.len, coordinates));
+            weights.push((axis, (coordinates, weight.clone())));
             end = start;
         }
         weights.reverse();
@@ -167,7 +161,7 @@ pub(crate) fn functionals<C: Context>(
                 q.constant += prefix * (alpha - E::from_u32(width));
                 let slot = layout.slots.get(tensor.0).and_then(Option::as_ref);
                 if let Some(slot) = slot.and_then(|s| s.blocks.get(limb)) {
-                    let axes = in_layout_order(program, tensor, &weights.tables(program));
+                    let axes = in_layout_order(program, tensor, &weights.own(program));
                     q.parts.push(Part { place: 0, offset: slot.offset, axes, scale: -(prefix * beta) });
                 }
             }
@@ -294,11 +288,10 @@ pub fn range_row(point: &[E]) -> (E, E) {
     (tag, value)
 }
 
-/// The sum of the weights of an axis; kept beside the functionals for tests of truncation.
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weights::weight_sum;
+    use veritune_field::eq_table;
 
     #[test]
     fn the_range_table_in_closed_form_is_the_extension_of_its_rows() {
@@ -310,6 +303,6 @@ mod tests {
             value += weight * E::from_usize(row - (1 << width));
         }
         assert_eq!(range_row(&point), (tag, value));
-        assert_eq!(weight_sum(&AxisWeight::single(3, 2)), E::ONE);
+        assert_eq!(AxisWeight::single(3, 2).sum(), E::ONE);
     }
 }

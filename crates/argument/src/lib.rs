@@ -49,5 +49,5 @@ pub use products::Value;
 pub use soundness::soundness_terms;
 pub use terms::{Binding, Factor, LinearTerm, ProductTerm, SumAxis};
 pub use verify::{Argument, verify};
-pub use weights::{Points, public_sum, tensor_functional, weight_sum};
+pub use weights::{Points, public_sum, tensor_functional};
 pub use wiring::{ELEMENT_SLOTS, Lagrange, Wiring};

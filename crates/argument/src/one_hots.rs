@@ -20,9 +20,8 @@ use crate::terms::{Binding, Factor};
 use crate::weights::{Points, evaluate};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::Arc;
+use veritune_field::E;
 use veritune_field::traits::PrimeCharacteristicRing;
-use veritune_field::{E, eq_table};
 use veritune_relations::layout::Layout;
 use veritune_relations::{Axis, OneHot, Program};
 
@@ -141,10 +140,7 @@ pub fn combine<A: Arithmetic, S>(
         let dummies = challenges.iter().take(challenges.len().saturating_sub(num_variables));
         let mut scale = power * dummies.map(|&x| E::ONE - x).product::<E>();
         for (weight, point) in claim.outer.iter().zip(&axes) {
-            if let AxisWeight::Dense { start, values, .. } = weight {
-                let table = eq_table(point);
-                scale *= table.iter().skip(*start).zip(values.iter()).map(|(&a, &b)| a * b).sum::<E>();
-            }
+            scale *= weight.value_at(point);
         }
         let mut product = Product::ONE;
         for line in values.flag.iter().map(|&flag| Line::from(flag)) {
@@ -192,9 +188,7 @@ fn read_bits<C: Context>(
     let labels = (Labels::ONE_HOT_VALUE, Labels::ONE_HOT_VALUE);
     let mut weights: Vec<AxisWeight> = Vec::with_capacity(axes.len().saturating_add(1));
     for (axis, point) in shape.outer.iter().zip(axes) {
-        let mut table = eq_table(point);
-        table.truncate(axis.len);
-        weights.push(AxisWeight::Dense { log: axis.log_len(), start: 0, values: Arc::new(table) });
+        weights.push(AxisWeight::run(axis.log_len(), 0, axis.len, point));
     }
     let flag = match shape.one_hot.flag {
         Some(flag) => Some(evaluate(ctx, program, layout, flag, &weights, labels)?),

@@ -2,17 +2,17 @@
 
 use crate::check::ArgumentError;
 use crate::context::{BaseClaim, Context};
-use crate::functional::{AxisWeight, Functional, Part, eq_prefix};
+use crate::functional::{AxisWeight, Functional, Part, eq_prefix, extension};
 use crate::products::Value;
 use crate::terms::{Binding, Factor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use veritune_field::traits::PrimeCharacteristicRing;
-use veritune_field::{E, F, eq_table, f_from_i64};
+use veritune_field::{E, F, dot, f_from_i64};
 use veritune_relations::layout::{Layout, order, place_index};
 use veritune_relations::{AxisId, Place, Program, TensorId};
 
-/// The points that bindings refer to, as they are and with the tables of `eq` made from them.
+/// The points that bindings refer to, and the weights made from them.
 pub struct Points<'a> {
     program: &'a Program,
     /// Per axis, its point.
@@ -20,13 +20,14 @@ pub struct Points<'a> {
     /// Challenges of the equation sumcheck.
     pub challenges: &'a [E],
     points: BTreeMap<Binding, Arc<Vec<E>>>,
-    tables: BTreeMap<Binding, Arc<Vec<E>>>,
+    /// Weights from index 0 on.
+    weights: BTreeMap<Binding, AxisWeight>,
 }
 
 impl<'a> Points<'a> {
     /// Points of `program`.
     pub fn new(program: &'a Program, rho: &'a [Vec<E>], challenges: &'a [E]) -> Self {
-        Self { program, rho, challenges, points: BTreeMap::new(), tables: BTreeMap::new() }
+        Self { program, rho, challenges, points: BTreeMap::new(), weights: BTreeMap::new() }
     }
 
     /// The point of an axis.
@@ -39,7 +40,7 @@ impl<'a> Points<'a> {
         self.challenges.get(first..first.saturating_add(log)).unwrap_or(&[])
     }
 
-    /// The weights of a binding along the tensor's own axis, as a table.
+    /// The weights of a binding along the tensor's own axis.
     pub fn axis_weight(&mut self, own: AxisId, binding: Binding) -> AxisWeight {
         let log = self.program.axis(own).log_len();
         let (key, axis, start) = match binding {
@@ -50,24 +51,24 @@ impl<'a> Points<'a> {
                 (Binding::Variables { axis, shift: 0, first_round }, axis, shift)
             }
         };
-        let values = if let Some(table) = self.tables.get(&key) {
-            Arc::clone(table)
-        } else {
-            let axis_data = self.program.axis(axis);
-            let mut table = match key {
-                Binding::Eq(..) => eq_table(self.rho(axis)),
-                Binding::Variables { first_round, .. } => eq_table(self.rounds(first_round, axis_data.log_len())),
-                Binding::Ones(..) | Binding::Fixed(_) => vec![E::ONE; axis_data.len],
-            };
-            table.truncate(axis_data.len);
-            let table = Arc::new(table);
-            self.tables.insert(key, Arc::clone(&table));
-            table
+        if let Some(weight) = self.weights.get(&key) {
+            return weight.moved(log, start);
+        }
+        let axis_data = self.program.axis(axis);
+        let weight = match key {
+            Binding::Eq(..) => AxisWeight::run(log, start, axis_data.len, self.rho(axis)),
+            Binding::Variables { first_round, .. } => {
+                AxisWeight::run(log, start, axis_data.len, self.rounds(first_round, axis_data.log_len()))
+            }
+            Binding::Ones(..) | Binding::Fixed(_) => {
+                AxisWeight::Dense { log, start, values: Arc::new(vec![E::ONE; axis_data.len]) }
+            }
         };
-        AxisWeight::Dense { log, start, values }
+        self.weights.insert(key, weight.clone());
+        weight
     }
 
-    /// The same as a point: what is kept until the settlement takes no memory in proportion to the axis.
+    /// The same as a point, however short: what is kept until the settlement takes no memory in proportion to the axis.
     fn axis_point(&mut self, own: AxisId, binding: Binding) -> AxisWeight {
         let (axis, start, point) = match binding {
             Binding::Eq(axis, shift) => (axis, shift, self.rho(axis)),
@@ -81,7 +82,7 @@ impl<'a> Points<'a> {
         AxisWeight::Eq { log: self.program.axis(own).log_len(), start, len: self.program.axis(axis).len, point }
     }
 
-    /// The weights of a factor, outermost axis first: points for a tensor of the base, tables for another.
+    /// The weights of a factor, outermost axis first: points for a tensor of the base, for another what is sooner evaluated.
     pub fn factor_weights(&mut self, factor: &Factor) -> Vec<AxisWeight> {
         let tensor = self.program.tensor(factor.tensor);
         let weight = |(&axis, &binding): (&AxisId, &Binding)| match tensor.place {
@@ -94,14 +95,6 @@ impl<'a> Points<'a> {
     /// `sum of eq(rho, i)` over active `i`, for each axis, multiplied.
     pub fn unused(&self, axes: &[AxisId]) -> E {
         axes.iter().map(|&axis| eq_prefix(self.rho(axis), self.program.axis(axis).len)).product()
-    }
-}
-
-/// The sum of the weights along an axis.
-pub fn weight_sum(weight: &AxisWeight) -> E {
-    match weight {
-        AxisWeight::Dense { values, .. } => values.iter().copied().sum(),
-        AxisWeight::Eq { len, point, .. } => eq_prefix(point, *len),
     }
 }
 
@@ -125,7 +118,7 @@ pub fn tensor_functional(
         return functional;
     };
     if slot.minimum != 0 {
-        let all: E = axes.iter().map(weight_sum).product();
+        let all: E = axes.iter().map(AxisWeight::sum).product();
         functional.constant = all * scale * f_from_i64(slot.minimum);
     }
     let base = F::TWO.exp_u64(u64::from(program.range_bits));
@@ -151,26 +144,29 @@ pub fn public_sum(program: &Program, tensor: TensorId, axes: &[AxisWeight]) -> E
     let mut sums: Vec<E> = match axes.next() {
         None => return values.first().map_or(E::ZERO, |&v| E::from(f_from_i64(v))),
         Some((axis, weight)) => {
-            let row_len = program.axis(*axis).len.max(1);
-            fold_axis(values, row_len, weight, |&v, w| w * f_from_i64(v))
+            let rows = values.chunks(program.axis(*axis).len.max(1));
+            rows.map(|row| integer_sum(row, weight)).collect()
         }
     };
     for (axis, weight) in axes {
-        sums = fold_axis(&sums, program.axis(*axis).len.max(1), weight, |&v, w| v * w);
+        let (start, weights) = weight.expanded();
+        let rows = sums.chunks(program.axis(*axis).len.max(1));
+        sums = rows.map(|row| dot(row.get(start..).unwrap_or(&[]), &weights)).collect();
     }
     sums.first().copied().unwrap_or(E::ZERO)
 }
 
-/// Every row's weighted sum; zero for weights that are not dense.
-fn fold_axis<T>(values: &[T], row_len: usize, weight: &AxisWeight, times: impl Fn(&T, E) -> E) -> Vec<E> {
-    let AxisWeight::Dense { start, values: weights, .. } = weight else {
-        return Vec::new();
-    };
-    let sum = |row: &[T]| -> E {
-        let products = row.iter().skip(*start).zip(weights.iter());
-        products.map(|(v, &w)| times(v, w)).sum()
-    };
-    values.chunks(row_len).map(sum).collect()
+/// The weighted sum of integers along one axis.
+fn integer_sum(row: &[i64], weight: &AxisWeight) -> E {
+    match weight {
+        AxisWeight::Dense { start, values, .. } => {
+            row.iter().skip(*start).zip(values.iter()).map(|(&v, &w)| w * f_from_i64(v)).sum()
+        }
+        AxisWeight::Eq { start, len, point, .. } => {
+            let row = row.get(*start..).unwrap_or(&[]);
+            extension(row.get(..*len).unwrap_or(row), point)
+        }
+    }
 }
 
 /// The weighted sum of a tensor: known if public, sent in clear if of the base, else sent and claimed.

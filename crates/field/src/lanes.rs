@@ -47,13 +47,19 @@ pub fn eq_table(point: &[E]) -> Vec<E> {
     if first.len() < LANES || outer.is_empty() {
         return first;
     }
+    let (last, outer) = (outer.first().copied().unwrap_or_default(), outer.get(1..).unwrap_or(&[]));
     let mut table = vec![PackedE::from_ext_slice(&first)];
     for &coordinate in outer.iter().rev() {
         double(&mut table, coordinate);
     }
-    let mut elements = E::zero_vec(table.len().saturating_mul(LANES));
-    for (out, packed) in elements.chunks_exact_mut(LANES).zip(table) {
-        packed.to_ext_slice(out);
+    // The last doubling, straight to its place.
+    let half = table.len().saturating_mul(LANES);
+    let mut elements = E::zero_vec(half.saturating_mul(2));
+    let (lows, highs) = elements.split_at_mut(half);
+    for ((low, high), packed) in lows.chunks_exact_mut(LANES).zip(highs.chunks_exact_mut(LANES)).zip(table) {
+        let above = packed * last;
+        above.to_ext_slice(high);
+        (packed - above).to_ext_slice(low);
     }
     elements
 }

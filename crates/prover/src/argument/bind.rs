@@ -2,7 +2,7 @@
 
 use super::table::Table;
 use rayon::prelude::*;
-use veritune_argument::{AxisWeight, Binding, Factor, Points};
+use veritune_argument::{Binding, Factor, Points};
 use veritune_field::traits::{BasedVectorSpace, PrimeCharacteristicRing, PrimeField64};
 use veritune_field::{E, F, f_from_i64};
 use veritune_relations::{AxisId, Program};
@@ -40,10 +40,10 @@ pub(super) fn factor_table(
     for (&axis, &binding) in own.iter().zip(&factor.bindings) {
         roles.push(match binding {
             Binding::Variables { axis, shift, first_round } => Role::Variable { start: shift, axis, first_round },
-            _ => match points.axis_weight(axis, binding) {
-                AxisWeight::Dense { start, values, .. } => Role::Bound { start, weights: values },
-                AxisWeight::Eq { .. } => unreachable!("bindings have dense weights"),
-            },
+            _ => {
+                let (start, weights) = points.axis_weight(axis, binding).expanded();
+                Role::Bound { start, weights }
+            }
         });
     }
     // The longest bound axis first: what is left is short.

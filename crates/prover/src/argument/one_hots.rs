@@ -55,7 +55,7 @@ pub(super) fn factor_table(
         shifts[i] = total;
         total += log;
     }
-    let weights: Vec<AxisWeight> = points.factor_weights(factor);
+    let weights: Vec<_> = points.factor_weights(factor).iter().map(AxisWeight::expanded).collect();
     let bound = factor.bindings.iter().any(|b| matches!(b, Binding::Eq(..) | Binding::Ones(..)));
     let mut table = vec![E::ZERO; if bound { 1 << total } else { 0 }];
     let mut base = vec![F::ZERO; if bound { 0 } else { 1 << total }];
@@ -66,7 +66,7 @@ pub(super) fn factor_table(
         at.push(value);
         let (mut slot, mut weight) = (0, E::ONE);
         for (i, binding) in factor.bindings.iter().enumerate() {
-            let AxisWeight::Dense { start, values, .. } = &weights[i] else { unreachable!("bindings are dense") };
+            let (start, values) = &weights[i];
             let active = match *binding {
                 Binding::Variables { axis, .. } => program.axis(axis).len,
                 _ => values.len(),
@@ -174,13 +174,13 @@ fn state(program: &Program, tensors: &[&[i64]], claim: &OneHotClaim<E>, weight: 
     let logs: Vec<usize> = axes[..outer.len()].iter().map(|&a| program.axis(a).log_len()).collect();
     let log_size: usize = logs.iter().sum();
     let flag = one_hot.flag.map(|flag| dense(program, tensors, flag));
+    let weights: Vec<_> = claim.outer.iter().map(AxisWeight::expanded).collect();
     let mut tables = vec![vec![E::ZERO; 1 << log_size]; 1 + usize::from(flag.is_some()) + num_bits];
     for (row, bits) in dense(program, tensors, one_hot.bits).chunks(num_bits).enumerate() {
         let at = indices(row, outer);
         let (mut slot, mut value) = (0, E::ONE);
-        for ((&index, &log), axis) in at.iter().zip(&logs).zip(&claim.outer) {
+        for ((&index, &log), (start, values)) in at.iter().zip(&logs).zip(&weights) {
             slot = (slot << log) | index;
-            let AxisWeight::Dense { start, values, .. } = axis else { unreachable!("bindings are dense") };
             value *= index.checked_sub(*start).and_then(|i| values.get(i)).copied().unwrap_or(E::ZERO);
         }
         tables[0][slot] = value;
