@@ -98,6 +98,8 @@ pub struct Deviation {
     pub opener: Box<dyn Opener>,
     /// Changes the opening's bytes after all else.
     pub opening: Option<OpeningEdit>,
+    /// Leaves the tree of the state after out of the opening.
+    pub without_after: bool,
 }
 
 type Numbered = Box<dyn Fn(usize, E, &dyn Fn() -> E) -> E>;
@@ -139,6 +141,7 @@ impl Default for Deviation {
             profile: profile(),
             opener: Box::new(Faithful),
             opening: None,
+            without_after: false,
         }
     }
 }
@@ -211,7 +214,8 @@ pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -
         })
         .collect();
     let roots = |trees: &[CommittedTree]| -> [Root; 2] { std::array::from_fn(|i| trees[i + 1].root()) };
-    let mut transcript = transcript(&roots(&trees));
+    let states = roots(&trees);
+    let mut transcript = transcript(&states);
     absorb_witness(&mut transcript, &deviation.absorbed.unwrap_or_else(|| trees[0].root()));
     let mut replay = transcript.clone();
     let (mut scalars, sent) = {
@@ -245,6 +249,10 @@ pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -
     (deviation.weights)(&mut opened);
     let truth = truth(&joint, &trees);
     let before = replay.clone();
+    if deviation.without_after {
+        trees.truncate(2);
+        opened.truncate(2);
+    }
     let statement: Vec<_> = shapes.into_iter().zip(trees.iter().map(CommittedTree::root)).collect();
     let mut all: Vec<&mut CommittedTree> = trees.iter_mut().collect();
     let target = opening_target(&joint, &[]);
@@ -256,7 +264,7 @@ pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -
         edit(&Opened { profile, trees, joint, excess, transcript: &before }, &mut opening);
     }
     bytes.extend_from_slice(&opening);
-    Proved { roots: roots(&trees), bytes, sent }
+    Proved { roots: states, bytes, sent }
 }
 
 /// Verifies with the honest verifier's code.
@@ -264,9 +272,18 @@ pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -
 /// # Errors
 /// The code of the refusal.
 pub fn verify(program: &Program, proved: &Proved) -> Result<Vec<BaseClaim>, Refusal> {
+    verify_trees(program, proved, TREES.len())
+}
+
+/// The same for a statement that has only the first `count` trees of the states.
+///
+/// # Errors
+/// The code of the refusal.
+pub fn verify_trees(program: &Program, proved: &Proved, count: usize) -> Result<Vec<BaseClaim>, Refusal> {
     let (profile, argument) = (profile(), Argument::new(program).map_err(|error| error.code().to_owned())?);
     let shapes = shapes(&profile, &argument);
-    let placed: Vec<Placed<'_>> = (0..2).map(|i| (TREES[i].0, Source::Tree(shapes[i + 1], proved.roots[i]))).collect();
+    let placed: Vec<Placed<'_>> =
+        (0..count).map(|i| (TREES[i].0, Source::Tree(shapes[i + 1], proved.roots[i]))).collect();
     let mut transcript = transcript(&proved.roots);
     proof::verify(&argument, &profile, shapes[0], &placed, &proved.bytes, &mut transcript)
         .map_err(|error| error.code().to_owned())

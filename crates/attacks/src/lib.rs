@@ -30,6 +30,6 @@ pub use certificate::TinyCertificate;
 pub use cheat::Cheat;
 pub use harness::{
     Deviation, Proved, Refusal, SETTLEMENT, base_claims_hold, profile, prove, prove_and_verify, transcript, verify,
-    violated, without,
+    verify_trees, violated, without,
 };
 pub use setting::Setting;

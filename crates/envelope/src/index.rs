@@ -132,17 +132,20 @@ impl Index {
                 None => {
                     return Err(Refusal::new(FILE_MISSING, &entry.path, "a listed file", "none"));
                 }
-                Some(size) => entry.check_size(size)?,
+                Some(size) if size != entry.size => {
+                    let expected = format_args!("{} bytes", entry.size);
+                    return Err(Refusal::new(INDEX_SIZE, &entry.path, expected, size));
+                }
+                Some(_) => {}
             }
         }
         Ok(())
     }
 
-    /// The bytes of a listed file of at most `max_file_bytes`; they have the listed size and digest.
+    /// The bytes of a listed file of at most `max_file_bytes`; they have the listed digest.
     pub fn read(&self, root: &Path, path: &str, max_file_bytes: u64) -> Result<Vec<u8>, Refusal> {
         let entry = self.find(path).ok_or_else(|| Refusal::new(FILE_MISSING, path, "a listed file", "none"))?;
         let bytes = directory::read_file(root, path, max_file_bytes)?;
-        entry.check_size(u64::try_from(bytes.len()).unwrap_or(u64::MAX))?;
         let digest = Digest::sha256(&bytes);
         if digest != entry.sha256 {
             Refusal::new(INDEX_DIGEST, path, entry.sha256, digest).raise()?;
@@ -151,7 +154,7 @@ impl Index {
     }
 
     /// Hands the bytes of a listed file to `each` in pieces of `piece_bytes`, the last perhaps shorter; returns their digest,
-    /// which is the listed one, as is their number. Memory: one piece.
+    /// which is the listed one. Memory: one piece.
     ///
     /// *Caller must* trust nothing of the pieces before this returns.
     pub fn read_pieces(
@@ -162,13 +165,11 @@ impl Index {
         each: &mut dyn FnMut(&[u8]) -> Result<(), Refusal>,
     ) -> Result<Digest, Refusal> {
         let entry = self.find(path).ok_or_else(|| Refusal::new(FILE_MISSING, path, "a listed file", "none"))?;
-        let (mut hasher, mut size) = (Sha256::new(), 0_u64);
+        let mut hasher = Sha256::new();
         directory::read_pieces(root, path, entry.size, piece_bytes, &mut |piece| {
             hasher.update(piece);
-            size = size.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
             each(piece)
         })?;
-        entry.check_size(size)?;
         let digest = Digest::from_bytes(hasher.finalize().into());
         if digest != entry.sha256 {
             Refusal::new(INDEX_DIGEST, path, entry.sha256, digest).raise()?;
@@ -181,15 +182,6 @@ impl Index {
     pub fn find(&self, path: &str) -> Option<&IndexEntry> {
         let position = self.entries.binary_search_by(|entry| entry.path.as_str().cmp(path)).ok()?;
         self.entries.get(position)
-    }
-}
-
-impl IndexEntry {
-    fn check_size(&self, size: u64) -> Result<(), Refusal> {
-        if size == self.size {
-            return Ok(());
-        }
-        Err(Refusal::new(INDEX_SIZE, &self.path, format_args!("{} bytes", self.size), size))
     }
 }
 

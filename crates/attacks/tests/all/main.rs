@@ -10,6 +10,8 @@ mod findings;
 mod free;
 mod inputs;
 mod last_master;
+#[cfg(feature = "mutation-testing")]
+mod places;
 mod protocol;
 mod ranges;
 mod recipe;
