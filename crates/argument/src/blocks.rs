@@ -4,7 +4,7 @@
 //! into blocks of falling powers of two, so that few leaves are padding.
 
 use crate::check::PlanError;
-use crate::functional::{log_of, log_u32, pow2};
+use crate::eq::{log_of, log_u32, pow2};
 use crate::plan::{check_lookup, is_one_hot, refuse};
 use veritune_field::E;
 use veritune_relations::layout::limb_widths;
@@ -205,7 +205,7 @@ pub(crate) fn leaf_blocks(program: &Program) -> Result<Vec<LeafBlock>, PlanError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::functional::eq_at;
+    use crate::eq::eq_at;
     use veritune_field::traits::PrimeCharacteristicRing;
 
     #[test]

@@ -20,7 +20,8 @@
 
 use crate::check::{ArgumentError, CheckId};
 use crate::context::{Arithmetic, BaseClaim, Context, Labels, Linear};
-use crate::functional::{Functional, Part, eq_points};
+use crate::eq::eq_points;
+use crate::functional::{Functional, Part};
 use crate::one_hots::{self, OneHotClaim};
 use crate::plan::{Plan, is_one_hot};
 use crate::products::{Product, Value};

@@ -1,6 +1,7 @@
 //! All claims of an argument as one linear functional of the committed vectors.
 
-use crate::functional::{Evaluator, Functional, NUM_PLACES, Part};
+use crate::evaluator::Evaluator;
+use crate::functional::{Functional, NUM_PLACES, Part};
 use veritune_field::E;
 use veritune_field::traits::PrimeCharacteristicRing;
 

@@ -1,9 +1,12 @@
 //! The leaves of the lookups as affine functionals of the committed vectors.
 
+use crate::axis_weight::AxisWeight;
 use crate::blocks::{BlockAxis, BlockKind, LeafBlock};
 use crate::check::ArgumentError;
 use crate::context::{BaseClaim, Context, Labels};
-use crate::functional::{AxisWeight, Functional, Part, eq_at, extension, log_u32, pow2};
+use crate::eq::{eq_at, log_u32, pow2};
+use crate::extension::extension;
+use crate::functional::{Functional, Part};
 use crate::lookups::Fingerprint;
 use crate::plan::Plan;
 use crate::weights::{in_layout_order, public_sum, tensor_functional};

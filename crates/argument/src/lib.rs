@@ -12,11 +12,15 @@
 #![deny(clippy::panic)]
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::as_conversions))]
 
+mod axis_weight;
 mod blocks;
 mod check;
 mod context;
 mod counter;
+mod eq;
 pub mod equations;
+mod evaluator;
+mod extension;
 mod functional;
 mod joint;
 pub mod leaves;
@@ -34,13 +38,15 @@ mod verify;
 mod weights;
 mod wiring;
 
+pub use axis_weight::AxisWeight;
 pub use blocks::{BlockAxis, BlockKind, LOG_UNIT, LeafBlock, Units, whole_axes};
 pub use check::{ArgumentError, CheckId, PlanError};
 pub use context::{Arithmetic, BaseClaim, Context, Labels, Linear};
 pub use counter::{Counted, PadCounter, PadNumber};
-pub use functional::{
-    AxisWeight, BASE_PLACE, Evaluator, Functional, NUM_PLACES, Part, WITNESS_PLACE, eq_at, eq_points, extension,
-};
+pub use eq::{eq_at, eq_points};
+pub use evaluator::Evaluator;
+pub use extension::extension;
+pub use functional::{BASE_PLACE, Functional, NUM_PLACES, Part, WITNESS_PLACE};
 pub use joint::Joint;
 pub use masked::{Affine, Masked, MaskedCheck};
 pub use native::NativeCheck;

@@ -19,9 +19,11 @@
 //! except for the weight of the dummy in P, which is not zero since z is on no subgroup: every scalar and P are uniform,
 //! whatever the vectors are. `docs/notes/zero-knowledge.md` has the composition.
 
+use crate::axis_weight::AxisWeight;
 use crate::check::{ArgumentError, CheckId};
 use crate::context::{Arithmetic, BaseClaim, Context, Labels, Linear};
-use crate::functional::{AxisWeight, Functional, Part, WITNESS_PLACE, log_of};
+use crate::eq::log_of;
+use crate::functional::{Functional, Part, WITNESS_PLACE};
 use crate::joint::Joint;
 use crate::scalars::Scalars;
 use crate::wiring::Wiring;

@@ -11,10 +11,10 @@
 //!
 //! Soundness: claims (eta) + degree times rounds, over |E|. The bits are proved to be 0 or 1 by equations.
 
+use crate::axis_weight::AxisWeight;
 use crate::check::{ArgumentError, CheckId};
 use crate::context::{Arithmetic, Context, Labels, Linear};
 use crate::equations::sumcheck;
-use crate::functional::AxisWeight;
 use crate::products::{Line, Product, Value};
 use crate::terms::{Binding, Factor};
 use crate::weights::{Points, evaluate};
@@ -194,7 +194,7 @@ fn read_bits<C: Context>(
         Some(flag) => Some(evaluate(ctx, program, layout, flag, &weights, labels)?),
         None => None,
     };
-    let log = crate::functional::log_of(shape.num_bits);
+    let log = crate::eq::log_of(shape.num_bits);
     let mut bits = Vec::with_capacity(shape.num_bits);
     for bit in 0..shape.num_bits {
         let mut weights = weights.clone();

@@ -4,7 +4,7 @@
 
 use crate::blocks::{LeafBlock, Units, leaf_blocks};
 use crate::check::PlanError;
-use crate::functional::pow2;
+use crate::eq::pow2;
 use crate::terms::{Factor, LinearTerm, ProductTerm, sort_terms};
 use veritune_relations::layout::{Layout, place_index};
 use veritune_relations::{AxisId, Index, Place, Program, Range, TableId, TensorId, View};

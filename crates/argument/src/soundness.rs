@@ -1,7 +1,7 @@
 //! The error terms of the argument, each a numerator over |E| = p^3.
 
 use crate::blocks::BlockKind;
-use crate::functional::pow2;
+use crate::eq::pow2;
 use crate::one_hots::rounds_and_degree;
 use crate::verify::Argument;
 

@@ -5,7 +5,7 @@
 //! no factor has multiplies the term by the sum of `eq(rho, i)` over active `i`.
 
 use crate::check::PlanError;
-use crate::functional::pow2;
+use crate::eq::pow2;
 use crate::plan::{check_view, is_one_hot, refuse};
 use std::collections::BTreeMap;
 use veritune_relations::{AxisId, Index, Place, Program, TensorId, Term, View};

@@ -1,8 +1,11 @@
 //! Evaluations of tensors under tensor-product weights: known, settled later, or hidden.
 
+use crate::axis_weight::AxisWeight;
 use crate::check::ArgumentError;
 use crate::context::{BaseClaim, Context};
-use crate::functional::{AxisWeight, Functional, Part, eq_prefix, extension};
+use crate::eq::eq_prefix;
+use crate::extension::extension;
+use crate::functional::{Functional, Part};
 use crate::products::Value;
 use crate::terms::{Binding, Factor};
 use std::collections::BTreeMap;
@@ -192,6 +195,70 @@ pub(crate) fn evaluate<C: Context>(
             let value = ctx.read(labels.0)?;
             ctx.claim(functional(tensor), value.into());
             Ok(Value::Sent(value))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eq::tests::point;
+    use veritune_field::eq_table;
+    use veritune_relations::{Axis, Range, Tensor};
+
+    /// A public tensor over an axis of `len + 40` indices, outermost or innermost, and one of 3.
+    fn program(len: usize, is_outermost: bool) -> Program {
+        let mut program = Program::default();
+        for (name, len) in [("bound", len), ("own", len + 40), ("other", 3)] {
+            program.axes.push(Axis { name: name.to_owned(), len });
+        }
+        // In part a progression, in part none.
+        let value = |i: usize| if i < 2 * len { 5 * i as i64 - 70 } else { (i * i % 1009) as i64 };
+        program.tensors.push(Tensor {
+            name: "values".to_owned(),
+            axes: if is_outermost { vec![AxisId(1), AxisId(2)] } else { vec![AxisId(2), AxisId(1)] },
+            place: Place::Public,
+            range: Range::FIELD,
+            fraction_bits: 0,
+            values: Some((0..3 * (len + 40)).map(value).collect()),
+            range_by_other: false,
+        });
+        program
+    }
+
+    #[test]
+    fn a_binding_weighs_a_public_tensor_as_its_table_does() {
+        for (len, is_outermost) in [3, 1023, 1024, 1025, 1400].into_iter().flat_map(|len| [(len, false), (len, true)]) {
+            let program = program(len, is_outermost);
+            let rho: Vec<Vec<E>> =
+                program.axes.iter().enumerate().map(|(i, a)| point(a.log_len(), 1_000_003 + i as u64)).collect();
+            let challenges = point(14, 77_777);
+            let mut points = Points::new(&program, &rho, &challenges);
+            let values = program.tensors[0].values.as_ref().unwrap();
+            let other = eq_table(&rho[2]);
+            // The first of each kind has a shift.
+            for shift in [7, 0, 40] {
+                for (binding, table) in [
+                    (Binding::Eq(AxisId(0), shift), eq_table(&rho[0])),
+                    (Binding::Ones(AxisId(0), shift), vec![E::ONE; len]),
+                    (
+                        Binding::Variables { axis: AxisId(0), shift, first_round: 2 },
+                        eq_table(&challenges[2..2 + program.axes[0].log_len()]),
+                    ),
+                ] {
+                    let long = points.axis_weight(AxisId(1), binding);
+                    let short = points.axis_weight(AxisId(2), Binding::Eq(AxisId(2), 0));
+                    let axes = if is_outermost { [long, short] } else { [short, long] };
+                    let mut expected = E::ZERO;
+                    for (i, &own) in table.iter().take(len).enumerate() {
+                        for (j, &weight) in other.iter().take(3).enumerate() {
+                            let at = if is_outermost { (shift + i) * 3 + j } else { j * (len + 40) + shift + i };
+                            expected += own * weight * f_from_i64(values[at]);
+                        }
+                    }
+                    assert_eq!(public_sum(&program, TensorId(0), &axes), expected, "{len} {binding:?}");
+                }
+            }
         }
     }
 }

@@ -69,7 +69,7 @@ fn round_trip(
 
 #[test]
 fn an_argument_with_its_opening_is_accepted_and_another_commitment_is_not() {
-    for Case { name, program, tensors } in [layers(), attention()] {
+    for Case { name, program, tensors } in [layers(), attention(5, 5)] {
         let argument = Argument::new(&program).unwrap();
         let counts = multiplicities(&program, &tensors);
         let mut vectors = place_vectors(&program, &argument.layout, &tensors, &counts);

@@ -134,18 +134,18 @@ fn y_on_terms(y: &veritune_relations::builder::Operand) -> veritune_relations::E
 }
 
 /// Attention scores over grouped heads, maximum by one-hot under a causal mask, a table of two columns.
-pub(super) fn attention() -> Case {
+pub(super) fn attention(queries: usize, keys: usize) -> Case {
     let mut b = Builder::new(6);
     let layer = b.axis("layer", 2);
     let kv = b.axis("kv", 2);
     let group = b.axis("group", 3);
-    let query = b.axis("query", 5);
-    let key = b.axis("key", 5);
+    let query = b.axis("query", queries);
+    let key = b.axis("key", keys);
     let depth = b.axis("depth", 3);
     let range = Range::signed(4);
     let q = b.tensor(Place::StateBefore, &make("q", &[layer, query, kv, group, depth], range, 0));
     let k = b.tensor(Place::StateBefore, &make("k", &[layer, key, kv, depth], range, 0));
-    let causal = (0..25).map(|i| i64::from(i % 5 <= i / 5)).collect();
+    let causal = (0..queries * keys).map(|i| i64::from(i % keys * queries <= i / keys * keys)).collect();
     let mask = b.public(&make("causal", &[query, key], Range::unsigned(1), 0), causal);
     let all = [layer, kv, group, query, key];
     let (q_on, k_on) = (b.on(q), b.on(k));
@@ -160,18 +160,20 @@ pub(super) fn attention() -> Case {
     let out = make("exp", &all, Range::unsigned(10), 0);
     let e = b.look("exp", &all, table, gap, Some(mask_on.view.clone()), &[(out, Function::ExpNegative)])[0];
     let sum = Sum::product(1, &[&b.on(e), &mask_on]);
-    b.copy(&make("sum", &rows, Range::unsigned(13), 0), &rows, sum).unwrap();
+    b.copy(&make("sum", &rows, Range::unsigned((1000 * keys).ilog2() + 1), 0), &rows, sum).unwrap();
     solve("attention", b.program, &[q, k])
 }
 
 /// Rows of a base embedding gathered by one-hots of stored tokens, with a flag.
-pub(super) fn embedding() -> Case {
+pub(super) fn embedding(tokens: usize, vocabulary: usize) -> Case {
     let mut b = Builder::new(4);
-    let token = b.axis("token", 6);
-    let vocabulary = b.axis("vocabulary", 11);
+    let wide = Range::signed(10 + tokens.ilog2());
+    let narrow = Range::unsigned(vocabulary.ilog2());
+    let token = b.axis("token", tokens);
+    let vocabulary = b.axis("vocabulary", vocabulary);
     let hidden = b.axis("hidden", 3);
     let table = b.tensor(Place::Base, &make("embedding", &[vocabulary, hidden], Range::signed(8), 0));
-    let tokens = b.tensor(Place::StateBefore, &make("tokens", &[token], Range::unsigned(3), 0));
+    let tokens = b.tensor(Place::StateBefore, &make("tokens", &[token], narrow, 0));
     let used = b.tensor(Place::StateBefore, &make("used", &[token], Range::unsigned(1), 0));
     let bits = b.index_bits("bits", &[token], vocabulary).unwrap();
     let (bits_view, tokens_view) = (b.on(bits).view, b.on(tokens).view);
@@ -183,7 +185,7 @@ pub(super) fn embedding() -> Case {
     b.copy(&make("gathered", &[token, hidden], Range::signed(8), 0), &[token, hidden], sum).unwrap();
     // A product of two virtual tensors beside a stored one: how often each vocabulary row occurs, weighted.
     let sum = Sum::product(1, &[&plain_on, &one_hot_on, &table_on]);
-    b.copy(&make("norms", &[hidden], Range::signed(12), 0), &[hidden], sum).unwrap();
+    b.copy(&make("norms", &[hidden], wide, 0), &[hidden], sum).unwrap();
     let first = b.with(table, &[(vocabulary, Index::Fixed(2))]);
     let seen = b.with(plain, &[(vocabulary, Index::Fixed(1)), (token, Index::Fixed(0))]);
     let mix = Sum::product(1, &[&first, &seen]);
@@ -192,10 +194,10 @@ pub(super) fn embedding() -> Case {
 }
 
 /// Lookups with base, shifted and broadcast columns; a range lookup by name.
-pub(super) fn columns() -> Case {
+pub(super) fn columns(read: usize, all: usize) -> Case {
     let mut b = Builder::new(5);
-    let row = b.axis("row", 3);
-    let rows = b.axis("rows", 4);
+    let row = b.axis("row", read);
+    let rows = b.axis("rows", all);
     let column = b.axis("column", 2);
     let small = Range::unsigned(3);
     let x = b.tensor(Place::StateBefore, &make("x", &[rows, column], small, 0));
@@ -223,6 +225,13 @@ pub(super) fn columns() -> Case {
     solve("columns", b.program, &[x, base])
 }
 
+/// Programs with axes of a few indices.
+pub(super) fn short() -> Vec<Case> {
+    vec![layers(), arithmetic(), attention(5, 5), embedding(6, 11), columns(3, 4)]
+}
+
+/// Those, and programs with an axis that is weighed as a point, at every place of a tensor.
 pub(super) fn all() -> Vec<Case> {
-    vec![layers(), arithmetic(), attention(), embedding(), columns()]
+    let long = [attention(1026, 3), attention(2, 1100), embedding(1050, 11), embedding(5, 1500), columns(1400, 1401)];
+    short().into_iter().chain(long).collect()
 }
