@@ -26,8 +26,7 @@ real), rank 8: calibrated, executed, proved, verified; one flipped bit refused. 
 from commit `{commit}` on {cpu} ({cores} cores, {memory_gib} GiB), {rustc}, 2 threads. {note}
 
 Peak memory is the process's, the commitment to the base included. The proof is zero knowledge. Verify: the first of
-seven verifications, and their median. Settled: verifying the
-settlement.
+seven verifications, and their median. Settled: verifying the settlement.
 
 | layers | tokens | targets | witness slots | prove | peak | proof | verify | median | settle base | settled |
 |---|---|---|---|---|---|---|---|---|---|---|
