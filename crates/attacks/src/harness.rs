@@ -214,8 +214,7 @@ pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -
         })
         .collect();
     let roots = |trees: &[CommittedTree]| -> [Root; 2] { std::array::from_fn(|i| trees[i + 1].root()) };
-    let states = roots(&trees);
-    let mut transcript = transcript(&states);
+    let mut transcript = transcript(&roots(&trees));
     absorb_witness(&mut transcript, &deviation.absorbed.unwrap_or_else(|| trees[0].root()));
     let mut replay = transcript.clone();
     let (mut scalars, sent) = {
@@ -249,6 +248,8 @@ pub fn prove(program: &Program, tensors: &Tensors<i64>, deviation: &Deviation) -
     (deviation.weights)(&mut opened);
     let truth = truth(&joint, &trees);
     let before = replay.clone();
+    // Those of trees that were committed to late, too.
+    let states = roots(&trees);
     if deviation.without_after {
         trees.truncate(2);
         opened.truncate(2);
