@@ -23,7 +23,7 @@ pub struct Points<'a> {
     /// Challenges of the equation sumcheck.
     pub challenges: &'a [E],
     points: BTreeMap<Binding, Arc<Vec<E>>>,
-    /// Weights from index 0 on.
+    /// Weights of bindings without their shifts, from index 0 on.
     weights: BTreeMap<Binding, AxisWeight>,
 }
 
@@ -54,21 +54,17 @@ impl<'a> Points<'a> {
                 (Binding::Variables { axis, shift: 0, first_round }, axis, shift)
             }
         };
-        if let Some(weight) = self.weights.get(&key) {
-            return weight.moved(log, start);
-        }
         let axis_data = self.program.axis(axis);
-        let weight = match key {
-            Binding::Eq(..) => AxisWeight::run(log, start, axis_data.len, self.rho(axis)),
-            Binding::Variables { first_round, .. } => {
-                AxisWeight::run(log, start, axis_data.len, self.rounds(first_round, axis_data.log_len()))
-            }
-            Binding::Ones(..) | Binding::Fixed(_) => {
-                AxisWeight::Dense { log, start, values: Arc::new(vec![E::ONE; axis_data.len]) }
-            }
+        let point = match key {
+            Binding::Eq(..) => Some(self.rho(axis)),
+            Binding::Variables { first_round, .. } => Some(self.rounds(first_round, axis_data.log_len())),
+            Binding::Ones(..) | Binding::Fixed(_) => None,
         };
-        self.weights.insert(key, weight.clone());
-        weight
+        let make = || match point {
+            Some(point) => AxisWeight::run(log, 0, axis_data.len, point),
+            None => AxisWeight::Dense { log, start: 0, values: Arc::new(vec![E::ONE; axis_data.len]) },
+        };
+        self.weights.entry(key).or_insert_with(make).moved(log, start)
     }
 
     /// The same as a point, however short: what is kept until the settlement takes no memory in proportion to the axis.
