@@ -283,6 +283,12 @@ def add(row: dict[str, Any], built: dict[str, Any]) -> None:
 SUMS, MOSTS = ("cpu_seconds", "executions", "crashes"), ("edges", "peak_rss_mib", "slowest_ms", "largest_bytes")
 
 
+def logged(name: str) -> float:
+    """Processor seconds of a target in the log."""
+    builds = json.loads(LOG.read_text("utf-8"))["builds"] if LOG.exists() else []
+    return sum(float(row["cpu_seconds"]) for build in builds for row in build["rows"] if row["target"] == name)
+
+
 def totals(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Sums and greatest values of rows."""
     sums = {name: sum(row[name] for row in rows) for name in SUMS}
@@ -339,6 +345,7 @@ def main() -> None:
     known = {target.name: target for target in targets()}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10, help="processor seconds of each target (10)")
+    parser.add_argument("--until", type=float, help="leave a target that has this many processor seconds in the log")
     parser.add_argument("--target", action="append", choices=known, help="only these; may be repeated")
     parser.add_argument("--jobs", type=int, default=1, help="targets at a time (1)")
     parser.add_argument("--rounds", type=int, default=1, help="how often over all targets (1)")
@@ -354,7 +361,11 @@ def main() -> None:
     crashes = 0
     with ThreadPoolExecutor(arguments.jobs) as jobs:
         for _ in range(arguments.rounds):
-            for row in jobs.map(lambda t: run(t, programs[t.name], arguments.seconds, environment), chosen):
+            left = {target: arguments.seconds for target in chosen}
+            if arguments.until is not None:
+                left = {target: min(seconds, arguments.until - logged(target.name)) for target, seconds in left.items()}
+            now = [target for target, seconds in left.items() if seconds > 0]
+            for row in jobs.map(lambda t, left=left: run(t, programs[t.name], left[t], environment), now):
                 add(row, built)
                 crashes += row["crashes"]
                 print(json.dumps(row), flush=True)
