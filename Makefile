@@ -56,9 +56,9 @@ FUZZ_SECONDS ?= 10
 fuzz:
 	$(PYTHON) scripts/fuzz/fuzz.py --seconds $(FUZZ_SECONDS)
 
-# A small tmpfs that fills up under train and prove, in a user namespace.
+# A small tmpfs that fills up under train and prove, in a user namespace; writes docs/benchmarks/disk.{json,md}.
 test-disk: setup
-	$(BIN)/python scripts/faults/disk.py
+	$(BIN)/python scripts/faults/disk.py --out docs/benchmarks/disk.json
 
 # State roots of a short run, and the prover's tests with digests of proofs, in builds for AVX2 and for AVX-512 without IFMA; needs
 # a processor with both.
@@ -115,8 +115,8 @@ bench-growth: $(BENCH)/.ready
 bench-kernels: $(BENCH)/.ready
 	$(BENCH_PYTHON) scripts/benchmarks/kernels.py
 
-# The prover beside the last commit whose proofs hide nothing, the last one that padded its lookups' leaves, and the last one
-# whose products were the field library's.
+# Two fixed commits, before masks and with them; this prover beside the last one that padded its lookups' leaves, and beside
+# the last one whose products were the field library's.
 bench-masking bench-leaves bench-products: bench-%: $(BENCH)/.ready
 	$(BENCH_PYTHON) scripts/benchmarks/beside.py $*
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -61,6 +62,23 @@ def test_the_guide_lists_every_code_and_nothing_else() -> None:
     compared = subprocess.run(script, capture_output=True, text=True, check=False)
     assert compared.returncode == 0, compared.stderr
     assert len({code.id for code in Code}) == len(Code)
+
+
+@pytest.mark.parametrize("arguments", [(), (lambda *_: None,)], ids=["caller's thread", "worker's thread"])
+def test_a_panic_of_the_core_is_an_error_of_exit_4_that_tells_its_place_only(
+    arguments: tuple[object, ...], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(_core.CoreError) as caught:
+        _core._stop(*arguments)
+    code, message, location, exit_code = caught.value.args
+    assert exit_code == 4
+    assert type(from_core(code, message, location, exit_code)) is InternalError
+    assert re.fullmatch(r"crates/py/src/work\.rs:\d+:\d+", location)
+    told = capfd.readouterr()
+    assert (told.out, told.err) == ("", "")
+    assert "nobody is told" not in message
+    # The core goes on working.
+    assert _core.core_version() == veritune.__version__
 
 
 @pytest.mark.parametrize(

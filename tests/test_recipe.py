@@ -107,8 +107,8 @@ def test_steps_drop_the_last_partial_batch() -> None:
     with pytest.raises(InvalidInput) as caught:
         recipe.num_steps(11)
     assert caught.value.code == Code.DATA_EMPTY.id
-    with pytest.raises(InvalidInput, match="at most 1048576"):
-        recipe.num_steps(12 << 20)
+    with pytest.raises(InvalidInput, match="at most 998"):
+        recipe.num_steps(12 * 500)
     text = GOOD.replace("num_train_epochs: 2", "max_steps: 7")
     assert parse(text).num_steps(35) == 7
 
@@ -157,7 +157,7 @@ REFUSALS = [
     ),
     ("train", "learning_rate: 1e-13", Code.RECIPE_VALUE, ["train.learning_rate", "decimal"]),
     ("train", "gradient_accumulation_steps: 257", Code.RECIPE_VALUE, ["1028 rows", "1024"]),
-    ("data", "max_length: 4097", Code.RECIPE_VALUE, ["data.max_length", "4096"]),
+    ("data", "max_length: 2049", Code.RECIPE_VALUE, ["data.max_length", "2048"]),
     ("data", "packing: true", Code.RECIPE_UNSUPPORTED, ["data.packing", "not specified"]),
     ("data", "max_seq_length: 64", Code.RECIPE_UNSUPPORTED, ["max_length"]),
     ("data", "bucket: 32", Code.RECIPE_CONFLICT, ["data.bucket", "32", "64"]),

@@ -15,12 +15,9 @@ use veritune_relations::scales::Scales;
 use veritune_run::session::{Calibration, CalibrationSchema, spec_of};
 use veritune_run::settings::Settings;
 use veritune_verifier::adapter;
+use veritune_verifier::certificate::MAX_HIDDEN_ADAPTER_BYTES;
 use veritune_verifier::statement::Run;
 use veritune_verifier::step::Context;
-
-/// Longest adapter file for which a run is set up: the first state takes memory in proportion to it, and a certificate
-/// with a shorter file is refused before.
-const MAX_ADAPTER_BYTES: u64 = 1 << 18;
 
 static BASE: LazyLock<BaseModel> = LazyLock::new(|| {
     let (folder, config) = (Scratch::new(), smallest(Architecture::Llama));
@@ -59,7 +56,7 @@ fn spec(bytes: &[u8]) {
     let Ok(spec) = serde_json::from_slice::<Spec>(bytes) else { return };
     let written = serde_json::to_vec(&spec).expect("JSON");
     assert_eq!(serde_json::from_slice::<Spec>(&written).ok().as_ref(), Some(&spec));
-    if spec.validate().is_err() || adapter::num_bytes(&spec).is_ok_and(|len| len > MAX_ADAPTER_BYTES) {
+    if spec.validate().is_err() || adapter::num_bytes(&spec).is_ok_and(|len| len > MAX_HIDDEN_ADAPTER_BYTES) {
         return;
     }
     let run = Run { spec, plan_digest: [1; 32], seed: [5; 32], dataset: Root([0; 32]), base: Root([0; 32]) };
@@ -83,6 +80,17 @@ pub fn seeds() -> Vec<Vec<u8>> {
     };
     let specs = [monotonous(3), adamw(2)].map(|spec| [&[0], &serde_json::to_vec(&spec).expect("JSON")[..]].concat());
     let mut seeds = specs.to_vec();
+    // The largest dataset, rows and adapter.
+    let greedy: [fn(&mut Spec); 3] = [
+        |spec| spec.dataset_rows = 1 << 22,
+        |spec| spec.training.tokens = 2048,
+        |spec| (spec.model.layers, spec.lora.r, spec.log_rows) = (256, 224, 20),
+    ];
+    seeds.extend(greedy.map(|change| {
+        let mut spec = monotonous(3);
+        change(&mut spec);
+        [&[0], &serde_json::to_vec(&spec).expect("JSON")[..]].concat()
+    }));
     seeds.push([&[1, 4, 0], SETTINGS.as_bytes()].concat());
     seeds.push([&[2], &serde_json::to_vec(&calibration).expect("JSON")[..]].concat());
     seeds

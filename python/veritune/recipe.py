@@ -31,9 +31,10 @@ ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "d
 DECIMAL = re.compile(r"(0|[1-9][0-9]{0,11})(\.[0-9]{1,18})?([eE][+-]?(0?[0-9]|1[0-2]))?")
 """A non-negative decimal: at most 12 digits, 18 decimals, an exponent up to 12, so at most 30 decimal places."""
 
-MAX_STEPS = 1 << 20
-"""Optimiser steps of a run, and rows of a step: the closed ranges of the core's `Spec`."""
+MAX_STEPS = 998
+"""Optimiser steps of a run: a certificate holds at most 1,000 proofs, of which settlement and release are two."""
 MAX_BATCH_ROWS = 1024
+"""Rows of a step: the closed range of the core's `Spec`."""
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _CONSTANTS = {"": None, "~": None, "null": None, "true": True, "false": False}

@@ -15,7 +15,21 @@ import matplotlib
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
-from rows import RESULTS, ROOT, Row, build, machine, machine_line, paragraph, seconds, steps, table, write
+from rows import (
+    RESULTS,
+    ROOT,
+    Row,
+    build,
+    commit,
+    commit_line,
+    machine,
+    machine_line,
+    paragraph,
+    seconds,
+    steps,
+    table,
+    write,
+)
 
 #: Quantity, values, and how a value becomes (tokens, layers, rank, steps); the demo's step is (64, 4, 8).
 CURVES: dict[str, list[int]] = {
@@ -113,7 +127,7 @@ def curve_part(quantity: str, points: list[Row]) -> str:
 def main() -> None:
     """Runs every point and writes the page."""
     os.chdir(ROOT)
-    program = build()
+    made_from, program = commit(), build()
     before = machine()
     curves: dict[str, list[Row]] = {}
     for quantity, values in CURVES.items():
@@ -133,6 +147,7 @@ def main() -> None:
     page = [
         "# Growth of a step\n",
         "    make bench-growth\n",
+        commit_line(made_from),
         machine_line(before, after),
         paragraph("""
         Steps of the small model as a run proves them (r 8 on q and v, 64 tokens, 4 layers, where not said otherwise;
@@ -150,7 +165,8 @@ def main() -> None:
         """),
         "![growth in steps](growth-steps.svg)\n",
     ]
-    write("growth", {"machine": before, "machine_after": after, "curves": curves, "run": run}, "\n".join(page))
+    results = {"commit": made_from, "machine": before, "machine_after": after, "curves": curves, "run": run}
+    write("growth", results, "\n".join(page))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from rows import ROOT, Row, machine, machine_line, paragraph, table, write
+from rows import ROOT, Row, commit, commit_line, machine, machine_line, paragraph, table, write
 
 #: Package and cargo's options for its benches.
 BENCHES = [
@@ -67,7 +67,7 @@ def measure(tree: Path, groups: set[str]) -> list[Row]:
 def main() -> None:
     """Runs all benches and writes the page."""
     os.chdir(ROOT)
-    before = machine()
+    made_from, before = commit(), machine()
     rows = measure(ROOT, {"field", "executor", "prover"})
     after = machine()
     lines = [
@@ -83,6 +83,7 @@ def main() -> None:
     page = [
         "# Kernels\n",
         "    make bench-kernels\n",
+        commit_line(made_from),
         machine_line(before, after),
         paragraph("""
         Criterion's medians with their 95 % intervals; all cores unless said otherwise. Encode: values written, so twice
@@ -91,7 +92,8 @@ def main() -> None:
         """),
         table(["kernel", "elements", "median", "interval, ms", "per second"], lines),
     ]
-    write("kernels", {"machine": before, "machine_after": after, "kernels": rows}, "\n".join(page))
+    results = {"commit": made_from, "machine": before, "machine_after": after, "kernels": rows}
+    write("kernels", results, "\n".join(page))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 
-from rows import ROOT, machine, machine_line, paragraph, table, write
+from rows import ROOT, commit, commit_line, machine, machine_line, paragraph, table, write
 
 #: Of each kind: the number that the family-wise level was fixed for.
 PROOFS = 10_000
@@ -33,7 +33,7 @@ def run(*command: str, **environment: str) -> str:
 def main() -> None:
     """Runs all tests of what proofs hide, then times the verifier, and writes the page."""
     os.chdir(ROOT)
-    before = machine()
+    made_from, before = commit(), machine()
     tests = run("cargo", "test", *FEATURES, "--test", "hiding", "--", "--nocapture", LEAK_PROOFS=str(PROOFS))
     comparisons = [match.groupdict() for match in LINE.finditer(tests)]
     if len(comparisons) != 3:
@@ -45,6 +45,7 @@ def main() -> None:
     page = [
         "# What proofs hide\n",
         "    make test-leaks\n",
+        commit_line(made_from),
         machine_line(before, after),
         paragraph(f"""
         {PROOFS:,} proofs of each of two witnesses of a tiny statement (lookups, products, a one-hot, a state;
@@ -69,7 +70,8 @@ def main() -> None:
         {TIMING_LEVEL} (0.001): {verdict}.
         """),
     ]
-    write("leaks", {"before": before, "after": after, "rows": comparisons, "timing": timing}, "\n".join(page))
+    results = {"commit": made_from, "before": before, "after": after, "rows": comparisons, "timing": timing}
+    write("leaks", results, "\n".join(page))
     if verdict != "no difference is seen":
         raise SystemExit("the time of verification depends on the witness")
 

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from peers_page import page
-from rows import MODEL, ROOT, Row, build, machine, seconds, steps, workload, write
+from rows import MODEL, ROOT, Row, build, commit, machine, seconds, steps, workload, write
 
 #: Number, name, target (seconds), our proofs in a process, the peer's rounds, its proofs in each.
 #: The peer's attention takes minutes and gigabytes: once.
@@ -149,7 +149,7 @@ def main() -> None:
     if not MODEL.is_dir():
         raise SystemExit(f"{MODEL}: no small model")
     shutil.rmtree(KEYS, ignore_errors=True)
-    program = build()
+    made_from, program = commit(), build()
     before = machine()
     rows = ours_and_peer(program, options.ezkl)
     peers = [ezkl(f"adamw-{n}", 1) for n in PEER_ADAMW] if options.ezkl else []
@@ -161,6 +161,7 @@ def main() -> None:
         label = "cited from our earlier measurement on this class of machine, not of this run"
         reference = {"processor_seconds": KAIZEN_CITED_SECONDS, "label": label}
     results = {
+        "commit": made_from,
         "machine": before,
         "machine_after": machine(),
         "workloads": rows,

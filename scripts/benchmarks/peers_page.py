@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rows import Row, machine_line, paragraph, seconds, table
+from rows import Row, commit_line, machine_line, paragraph, seconds, table
 
 ADAMW_TARGET_US = 10.0
 RATIO_TARGET = 100
@@ -21,6 +21,7 @@ def page(results: Row) -> str:
     parts = [
         "# Peers: P1 to P5\n",
         "    make bench          # ours alone\n    make bench-peers    # with ezkl 23.0.5 in its own environment\n",
+        commit_line(results["commit"]),
         machine_line(results["machine"], results["machine_after"]),
         paragraph("""
         Every workload is an integer program of `relations::builder`, proved and verified by the prover and the

@@ -7,6 +7,7 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from array import array
@@ -14,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from checkout import commit as commit  # for the scripts beside this one
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "benchmarks"
@@ -175,6 +179,11 @@ def machine_line(before: Row, after: Row) -> str:
         {before["load"]:.1f} at the start and {after["load"]:.1f} at the end, of which about {before["cores"]} at the
         end is this run's own.
         """)
+
+
+def commit_line(made_from: str) -> str:
+    """The commit in a sentence."""
+    return paragraph(f"Commit `{made_from}`.")
 
 
 def paragraph(text: str) -> str:

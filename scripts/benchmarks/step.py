@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 
-from rows import ROOT, Row, build, machine, machine_line, paragraph, seconds, steps, table, write
+from rows import ROOT, Row, build, commit, commit_line, machine, machine_line, paragraph, seconds, steps, table, write
 
 STEPS = 20
 #: Seconds of proving a step, seconds of verifying it, MiB of the proving process.
@@ -46,7 +46,7 @@ def line(row: Row) -> list[str]:
 def main() -> None:
     """Proves and verifies the runs and writes the page."""
     os.chdir(ROOT)
-    program = build()
+    made_from, program = commit(), build()
     before = machine()
     rows = []
     for targets in ("qv", "all"):
@@ -60,6 +60,7 @@ def main() -> None:
     page = [
         "# One step of the small model\n",
         "    make bench-step\n",
+        commit_line(made_from),
         machine_line(before, after),
         paragraph(f"""
         Steps of 64 tokens of the demo's text, r 8, AdamW, {STEPS} in a run. Prove: execution, commitments, argument,
@@ -72,7 +73,7 @@ def main() -> None:
         paragraph("Reach (q and v): at most 1 s to prove, 20 ms to verify, 2 GiB."),
         table(heads, [line(row) for row in rows]),
     ]
-    write("step-small", {"before": before, "after": after, "rows": rows}, "\n".join(page))
+    write("step-small", {"commit": made_from, "before": before, "after": after, "rows": rows}, "\n".join(page))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from checkout import commit
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 QV, ALL = "q_proj, v_proj", "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj"
 Config = dict[str, Any]
@@ -119,10 +122,10 @@ def page(result: dict[str, Any]) -> str:
     lines = [
         "# What `veritune doctor` predicts, and what a run takes",
         "",
-        f"Command: `{result['command']}`. Machine: {result['machine']}. Each figure is the median of",
-        f"{result['repeat']} pairs of prediction and run, made in turn: what the run took, and what was predicted as a",
-        "multiple of it. Core seconds are user and system time of the command; those by the clock are predicted for a",
-        "machine that does nothing else.",
+        f"Command: `{result['command']}`. Commit `{result['commit']}`. Machine: {result['machine']}.",
+        f"Each figure is the median of {result['repeat']} pairs of prediction and run, made in turn: what the run",
+        "took, and what was predicted as a multiple of it. Core seconds are user and system time of the command; those",
+        "by the clock are predicted for a machine that does nothing else.",
         "",
         f"| small model | {' | | '.join(headings)} | | load |",
         "|---" * (2 * len(headings) + 2) + "|",
@@ -143,17 +146,16 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks")
     arguments = parser.parse_args()
-    names = arguments.only or list(CONFIGS)
+    names, made_from = arguments.only or list(CONFIGS), commit()
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for _ in range(arguments.repeat):
         for name in names:
             runs[name].append(one(CONFIGS[name]))
             print(name, json.dumps(runs[name][-1]), file=sys.stderr, flush=True)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
     result = {
         "schema": "veritune.benchmark/v1",
         "command": "python scripts/doctor/validate.py" + f" --repeat {arguments.repeat}",
-        "commit": commit.stdout.strip(),
+        "commit": made_from,
         "machine": f"{os.cpu_count()} virtual cores, {platform.machine()}",
         "python": platform.python_version(),
         "repeat": arguments.repeat,

@@ -3,7 +3,8 @@
 Runs in a user namespace of its own (`unshare`, no root needed): a tmpfs of a few sizes holds the run and the adapter.
 For every size the command must end with exit 2 and a code for "no space" that names a file of the run and the bytes it
 takes, leave nothing half-written, no adapter and no certificate; after the file system has grown the same command must
-continue to the states of an uninterrupted run, and the certificate must verify.
+continue to the states of an uninterrupted run, and the certificate must verify. `make test-disk` writes
+docs/benchmarks/disk.{json,md}.
 """
 
 from __future__ import annotations
@@ -78,6 +79,27 @@ def fill(job: Job, name: str, disk: Path, begun: Path | None, floor: int, ceilin
     return {"command": f"veritune {name}", "full": sum(files.values()), "sizes": count, "files": files}
 
 
+def page(figures: dict[str, Any]) -> str:
+    """The figures as a page."""
+    lines = ["| command | sizes | full | files that found no space |", "|---|---:|---:|---|"]
+    for row in figures["rows"]:
+        files = ", ".join(f"`{name}`" + (f" ({count})" if count > 1 else "") for name, count in row["files"].items())
+        lines.append(f"| `{row['command']}` | {row['sizes']} | {row['full']} | {files} |")
+    return f"""\
+# A disk that fills up
+
+Made by `{figures["command"]}` (`make test-disk`) at commit {figures["commit"]} on {figures["machine"]}: the small
+model, demo rows of 16 tokens, rank 2 on q and v, {figures["steps"]} steps, the real command on a tmpfs. Its sizes lie
+evenly between what is there before the command and what the whole command needs.
+
+{chr(10).join(lines)}
+
+Every command that found no space ended with exit 2 and {" or ".join(sorted(NO_SPACE))}, named the file and its bytes,
+and left nothing half-written and no adapter. When there was space again, the same command went on: the states were
+those of an uninterrupted run under the same secret, byte for byte, and what `prove` made verified.
+"""
+
+
 def main() -> None:
     """Fills the file system at some sizes for each command, and writes the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -88,6 +110,12 @@ def main() -> None:
     if INSIDE not in os.environ:
         os.environ[INSIDE] = "1"
         os.execvp("unshare", ["unshare", "--user", "--map-root-user", "--mount", sys.executable, *sys.argv])
+    figures: dict[str, Any] = {
+        "command": f"scripts/faults/disk.py --sizes {options.sizes}",
+        "commit": commit(),
+        "machine": machine(),
+        "steps": options.steps,
+    }
     with tempfile.TemporaryDirectory(prefix="veritune-disk-") as folder:
         job = Job(Path(folder), options.steps)
         trained = job.folder / "trained"
@@ -106,8 +134,9 @@ def main() -> None:
         print(json.dumps(row))
         require(row["full"] > 0, f"{row['command']} was never refused")
     if options.out:
-        figures = {"command": f"scripts/faults/disk.py --sizes {options.sizes}", "commit": commit()}
-        options.out.write_text(json.dumps({**figures, "machine": machine(), "rows": rows}, indent=2) + "\n")
+        figures["rows"] = rows
+        options.out.write_text(json.dumps(figures, indent=2) + "\n")
+        options.out.with_suffix(".md").write_text(page(figures))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ a call that ends first counts no kill. Then:
 * the certificate verifies, and the adapter holds the files of a certificate and no other; or the openings of a tree are
   spent, and `prove` ends with exit 3 and names its root;
 * after every kill of `prove` the adapter folder is not there, or it is whole and verifies;
-* after every kill each proof that is there is counted in the record of openings; no count is past the budget, none is
-  smaller than before;
-* two attempts of one step share neither the witness root nor one of the first scalars, half-written proofs included;
+* after every kill each root is counted in the record of openings at least as often as attempts were ever seen that open
+  it, those whose proofs are gone included; no count is past the budget, none is smaller than before;
+* no two attempts of one step have one witness root, half-written proofs included (`Attempt` says why it is the root);
 * the call after a kill says which process was killed;
 * nothing half-written is left.
 
@@ -27,12 +27,12 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from small_job import (
-    SCALARS,
     Attempt,
     Job,
     argv,
@@ -40,12 +40,15 @@ from small_job import (
     budget,
     commit,
     machine,
+    opened,
     openings,
     require,
     states,
     unprove,
 )
 
+File = tuple[int, int]
+"""Inode and time of the last change: a file that is made anew differs in it, one that gets its name does not."""
 START, STEPS, END = "before the first step", "between first and last step", "after the last step"
 
 
@@ -58,7 +61,7 @@ class Killer:
         self.seconds = seconds
         self.kills = self.calls = self.runs = self.spent = self.attempts = 0
         self.phases = {START: 0, STEPS: 0, END: 0}
-        self.seen: dict[tuple[Path, int], dict[bytes, Attempt]] = {}
+        self.seen: dict[Path, dict[int, dict[bytes, tuple[File, Attempt]]]] = {}
         self.counts: dict[str, int] = {}
 
     def phase(self, run: Path) -> str:
@@ -76,31 +79,36 @@ class Killer:
         for tree, count in before.items():
             require(self.counts.get(tree, 0) >= count, f"{run.name}: {tree} is counted less than before")
         require(all(count <= budget() for count in self.counts.values()), f"{run.name}: past a budget: {self.counts}")
-        made: dict[str, int] = {}
+        attempts = self.seen.setdefault(run, {})
+        without_root: Counter[int] = Counter()
         for path in sorted((run / "certificate" / "proofs").glob("step-*.bin*")):
             proof, step = path.read_bytes(), int(path.name[5:11])
             if not any(proof):  # its space is taken, its openings may not be counted yet
                 require(path.suffix != ".bin", f"{run.name}: {path.name} is empty")
                 continue
-            for state in {step, step - 1} - {0}:
-                made[f"state {state}"] = made.get(f"state {state}", 0) + 1
             found = attempt(self.job.plan, proof)
             if any(found.witness_root):
-                self.attempted(run, step, found)
-        for tree, count in made.items():
-            require(self.counts.get(tree, 0) >= count, f"{run.name}: {tree}: {count} proofs, {self.counts}")
+                status = path.stat()
+                self.attempted(run, step, found, (status.st_ino, status.st_mtime_ns))
+            else:
+                without_root[step] += 1
+        for state in range(1, self.job.steps + 1):
+            # Its own step's proofs open it, and the next one's.
+            made = sum(len(attempts.get(step, ())) + without_root[step] for step in (state, state + 1))
+            require(
+                not made or opened(run, state) >= made, f"{run.name}: {made} attempts open state {state}: {self.counts}"
+            )
 
-    def attempted(self, run: Path, step: int, found: Attempt) -> None:
-        """An attempt of a step is the one seen before, or shares nothing with any."""
-        others = self.seen.setdefault((run, step), {})
-        for root, other in others.items():
-            if root == found.witness_root:
-                require(other == found, f"{run.name}: two proofs of step {step} with one witness root")
-                return
-            shared = {scalar for scalar in found.scalars if any(scalar)} & set(other.scalars)
-            require(not shared, f"{run.name}: two attempts of step {step} share a scalar")
-            require(found.statement == other.statement, f"{run.name}: two statements of step {step}")
-        others[found.witness_root] = found
+    def attempted(self, run: Path, step: int, found: Attempt, file: File) -> None:
+        """An attempt of a step is the file seen before, or has a witness root that none had before."""
+        others = self.seen[run].setdefault(step, {})
+        if found.witness_root in others:
+            same = others[found.witness_root] == (file, found)
+            require(same, f"{run.name}: two attempts of step {step} with one witness root")
+            return
+        same = all(found.statement == other.statement for _, other in others.values())
+        require(same, f"{run.name}: two statements of step {step}")
+        others[found.witness_root] = (file, found)
         self.attempts += 1
 
     def refused(self, run: Path, answer: str) -> bool:
@@ -252,10 +260,11 @@ Moments are uniform over a whole call, half as long again after each call that f
 
 After every run the states and their roots were those of an uninterrupted run under the same secret, byte for byte; the
 certificate verified; the adapter held the files of a certificate and no other; nothing half-written was left. After
-every kill of `prove` the adapter folder was absent, or whole and verified; every proof that was there was counted, no
-count was past the budget of {budget()} or smaller than before. No two attempts of a step had the same witness root or
-shared one of their first {SCALARS} scalars. The next call named the process that was killed. Where a budget was spent,
-by kills or by losing a proof again and again, `prove` ended with exit 3 and the root.
+every kill of `prove` the adapter folder was absent, or whole and verified; every root was counted at least as often as
+attempts were ever seen that open it, those whose proofs were gone included; no count was past the budget of {budget()}
+or smaller than before. No two attempts of a step had the same witness root, in which pads used again would show. The
+next call named the process that was killed. Where a budget was spent, by kills or by losing a proof again and again,
+`prove` ended with exit 3 and the root.
 """
 
 
@@ -268,6 +277,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="seed of the moments")
     parser.add_argument("--out", type=Path, help="JSON file of the figures")
     options = parser.parse_args()
+    figures: dict[str, Any] = {
+        "command": f"scripts/faults/kill.py --kills {options.kills}",
+        "commit": commit(),
+        "machine": machine(),
+        "steps": options.steps,
+    }
     with tempfile.TemporaryDirectory(prefix="veritune-kill-") as folder, ThreadPoolExecutor() as pool:
         job = Job(Path(folder), options.steps)
         trained = job.folder / "trained"
@@ -292,12 +307,7 @@ def main() -> None:
     for figures_of in rows:
         print(json.dumps(figures_of), flush=True)
     if options.out:
-        figures = {
-            "command": f"scripts/faults/kill.py --kills {options.kills}",
-            "commit": commit(),
-            "machine": machine(),
-        }
-        figures |= {"steps": options.steps, "rows": rows}
+        figures["rows"] = rows
         options.out.write_text(json.dumps(figures, indent=2) + "\n")
         options.out.with_suffix(".md").write_text(page(figures))
 

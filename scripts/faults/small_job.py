@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from checkout import commit as commit  # for the scripts beside this one
+
 ROOT = Path(__file__).resolve().parents[2]
 NO_OPENINGS = b'{"schema":"veritune.openings/v1","trees":{}}'
 """The record of a run of which nothing was opened."""
@@ -113,6 +116,13 @@ def openings(run: Path) -> dict[str, int]:
     return {tree["name"]: tree["opened"] for tree in trees.values()}
 
 
+def opened(run: Path, state: int) -> int:
+    """How often the tree of the state after a step was opened, by its root."""
+    root = (run / "steps" / f"{state:06}.root").read_bytes().hex()
+    trees = json.loads((run / "openings.json").read_bytes())["trees"]
+    return int(trees[root]["opened"]) if root in trees else 0
+
+
 def spend(run: Path, step: int, opened: int) -> str:
     """Writes into the record how often the state after a step was opened; returns its root."""
     record = json.loads((run / "openings.json").read_bytes())
@@ -136,11 +146,10 @@ class Attempt:
     statement: bytes
     """Roots of the states around the step, and the paths of its rows: the same for every attempt."""
     witness_root: bytes
-    scalars: tuple[bytes, ...]
-    """The first scalars that the prover sent."""
-
-
-SCALARS, SCALAR_BYTES = 64, 24
+    """Decides whether two attempts of a step share their pads: these, random rows and salts are expanded from one seed,
+    drawn for each attempt (`prove_program` in crates/run/src/prove.rs), and all else in the tree is the step's. So the
+    same seed gives the same root. What is sent tells nothing: challenges follow from the root, so under another root
+    the scalars differ even behind the same pads."""
 
 
 def attempt(plan: Path, proof: bytes) -> Attempt:
@@ -148,9 +157,7 @@ def attempt(plan: Path, proof: bytes) -> Attempt:
     spec = json.loads((plan / "plan" / "plan.json").read_bytes())["spec"]
     height = (spec["dataset_rows"] - 1).bit_length()
     begin = 64 + spec["training"]["rows"] * 32 * (1 + height)
-    sent = proof[begin + 32 : begin + 32 + SCALARS * SCALAR_BYTES]
-    scalars = tuple(sent[at : at + SCALAR_BYTES] for at in range(0, len(sent), SCALAR_BYTES))
-    return Attempt(proof[:begin], proof[begin : begin + 32], scalars)
+    return Attempt(proof[:begin], proof[begin : begin + 32])
 
 
 def argv(*words: str) -> list[str]:
@@ -192,11 +199,3 @@ def machine() -> str:
     text = Path("/proc/cpuinfo").read_text("utf-8", errors="replace")
     names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
     return f"{names[0] if names else 'unknown processor'}, {len(os.sched_getaffinity(0))} cores"
-
-
-def commit() -> str:
-    """The commit of the working tree."""
-    ran = subprocess.run(
-        ["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    return ran.stdout.strip()

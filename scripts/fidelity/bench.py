@@ -14,6 +14,9 @@ from pathlib import Path
 
 from prepare import model_directory
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from checkout import commit as commit  # for the scripts beside this one
+
 ROOT = Path(__file__).parent.parent.parent
 HERE = Path(__file__).parent
 GRADIENTS = "1,2,5,10,16,24,40,60,80,100"
@@ -55,8 +58,7 @@ def prepare(work: Path, model: Path) -> Path:
 
 def do(name: str, options: dict, work: Path, model: Path, rows: Path, threads: int) -> None:
     """Trains exactly, and in float32 beside it."""
-    out = work / name
-    commit = output("git", "describe", "--always", "--dirty")
+    out, made_from = work / name, commit()
     program = ROOT / "target/release/examples/fidelity"
     command = [program, f"model={model}", f"train={rows / 'train.i64'}", f"calibration={rows / 'calibration.i64'}",
                f"out={out}", f"threads={threads}", f"gradients={GRADIENTS}", f"adapters=0,1,40,100,{options['steps']}",
@@ -65,7 +67,7 @@ def do(name: str, options: dict, work: Path, model: Path, rows: Path, threads: i
         subprocess.run(command, check=True, stdout=log)
     subprocess.run(
         [sys.executable, HERE / "compare.py", "--run", out, "--rows", rows, "--model", model,
-         "--commit", commit, "--out", work / f"{name}.json", "--threads", str(threads)], check=True,
+         "--commit", made_from, "--out", work / f"{name}.json", "--threads", str(threads)], check=True,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench import ROOT, machine, output, prepare
+from bench import ROOT, commit, machine, output, prepare
 from prepare import model_directory
 
 SIZES = [(2, 16, "qv"), (2, 16, "all"), (2, 64, "qv"), (4, 16, "qv")]
@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--add", type=Path, nargs="*", default=[])
     parser.add_argument("--note", default="", help="what a reader must know of the machine's state")
     arguments = parser.parse_args()
+    made_from = commit()
     measurements = [json.loads(path.read_text()) for path in arguments.add]
     if not measurements:
         model = model_directory(arguments.model)
@@ -69,7 +70,7 @@ def main() -> None:
             print(measurements[-1], file=sys.stderr)
     result = {
         "command": "make bench-real-layers",
-        "commit": output("git", "describe", "--always", "--dirty"),
+        "commit": made_from,
         "machine": machine(),
         "rustc": output("rustc", "--version"),
         "note": arguments.note,

@@ -13,7 +13,8 @@ use veritune_prover::commit::{BlockVector, CommittedTree, Deviation as Opener, R
 use veritune_relations::Program;
 use veritune_relations::layout::Layout;
 use veritune_transcript::Transcript;
-use veritune_verifier::proof::{self, Placed, Source, absorb_witness, known_value, opening_target};
+use veritune_verifier::known::Known;
+use veritune_verifier::proof::{self, Placed, Source, absorb_witness, opening_target};
 use veritune_verifier::statement::shape_for;
 
 /// Rows of every tree of the harness.
@@ -77,7 +78,7 @@ pub struct Deviation {
     /// Changes what is committed, the elements that mask the argument at the end of the witness included; the argument
     /// goes on with the vectors as they were.
     pub committed: Change,
-    /// What masks the argument, if it is not drawn: of this proof or of another one.
+    /// What masks the argument, if it is not what an honest proof of the harness draws.
     pub pads: Option<fn(&Argument<'_>) -> Pads>,
     /// What is absorbed in place of the witness root before the challenges.
     pub absorbed: Option<Root>,
@@ -295,8 +296,9 @@ pub fn base_claims_hold(program: &Program, base: &Tensors<i64>, claims: &[BaseCl
     let layout = Layout::new(program);
     let tensors = base.all();
     let counts = multiplicities(program, &tensors);
-    let vector = &place_vectors(program, &layout, &tensors, &counts)[BASE_PLACE];
-    claims.iter().all(|c| known_value(&c.parts, BASE_PLACE, vector) == c.value)
+    let [.., base] = place_vectors(program, &layout, &tensors, &counts);
+    let base = Known::from(base);
+    claims.iter().all(|c| base.value(&c.parts, BASE_PLACE) == c.value)
 }
 
 /// Proves with one program, verifies with another, and settles against the honest base.

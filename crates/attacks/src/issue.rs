@@ -1,4 +1,5 @@
-//! The list of cheating provers that the main job names, each with the attacks or tests that cover it.
+//! The lists of cheating provers that the main job and its masks are tested against, each with the attacks or tests that
+//! cover it.
 //!
 //! A test fails when an item names an attack that is not in the tables or a test that is not in the sources.
 
@@ -263,6 +264,76 @@ pub const ITEMS: &[Item] = &[
             Test(HOSTILE, "no_parser_panics_or_asks_for_more_than_its_input_is_worth"),
         ],
     ),
+    (
+        "masks",
+        "a product of pads is wrong",
+        &[
+            Attack("a product of pads is off by what an equation is off by: the clip quotient is one more"),
+            Test("prover/src/argument/tests/masked.rs", "every_changed_element_of_the_wiring_is_refused"),
+        ],
+    ),
+    (
+        "masks",
+        "an opening of another transcript is replayed",
+        &[
+            Test(PROTOCOL, "parts_of_two_proofs_of_one_statement_are_refused_together"),
+            Test("prover/src/commit/tests/tamper.rs", "a_changed_statement_is_refused"),
+        ],
+    ),
+    (
+        "masks",
+        "the dummy is fixed, or another than the committed one",
+        &[
+            Test(
+                "attacks/tests/hiding/masks.rs",
+                "a_pad_that_is_dropped_or_used_twice_and_a_dummy_that_is_fixed_are_seen",
+            ),
+            Attack("the committed dummy is another"),
+        ],
+    ),
+    (
+        "masks",
+        "a check is left out of the combination",
+        &[
+            Attack("multiplicities of the range table are forged"),
+            Attack("multiplicities are forged and balanced by the values of the root"),
+            Attack("the equations' sum is what the linear terms ask for: the count of labels is halved"),
+            Attack("the evaluation of a one-hot takes the error of the equations' sum: the count of labels is halved"),
+            Attack("a product of bits takes the error of the equations' sum: the count of labels is halved"),
+            Attack("a product of pads is off by what an equation is off by: the clip quotient is one more"),
+            Attack("every step's public loss is a unit smaller than it was"),
+        ],
+    ),
+    (
+        "masks",
+        "pads are committed after the first challenge",
+        &[Attack("a pad is committed when all challenges are known: the count of labels is halved")],
+    ),
+    (
+        "masks",
+        "the claims are combined before the value of L is sent",
+        &[Attack("the value of L is chosen when the challenge of all claims is known: the count of labels is halved")],
+    ),
+    (
+        "masks",
+        "extra values are committed after their point is known",
+        &[Attack("an extra value is committed when all challenges are known: the count of labels is halved")],
+    ),
+    (
+        "masks",
+        "a second proof has the same pads",
+        &[
+            Test(
+                "attacks/tests/hiding/reuse.rs",
+                "two_proofs_with_the_same_pads_give_the_difference_of_their_values_away",
+            ),
+            Test("attacks/tests/hiding/one_token.rs", "no_certificate_tells_which_token_it_is_of"),
+            Test("attacks/tests/hiding/one_token.rs", "a_certificate_that_saves_one_mask_tells_its_token"),
+        ],
+    ),
+    ("masks", "weights of two trees are exchanged", &[Attack("the weights of two trees are exchanged")]),
+    ("masks", "the slots hold pads of another proof", &[Attack("the committed pads are those of another proof")]),
+    ("masks", "a tree of another security profile", &[Test(PROTOCOL, "trees_of_another_security_profile_are_refused")]),
 ];
 
 /// What is wrong with the list: items without cover, names that nothing has.

@@ -15,6 +15,7 @@ use veritune_relations::step::{Tables, no_leaves};
 use veritune_relations::{Place, Program, Spec, TensorId, release};
 use veritune_run::dataset::Dataset;
 use veritune_transcript::Transcript;
+use veritune_verifier::known::Known;
 use veritune_verifier::loss;
 use veritune_verifier::proof::{self, Placed, ProofError, Source, absorb_witness, opening_target};
 use veritune_verifier::settlement::{StepClaims, combine};
@@ -80,7 +81,8 @@ pub fn monotonous(steps: u64) -> Spec {
     spec
 }
 
-fn vectors(program: &Program, layout: &Layout, values: &Values) -> [Vec<F>; NUM_PLACES] {
+/// The vectors of all places that hold these values, zeros elsewhere.
+pub fn vectors(program: &Program, layout: &Layout, values: &Values) -> [Vec<F>; NUM_PLACES] {
     let empty = Tensors::<i64>::empty(program);
     let tensors: Vec<Vec<i64>> = program
         .tensors
@@ -193,9 +195,9 @@ pub fn forge_step(
     let before_root = before_tree.as_ref().map_or_else(|| context.first_root(), CommittedTree::root);
     let mut transcript = run.step_transcript(step, &leaves, loss, &before_root, &after_tree.root());
 
-    let known_state = vectors(&program, &Layout::new(&program), before)[1].clone();
+    let known_state = Known::from(vectors(&program, &Layout::new(&program), before)[1].clone());
     let known = match before_tree {
-        None => vec![(STATE_BEFORE, Source::Known(&known_state[..]))],
+        None => vec![(STATE_BEFORE, Source::Known(&known_state))],
         Some(_) => Vec::new(),
     };
     let mut trees: Vec<(usize, &mut CommittedTree)> = Vec::new();

@@ -20,8 +20,9 @@ use veritune_prover::commit::simulate::{SimulatedTree, simulate};
 use veritune_relations::release;
 use veritune_relations::step::Leaf;
 use veritune_transcript::Transcript;
+use veritune_verifier::known::Known;
 use veritune_verifier::loss;
-use veritune_verifier::proof::{Placed, Source, absorb_witness, known_value, opening_target};
+use veritune_verifier::proof::{Placed, Source, absorb_witness, opening_target};
 use veritune_verifier::statement::Run;
 use veritune_verifier::step::{Context, STATE_AFTER, STATE_BEFORE};
 
@@ -42,7 +43,7 @@ pub enum Simulated<'a> {
     /// A committed vector that nobody has.
     Tree(&'a mut SimulatedTree),
     /// A vector that the verifier has itself.
-    Known(&'a [F]),
+    Known(&'a Known),
 }
 
 /// Hands out seeds that are used once.
@@ -72,7 +73,7 @@ impl Seeds {
 /// If the statement cannot be formed, or challenges are not programmed.
 pub fn simulate_run(
     public: &Run,
-    base: &[F],
+    base: &Known,
     copies: &[Vec<i64>],
     file_digest: &[u8; 32],
     losses: &[Option<u32>],
@@ -145,7 +146,7 @@ pub fn simulate_proof(
     argument: &Argument<'_>,
     witness: TreeShape,
     placed: Vec<(usize, Simulated<'_>)>,
-    base: &[F],
+    base: &Known,
     transcript: &mut Transcript,
     seeds: &mut Seeds,
 ) -> Vec<u8> {
@@ -154,7 +155,7 @@ pub fn simulate_proof(
     // Values of the public base follow from the challenges alone: claims first, then values.
     let mut blind = Blind::new(transcript.clone(), argument, Vec::new(), seeds);
     blind.run(argument);
-    let values = blind.claims.iter().map(|claim| known_value(&claim.parts, BASE_PLACE, base)).collect();
+    let values = blind.claims.iter().map(|claim| base.value(&claim.parts, BASE_PLACE)).collect();
     let mut blind = Blind::new(transcript.clone(), argument, values, seeds);
     blind.run(argument);
     let mut scalars = mem::take(&mut blind.scalars);

@@ -23,13 +23,13 @@ a false value of the one functional that is opened), `VT-RUN-008` when the base 
 stops the attack: `VT-ARG-001` when a value is in no row of its table, the claim itself when an equation does not hold (the
 equations' sum then disagrees with the committed vectors). Which *equation* is broken no verifier can see in one batched
 sumcheck. The slow reading of the program, `executor::check`, can: it gives
-each check its id `VT-STEP-…` (list: step-checks.md). An honest prover runs it to find its own fault; the table uses it to
-say which check stops which attack.
+each check its id `VT-STEP-…` (list: step-checks.md). The table uses it to say which check stops which attack; the product's
+prover verifies its own proof instead.
 
-**What is tested.** For every attack on a step: the verifier refuses it; the slow reading names
+**What is tested.** For every attack on a step but the one that has no effect: the verifier refuses it; the slow reading names
 exactly the checks of its row; a verifier built from the program without these checks accepts it; and the verifier with
 only the protocol checks of its row switched off accepts it. For every other attack: it is refused with its id, it passes
-once the checks of its row are switched off, and with any one of them left on it does not. Switches exist in
+once the checks of its row are switched off (`–`: nothing is left to check), and with any one of them left on it does not. Switches exist in
 builds with the feature `mutation-testing` only; `veritune-verify` and the Python module do not compile with it.
 `absorb x` is the absorption of message x into the transcript, in prover and verifier alike.
 
@@ -115,7 +115,7 @@ pub fn document() -> String {
         let passes = if alone.is_empty() { format!("none: {bound}") } else { names(&alone) };
         let _ = writeln!(text, "| {label} | {next} | {passes} | {} |", names(&with));
     }
-    text.push_str("\n## The list of the main job\n\nEvery item, and the attacks or tests that cover it.\n\n| list | item | covered by |\n|---|---|---|\n");
+    text.push_str("\n## The lists of the main job and of its masks\n\nEvery item, and the attacks or tests that cover it.\n\n| list | item | covered by |\n|---|---|---|\n");
     for (part, item, covered) in ITEMS {
         let one = |c: &Covered| match c {
             Covered::Attack(name) => (*name).to_owned(),

@@ -45,9 +45,9 @@ fn spec(n: &mut Numbers) -> Spec {
             9 => spec.lora.r = *pick(n, &[1, 3, 64, 256]),
             10 => spec.lora.scaling_65536 = *pick(n, &[1, 3, 1 << 16, (1 << 28) - 1, 1 << 28]),
             11 => spec.training.rows = *pick(n, &[1, 2, 3, 1024]),
-            12 => spec.training.tokens = *pick(n, &[2, 3, 5, 256, 4096]),
+            12 => spec.training.tokens = *pick(n, &[2, 3, 5, 256, 2048]),
             13 => spec.training.steps = *pick(n, &[1, 2, 998, 1 << 20]),
-            14 => spec.dataset_rows = *pick(n, &[1, 2, 1024, 1 << 24]),
+            14 => spec.dataset_rows = *pick(n, &[1, 2, 1024, 1 << 22]),
             15 => {
                 spec.range_bits = *pick(n, &[8, 9, 11, 12, 13, 16, 19, 20]);
                 spec.scales = Scales::starting(spec.range_bits);
@@ -142,7 +142,7 @@ fn form(spec: Spec) -> Result<(), String> {
 #[test]
 fn bytes_of_a_wrong_length_cost_no_permutation() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut spec = tiny_spec([8, 2, 2, 1, 4, 16, 30, 2, 8, 1, 1 << 24]);
+    let mut spec = tiny_spec([8, 2, 2, 1, 4, 16, 30, 2, 8, 1, 1 << 22]);
     spec.training.steps = 3;
     let none = Root([0; 32]);
     let run = Run { spec, plan_digest: [0; 32], seed: [3; 32], dataset: none, base: none };

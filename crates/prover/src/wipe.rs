@@ -6,5 +6,18 @@ use veritune_field::traits::PrimeCharacteristicRing;
 pub(crate) fn wipe<T: PrimeCharacteristicRing + Copy>(elements: &mut [T]) {
     elements.fill(T::ZERO);
     // The stores must happen.
-    std::hint::black_box(elements);
+    std::hint::black_box(&mut *elements);
+    #[cfg(test)]
+    WIPED.set(WIPED.get() + elements.len());
+}
+
+#[cfg(test)]
+thread_local! {
+    static WIPED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// Elements that this thread has wiped.
+#[cfg(test)]
+pub(crate) fn wiped() -> usize {
+    WIPED.get()
 }

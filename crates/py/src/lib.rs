@@ -81,6 +81,8 @@ pub mod _core {
     use super::prediction::{counts, measure};
     #[pymodule_export]
     use super::runs::{check_seed, prove, train};
+    #[pymodule_export]
+    use super::work::stop;
     use pyo3::prelude::*;
 
     /// Returns the version of the Rust core, the same string as the Python package's version.

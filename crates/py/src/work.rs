@@ -6,6 +6,7 @@
 
 use crate::error::Failure;
 use pyo3::prelude::*;
+use rayon::prelude::*;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -90,4 +91,17 @@ pub fn reporting<T: Send>(
             }
         })
     })
+}
+
+/// Stops as no work of ours does, for the test of what becomes of a panic; with `progress` on the threads of a pool.
+#[pyfunction]
+#[pyo3(name = "_stop")]
+#[pyo3(signature = (progress=None))]
+#[expect(clippy::panic, reason = "what it is for")]
+pub fn stop(py: Python<'_>, progress: Option<Py<PyAny>>) -> PyResult<()> {
+    let stopped = |_: usize| panic!("a text that nobody is told");
+    match progress {
+        None => quietly(py, || Ok(stopped(0))),
+        Some(progress) => reporting(py, 2, &progress, |_| Ok((0..2).into_par_iter().for_each(stopped))),
+    }
 }

@@ -4,29 +4,33 @@
 //! `kaiming_uniform(a = sqrt 5)`), f the fraction bits of the master: word i (u64 LE) of BLAKE3's extended output
 //! keyed by the seed over the matrix name gives `floor(word (2b+1) / 2^64) - b`.
 
-use crate::program::TensorId;
-use crate::step::StepProgram;
+use crate::program::{Program, TensorId};
+use crate::step::{Matrix, StepProgram};
+
+/// The entries of the matrix A of a target before the first step, row-major.
+pub fn first_a<'a>(program: &'a Program, a: &Matrix, seed: &[u8; 32]) -> impl Iterator<Item = i64> + use<'a> {
+    let [master, ..] = a.before;
+    let shape = program.shape(master);
+    let inputs: usize = shape.iter().skip(2).product();
+    let fraction_bits = program.tensor(master).fraction_bits as u32;
+    let bound = ((1u128 << (2 * fraction_bits)) / inputs as u128).isqrt() as i64;
+    let mut reader = blake3::Hasher::new_keyed(seed).update(a.name.as_bytes()).finalize_xof();
+    (0..shape.iter().product::<usize>()).map(move |_| {
+        let mut word = [0; 8];
+        reader.fill(&mut word);
+        let span = 2 * bound as u128 + 1;
+        ((u128::from(u64::from_le_bytes(word)) * span) >> 64) as i64 - bound
+    })
+}
 
 /// Values of every state tensor before the first step, as (tensor of the state before, values).
 pub fn initial_state(step: &StepProgram, seed: &[u8; 32]) -> Vec<(TensorId, Vec<i64>)> {
     let program = &step.program;
     let mut state = Vec::new();
     for adapter in step.adapters.values() {
-        let shape = program.shape(adapter.a.before[0]);
-        let inputs: usize = shape.iter().skip(2).product();
-        let fraction_bits = program.tensor(adapter.a.before[0]).fraction_bits as u32;
-        let bound = ((1u128 << (2 * fraction_bits)) / inputs as u128).isqrt() as i64;
-        let mut reader = blake3::Hasher::new_keyed(seed).update(adapter.a.name.as_bytes()).finalize_xof();
-        let master = (0..shape.iter().product::<usize>())
-            .map(|_| {
-                let mut word = [0; 8];
-                reader.fill(&mut word);
-                let span = 2 * bound as u128 + 1;
-                ((u128::from(u64::from_le_bytes(word)) * span) >> 64) as i64 - bound
-            })
-            .collect();
-        state.push((adapter.a.before[0], master));
-        for &tensor in adapter.a.before.iter().skip(1).chain(&adapter.b.before) {
+        let [master, moments @ ..] = adapter.a.before;
+        state.push((master, first_a(program, &adapter.a, seed).collect()));
+        for tensor in moments.into_iter().chain(adapter.b.before) {
             state.push((tensor, vec![0; program.shape(tensor).iter().product()]));
         }
     }

@@ -12,43 +12,44 @@ use sha2::{Digest, Sha256};
 struct Words<'a> {
     seed: &'a [u8; 32],
     epoch: u64,
-    block: u64,
-    ready: Vec<u64>,
+    /// Words drawn.
+    drawn: u64,
+    /// The block of the last word.
+    block: [u8; 32],
 }
 
 impl Words<'_> {
     fn next(&mut self) -> u64 {
-        if let Some(word) = self.ready.pop() {
-            return word;
+        let word = (self.drawn % 4) as usize;
+        if word == 0 {
+            self.block = Sha256::new()
+                .chain_update(b"veritune/sampler/v1")
+                .chain_update(self.seed)
+                .chain_update(self.epoch.to_le_bytes())
+                .chain_update((self.drawn / 4).to_le_bytes())
+                .finalize()
+                .into();
         }
-        let digest = Sha256::new()
-            .chain_update(b"veritune/sampler/v1")
-            .chain_update(self.seed)
-            .chain_update(self.epoch.to_le_bytes())
-            .chain_update(self.block.to_le_bytes())
-            .finalize();
-        self.block += 1;
-        self.ready = digest.as_chunks::<8>().0.iter().rev().map(|w| u64::from_le_bytes(*w)).collect();
-        self.next()
+        self.drawn += 1;
+        u64::from_le_bytes(self.block.as_chunks::<8>().0[word])
     }
 }
 
 /// The permutation of `0..rows` of an epoch.
 fn permutation(seed: &[u8; 32], epoch: u64, rows: usize) -> Vec<u32> {
-    let mut words = Words { seed, epoch, block: 0, ready: Vec::new() };
+    let mut words = Words { seed, epoch, drawn: 0, block: [0; 32] };
     shuffled(rows, || words.next())
 }
 
-/// `0..rows` in a Fisher–Yates order: uniform if the words are. A spec has at most 2^24 rows.
+/// `0..rows` in a Fisher–Yates order: uniform if the words are. A spec has at most 2^22 rows.
 pub fn shuffled(rows: usize, mut next: impl FnMut() -> u64) -> Vec<u32> {
     let mut order: Vec<u32> = (0..rows as u32).collect();
     for j in (1..rows).rev() {
         let n = j as u64 + 1;
-        // 2^64 - (2^64 mod n), or 2^64 itself, which no word reaches.
-        let reject_from = u64::MAX - (u64::MAX % n + 1) % n;
         let word = loop {
             let word = next();
-            if word <= reject_from {
+            // Greatest word below 2^64 - (2^64 mod n); what lies n below 2^64 or more needs no division.
+            if word <= u64::MAX - n || word <= u64::MAX - (u64::MAX % n + 1) % n {
                 break word;
             }
         };

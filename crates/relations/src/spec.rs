@@ -341,9 +341,9 @@ impl Spec {
             field("lora.r", self.lora.r as u64, 1, 256),
             field("lora.scaling_65536", u64::try_from(self.lora.scaling_65536).unwrap_or(0), 1, 1 << 28),
             field("training.rows", t.rows as u64, 1, 1024),
-            field("training.tokens", t.tokens as u64, 2, 4096),
+            field("training.tokens", t.tokens as u64, 2, 2048),
             field("training.steps", t.steps, 1, 1 << 20),
-            field("dataset_rows", self.dataset_rows as u64, 1, 1 << 24),
+            field("dataset_rows", self.dataset_rows as u64, 1, 1 << 22),
             field("range_bits", u64::from(self.range_bits), 8, 20),
             field("log_rows", u64::from(self.log_rows), 10, 20),
         ]

@@ -84,7 +84,10 @@ impl Dataset {
         };
         let ordered = |values: &[i64]| -> Zeroizing<Vec<i64>> {
             let row = |&row: &u32| &values[row as usize * tokens_per_row..][..tokens_per_row];
-            order.iter().flat_map(row).copied().collect::<Vec<_>>().into()
+            // Room for all, so that no copy of a part is left behind.
+            let mut ordered = Zeroizing::new(Vec::with_capacity(values.len()));
+            order.iter().for_each(|i| ordered.extend_from_slice(row(i)));
+            ordered
         };
         Ok(Self {
             tokens_per_row,
@@ -107,9 +110,9 @@ impl Dataset {
         let mut hasher = blake3::Hasher::new_keyed(&self.secret);
         hasher.update(b"row salt");
         hasher.update(&(row as u64).to_le_bytes());
-        let salt = *hasher.finalize().as_bytes();
+        let salt = Zeroizing::new(*hasher.finalize().as_bytes());
         hasher.zeroize();
-        [salt, self.meta[row]].map(|bytes| {
+        [&*salt, &self.meta[row]].map(|bytes| {
             let words = bytes.as_chunks::<8>().0;
             std::array::from_fn(|i| F::from_u64(u64::from_le_bytes(words[i])))
         })

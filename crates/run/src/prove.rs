@@ -9,7 +9,6 @@ use std::sync::Arc;
 use veritune_argument::{Argument, Joint};
 use veritune_commit::{Profile, Root, TreeShape};
 use veritune_executor::Executor;
-use veritune_field::F;
 use veritune_prover::argument::{Pads, dense_weights, multiplicities, prove as prove_argument, witness_vector};
 use veritune_prover::commit::{CommittedTree, Randomness, commit, open};
 use veritune_relations::layout::Layout;
@@ -17,6 +16,7 @@ use veritune_relations::spec::{Disclose, Visibility};
 use veritune_relations::step::StepProgram;
 use veritune_relations::{Program, release};
 use veritune_transcript::Transcript;
+use veritune_verifier::known::Known;
 use veritune_verifier::loss;
 use veritune_verifier::proof::{absorb_witness, opening_target};
 use veritune_verifier::settlement::{self, StepClaims};
@@ -37,7 +37,7 @@ pub fn prove_program(
     witness_shape: TreeShape,
     tensors: &[&[i64]],
     trees: &mut [(usize, &mut CommittedTree)],
-    known: &[(usize, &[F])],
+    known: &[(usize, &Known)],
     transcript: &mut Transcript,
 ) -> Result<Vec<u8>, RunError> {
     let argument = Argument::new(program).map_err(commit_error)?;
@@ -52,15 +52,16 @@ pub fn prove_program(
     absorb_witness(transcript, &witness.root());
     let proof = prove_argument(&argument, witness.vector(), tensors, &pads, transcript).map_err(commit_error)?;
     let placed: Vec<_> =
-        known.iter().map(|(place, vector)| (*place, veritune_verifier::proof::Source::Known(vector))).collect();
+        known.iter().map(|&(place, vector)| (place, veritune_verifier::proof::Source::Known(vector))).collect();
     let joint = Joint { parts: proof.parts, target: proof.target };
     let target = opening_target(&joint, &placed);
     let mut opened = vec![dense_weights(&joint.parts, 0, witness.vector().len())];
     opened.extend(trees.iter().map(|(place, tree)| dense_weights(&joint.parts, *place, tree.vector().len())));
     let mut all: Vec<&mut CommittedTree> = vec![&mut witness];
     all.extend(trees.iter_mut().map(|(_, tree)| &mut **tree));
-    let root = all[0].root();
     let opening = open(profile, &mut all, opened, target, transcript).map_err(commit_error)?;
+    let root = witness.root();
+    witness.wipe_from(argument.first_element_slot());
     let mut bytes = root.0.to_vec();
     bytes.extend_from_slice(&proof.scalars);
     bytes.extend_from_slice(&opening);
@@ -158,7 +159,7 @@ impl<'a> Prover<'a> {
         let mut transcript = run.step_transcript(step, &leaves, loss, &before, &after_tree.root());
         let mut trees: Vec<(usize, &mut CommittedTree)> = Vec::new();
         let mut opened = vec![Opening::of(state_name(step), &after_tree)];
-        let mut known: Vec<(usize, &[F])> = Vec::new();
+        let mut known: Vec<(usize, &Known)> = Vec::new();
         match &mut before_tree {
             Some(tree) => {
                 opened.push(Opening::of(state_name(step - 1), tree));

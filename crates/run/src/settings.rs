@@ -2,6 +2,7 @@
 
 use crate::RunError;
 use serde::{Deserialize, Serialize};
+use veritune_commit::MAX_PROOFS;
 use veritune_model::{BaseModel, ModelConfig};
 use veritune_relations::scales::Scales;
 use veritune_relations::spec::{
@@ -118,6 +119,11 @@ impl Settings {
             (None, Some(epochs)) => epochs.checked_mul(per_epoch).ok_or_else(|| too_large("training.steps"))?,
             (None, None) => per_epoch,
         };
+        // One proof a step, settlement and release.
+        if steps.saturating_add(2) > MAX_PROOFS {
+            let reason = format!("{steps} steps take more proofs than the {MAX_PROOFS} of a certificate");
+            return Err(SpecError::new("training.steps", reason).into());
+        }
         let mut spec = Spec {
             version: 1,
             model: model(base),

@@ -10,11 +10,10 @@ use veritune_executor::{Executor, Tensors};
 use veritune_field::{F, f_from_i64, f_to_bytes};
 use veritune_prover::commit::{CommittedTree, Randomness, commit};
 use veritune_relations::initial::initial_state;
-use veritune_relations::layout::{Layout, place_index};
+use veritune_relations::layout::{Layout, place_index, positions};
 use veritune_relations::step::{LOSS_BITS, StepProgram, Tables, no_leaves};
 use veritune_relations::{Place, Program, TensorId};
 use veritune_verifier::statement::{Run, Shapes, StatementError};
-use veritune_verifier::step::place_values;
 use zeroize::{Zeroize, Zeroizing};
 
 /// State values by name in the state before.
@@ -74,7 +73,10 @@ pub fn place_vector<'a>(
     let mut vector = vec![f_from_i64(0); used];
     for id in tensors_of(program, place) {
         if let Some(values) = values(&program.tensor(id).name) {
-            place_values(program, layout, id, values, &mut vector);
+            let block = layout.slots[id.0].as_ref().map_or(&mut [][..], |slot| &mut vector[slot.blocks[0].offset..]);
+            positions(program, id)
+                .zip(values.iter())
+                .for_each(|(position, &value)| block[position] = f_from_i64(value));
         }
     }
     vector

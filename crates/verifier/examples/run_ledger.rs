@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 use veritune_argument::one_hots::rounds_and_degree;
 use veritune_argument::{Argument, BlockKind, LOG_UNIT};
-use veritune_commit::Root;
+use veritune_commit::{MAX_LOG_COLUMNS, Root};
 use veritune_verifier::ledger::{NUM_TREES, run_ledger};
 use veritune_verifier::statement::Run;
 use veritune_verifier::step::Context;
@@ -28,9 +28,7 @@ fn main() {
     let one_hot = |tensor| program.one_hots.iter().position(|o| o.tensor == tensor);
     let one_hots: Vec<usize> = plan.factors.iter().filter_map(|f| one_hot(f.tensor)).collect();
     let (one_hot_rounds, one_hot_degree) = rounds_and_degree(program, one_hots.iter().copied());
-    let shapes = [context.shapes.witness, context.shapes.state, context.shapes.base];
-    let widest = shapes.iter().map(|s| s.log_columns).max().expect("three");
-    let opening = context.profile.ledger_json(NUM_TREES, widest);
+    let opening = context.profile.ledger_json(NUM_TREES, MAX_LOG_COLUMNS);
     let mut printed: Value = serde_json::from_str(&opening).expect("JSON");
     printed["argument"] = json!({
         "table_logs": logs(|kind| matches!(kind, BlockKind::RangeTable | BlockKind::Table(_))),

@@ -29,8 +29,9 @@ use veritune_relations::spec::{Disclose, Spec, Visibility};
 pub const MAX_PROOF_BYTES: u64 = 1 << 26;
 /// Largest adapter file.
 pub const MAX_ADAPTER_BYTES: u64 = 1 << 32;
-/// Largest adapter that a certificate without its file may speak of.
-const MAX_HIDDEN_ADAPTER_BYTES: u64 = 1 << 28;
+/// Largest adapter that a certificate without its file may speak of: nothing but its plan asks for that memory, three to
+/// five bytes for each of the file.
+pub const MAX_HIDDEN_ADAPTER_BYTES: u64 = 1 << 25;
 /// Largest statement file: about 300 bytes for each of at most 1,000 proofs, in base64. Parsed JSON takes up to a hundred
 /// times as much memory.
 const MAX_BUNDLE_BYTES: u64 = 1 << 20;

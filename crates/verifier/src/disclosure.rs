@@ -8,8 +8,11 @@ use veritune_relations::spec::{Disclose, Visibility as Choice};
 pub const BY_NATURE: &[&str] = &[
     "the numbers of steps and rows, the bucket of lengths, and the recipe",
     "all shapes, widths and scales of the spec; scales are functions of the greatest values that a calibration on the rows saw",
-    "which leaf of the dataset each step trains on, and so that two steps train on the same row, though not which row it is",
 ];
+/// What the public sampler shows where neither the rows nor their order are disclosed.
+const LEAVES_OF_HIDDEN_ROWS: &str = "which leaf of the dataset each step trains on, and so that two steps train on the same row, though not which row it is";
+/// The same where either is.
+const LEAVES: &str = "which leaf of the dataset each step trains on, and so that two steps train on the same row";
 /// What everybody learns besides of a run whose adapter is public.
 pub const BY_RELEASE: &str = "the released adapter, and what it reveals of its data";
 
@@ -22,6 +25,8 @@ const fn visibility(choice: Choice) -> Visibility {
 
 /// The list of a run whose file of rows, if there is one, has this digest.
 pub fn disclosure(disclose: &Disclose, rows: Option<Digest>) -> Disclosure {
+    let hidden = disclose.order == Choice::Hidden && disclose.data == Choice::Hidden;
+    let leaves = if hidden { LEAVES_OF_HIDDEN_ROWS } else { LEAVES };
     let by_release = (disclose.adapter == Choice::Public).then_some(BY_RELEASE);
     Disclosure {
         base: Visibility::Public,
@@ -30,7 +35,7 @@ pub fn disclosure(disclose: &Disclose, rows: Option<Digest>) -> Disclosure {
         data: visibility(disclose.data),
         adapter: visibility(disclose.adapter),
         rows_sha256: rows,
-        by_nature: BY_NATURE.iter().copied().chain(by_release).map(str::to_owned).collect(),
+        by_nature: BY_NATURE.iter().copied().chain([leaves]).chain(by_release).map(str::to_owned).collect(),
     }
 }
 

@@ -1,7 +1,9 @@
 //! The ledger of a run: every error term of its proofs, recomputed by the verifier.
 //!
-//! Each proof has its opening's and its argument's terms; the largest proof of the run bounds each, and the union bound
-//! runs over `max_proofs` proofs of a certificate. The transcript as a random oracle is the one heuristic.
+//! Each proof has its opening's and its argument's terms. Those of the opening are of trees as wide as any may be, those of
+//! the argument of the first step's (`attacks/tests/all/every_proof.rs`: no step and no release has larger ones). The union
+//! bound runs over `max_proofs` proofs of a certificate. Hashes, and the transcript as a random oracle, are assumptions in
+//! rows of their own.
 //!
 //! The beacon is no part of the total. Whatever its bytes are, the seed follows from them, and the proofs show the training
 //! that this seed names. What a forged signature gives is the choice among seeds: of the order of rows and of the first
@@ -11,7 +13,7 @@ use crate::seed::QUICKNET;
 use crate::statement::{Run, StatementError};
 use crate::step::Context;
 use veritune_argument::{Argument, soundness_terms};
-use veritune_commit::Profile;
+use veritune_commit::{MAX_LOG_COLUMNS, Profile};
 use veritune_envelope::statement as envelope;
 use veritune_soundness::{Assumption, Derivation, Ledger};
 
@@ -39,11 +41,8 @@ const SCHWARTZ_ZIPPEL: Assumption = Assumption::Proved("Schwartz-Zippel over G3"
 /// The terms of a step's proof, of which settlement and release have no more.
 pub fn run_ledger(context: &Context<'_>) -> Result<Ledger, StatementError> {
     let run: &Run = context.run;
-    let shapes = &context.shapes;
-    let columns = [shapes.witness, shapes.state, shapes.base];
-    let widest = columns.iter().map(|s| s.log_columns).max().unwrap_or(0);
     let argument = Argument::new(&context.first.program)?;
-    let mut ledger = proof_ledger(&context.profile, NUM_TREES, widest, &argument);
+    let mut ledger = proof_ledger(&context.profile, NUM_TREES, MAX_LOG_COLUMNS, &argument);
     // Powers of one challenge combine the claims on the base of all steps, as many in each.
     let claims = u64::try_from(argument.wiring.num_base_claims).unwrap_or(u64::MAX);
     let numerator = claims.saturating_mul(run.spec.training.steps);
@@ -74,12 +73,12 @@ pub fn to_certificate(ledger: &Ledger, beacon: &str) -> envelope::Ledger {
     });
     let mut rows: Vec<_> = rows.collect();
     rows.push(envelope::LedgerRow {
-        source: "leaves of rows, trees of states and base".to_owned(),
+        source: "collisions, not in the total: leaves of rows, trees of states and base".to_owned(),
         bits: TARGET_BITS,
         assumption: "conjectured: Poseidon2 over Goldilocks, 128 bits against collisions".to_owned(),
     });
     rows.push(envelope::LedgerRow {
-        source: "transcript".to_owned(),
+        source: "Fiat-Shamir, not in the total: transcript".to_owned(),
         bits: TARGET_BITS,
         assumption: "heuristic: BLAKE3 as a random oracle; 128 bits against collisions".to_owned(),
     });

@@ -7,6 +7,7 @@ pub mod beacon;
 pub mod certificate;
 pub mod codes;
 pub mod disclosure;
+pub mod known;
 pub mod last_resort;
 pub mod ledger;
 pub mod loss;

@@ -7,11 +7,11 @@
 //! witness vector (its challenges come after every root); joint opening of all trees at the argument's one functional.
 //! Soundness: the sum of the argument's and the opening's terms, see [`crate::ledger`].
 
-use std::sync::Arc;
-use veritune_argument::{Argument, ArgumentError, AxisWeight, BaseClaim, Joint, NUM_PLACES, Part};
+use crate::known::Known;
+use veritune_argument::{Argument, ArgumentError, BaseClaim, Joint, NUM_PLACES};
 use veritune_commit::{OpeningError, Profile, Root, TreeShape, tree_point, verify_opening};
 use veritune_field::traits::PrimeCharacteristicRing;
-use veritune_field::{E, E_BYTES, F};
+use veritune_field::{E, E_BYTES};
 use veritune_transcript::Transcript;
 
 /// Where the values of a place other than the witness come from.
@@ -19,8 +19,8 @@ use veritune_transcript::Transcript;
 pub enum Source<'a> {
     /// A committed tree.
     Tree(TreeShape, Root),
-    /// A vector that the verifier has itself, by slot.
-    Known(&'a [F]),
+    /// A vector that the verifier has itself.
+    Known(&'a Known),
 }
 
 /// A place and its source.
@@ -73,53 +73,10 @@ pub fn absorb_witness(transcript: &mut Transcript, root: &Root) {
     transcript.absorb("witness root", &root.0);
 }
 
-/// What the joint functional weighs in a known vector: the part of the target that needs no opening.
-pub fn known_value(parts: &[Part], place: usize, vector: &[F]) -> E {
-    let value = |part: &Part| {
-        let axes: Vec<KnownAxis> = part.axes.iter().map(KnownAxis::new).collect();
-        part.scale * weighted(&axes, part.offset, vector)
-    };
-    parts.iter().filter(|p| p.place == place).map(value).sum()
-}
-
-/// An axis with its weights from the first index on.
-struct KnownAxis {
-    log: usize,
-    start: usize,
-    weights: Arc<Vec<E>>,
-}
-
-impl KnownAxis {
-    fn new(axis: &AxisWeight) -> Self {
-        let (start, weights) = axis.expanded();
-        Self { log: axis.log(), start, weights }
-    }
-}
-
-/// `sum of product of axis weights * vector[slot]` over the slots of a block, outermost axis first.
-fn weighted(axes: &[KnownAxis], offset: usize, vector: &[F]) -> E {
-    let Some((axis, inner)) = axes.split_first() else {
-        return vector.get(offset).map_or(E::ZERO, |&x| E::from(x));
-    };
-    let log: usize = inner.iter().map(|axis| axis.log).sum();
-    let stride = u32::try_from(log).ok().and_then(|log| 1_usize.checked_shl(log)).unwrap_or(0);
-    let first = offset.saturating_add(axis.start.saturating_mul(stride));
-    // Most of a first state is zero: moments, and one factor of each adapter.
-    let mut slots = vector.iter().skip(first).take(axis.weights.len().saturating_mul(stride));
-    if slots.all(|&x| x == F::ZERO) {
-        return E::ZERO;
-    }
-    if inner.is_empty() {
-        return axis.weights.iter().zip(vector.iter().skip(first)).map(|(&w, &x)| w * x).sum();
-    }
-    let rows = axis.weights.iter().enumerate();
-    rows.map(|(i, &w)| w * weighted(inner, first.saturating_add(i.saturating_mul(stride)), vector)).sum()
-}
-
 /// The target of the opening: the joint target less what the known vectors contribute.
 pub fn opening_target(joint: &Joint, placed: &[Placed<'_>]) -> E {
     let known = placed.iter().filter_map(|(place, source)| match source {
-        Source::Known(vector) => Some(known_value(&joint.parts, *place, vector)),
+        Source::Known(vector) => Some(vector.value(&joint.parts, *place)),
         Source::Tree(..) => None,
     });
     joint.target - known.sum::<E>()

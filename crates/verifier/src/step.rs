@@ -4,6 +4,7 @@
 //! stated, if the run discloses it. The state before the first step is public: the verifier weighs it itself. Statement of the release: the public copies are the rounded
 //! masters of the last state.
 
+use crate::known::Known;
 use crate::loss;
 use crate::proof::{self, Placed, ProofError, ROOT_BYTES, Source};
 use crate::rows::{self, RowsRefused};
@@ -11,11 +12,12 @@ use crate::statement::{Run, Shapes, StatementError};
 use std::sync::{Mutex, PoisonError};
 use veritune_argument::{Argument, BaseClaim};
 use veritune_commit::{OpeningError, Profile, Root, most_opening_bytes};
+use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{F, f_from_i64};
-use veritune_relations::layout::{Layout, place_index, positions};
+use veritune_relations::layout::{Layout, block_len, positions};
 use veritune_relations::sampler::Sampler;
 use veritune_relations::step::{Leaf, StepProgram, Tables, no_leaves};
-use veritune_relations::{Place, Program, TensorId, initial, release};
+use veritune_relations::{initial, release};
 
 /// Places of the opening.
 pub const STATE_BEFORE: usize = 1;
@@ -57,8 +59,8 @@ pub struct Context<'a> {
     pub profile: Profile,
     /// Shapes of the trees.
     pub shapes: Shapes,
-    /// The first state's vector.
-    pub first_state: Vec<F>,
+    /// The first state.
+    pub first_state: Known,
     /// The program of the first step, without leaves.
     pub first: StepProgram,
     tables: Tables,
@@ -77,7 +79,7 @@ impl<'a> Context<'a> {
         let argument = Argument::new(&first.program)?;
         let shapes = run.shapes(&profile, &argument)?;
         let scalar_bytes = proof::scalar_bytes(&argument);
-        let first_state = first_state_vector(&first, &argument.layout, &run.seed);
+        let first_state = known_first_state(&first, &argument.layout, &run.seed);
         let sampler = Mutex::new(run.sampler());
         Ok(Self { run, profile, shapes, first_state, first, tables, scalar_bytes, sampler })
     }
@@ -179,22 +181,19 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Writes a tensor's values to its slots.
-pub fn place_values(program: &Program, layout: &Layout, id: TensorId, values: &[i64], vector: &mut [F]) {
-    let offset = layout.slots.get(id.0).and_then(Option::as_ref).and_then(|s| s.blocks.first()).map(|b| b.offset);
-    let Some(offset) = offset else { return };
-    for (position, &value) in positions(program, id).zip(values) {
-        if let Some(slot) = vector.get_mut(offset.saturating_add(position)) {
-            *slot = f_from_i64(value);
+/// The matrices A; all else of a first state is zero.
+fn known_first_state(first: &StepProgram, layout: &Layout, seed: &[u8; 32]) -> Known {
+    let program = &first.program;
+    let runs = first.adapters.values().filter_map(|adapter| {
+        let [master, ..] = adapter.a.before;
+        let offset = layout.slots.get(master.0)?.as_ref()?.blocks.first()?.offset;
+        let mut run = vec![F::ZERO; block_len(program, master)];
+        for (position, value) in positions(program, master).zip(initial::first_a(program, &adapter.a, seed)) {
+            if let Some(slot) = run.get_mut(position) {
+                *slot = f_from_i64(value);
+            }
         }
-    }
-}
-
-fn first_state_vector(first: &StepProgram, layout: &Layout, seed: &[u8; 32]) -> Vec<F> {
-    let used = place_index(Place::StateBefore).and_then(|i| layout.used.get(i).copied()).unwrap_or(0);
-    let mut vector = vec![f_from_i64(0); used];
-    for (id, values) in initial::initial_state(first, seed) {
-        place_values(&first.program, layout, id, &values, &mut vector);
-    }
-    vector
+        Some((offset, run))
+    });
+    Known::new(runs.collect())
 }

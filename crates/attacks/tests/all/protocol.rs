@@ -8,7 +8,8 @@ use veritune_commit::{Profile, Root};
 use veritune_executor::Tensors;
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{E, E_BYTES, F, P};
-use veritune_prover::argument::dense_weights;
+use veritune_prover::argument::{Pads, dense_weights};
+use veritune_prover::commit::Randomness;
 use veritune_relations::layout::Layout;
 use veritune_relations::{Program, TensorId};
 
@@ -158,12 +159,41 @@ fn trees_of_another_security_profile_are_refused() {
     let standard = veritune_attacks::profile();
     let (rows, rate) = (standard.log_rows(), standard.log_inverse_rate());
     let (bits, proofs) = (standard.term_bits(), standard.max_proofs());
-    // Another rate, terms of another size, another number of proofs.
-    for (rate, bits, proofs) in [(rate + 1, bits, proofs), (rate, bits + 1, proofs), (rate, bits, proofs / 2)] {
+    let under = |rate, bits, proofs| {
         let other = Profile::with_parameters(rows, rate, bits, proofs).expect("a profile");
         assert_ne!(other.id(), standard.id());
-        let verdict = verdict(Deviation { profile: other, ..Deviation::default() });
-        assert!(verdict.starts_with("opening-"), "{verdict}");
+        move || verdict(Deviation { profile: other.clone(), ..Deviation::default() })
+    };
+    // Another rate, terms of another size: rows and paths are others. Another number of proofs: only the name is another.
+    assert_eq!(under(rate + 1, bits, proofs)(), "opening-root-mismatch");
+    assert_eq!(under(rate, bits + 1, proofs)(), "opening-sumcheck-claim");
+    let fewer_proofs = under(rate, bits, proofs / 2);
+    assert_eq!(fewer_proofs(), "opening-sumcheck-claim");
+    #[cfg(feature = "mutation-testing")]
+    assert_eq!(veritune_mutation::without(&["absorb opening profile"], fewer_proofs), "accepted");
+}
+
+/// Root, scalars and opening, of which some are another proof's; both are proofs of one statement, and differ in what hides.
+#[test]
+fn parts_of_two_proofs_of_one_statement_are_refused_together() {
+    let program = &HONEST.setting.program;
+    let deviation = Deviation {
+        pads: Some(|argument| Pads::draw(&argument.wiring, &Randomness::from_seed([78; 32]))),
+        ..Deviation::default()
+    };
+    let other = prove(program, &HONEST.tensors, &deviation);
+    assert!(verify(program, &other).is_ok() && other.roots == HONEST.proved.roots);
+    let scalars = 32..32 + HONEST.num_scalars * E_BYTES;
+    let parts = |proved: &Proved| {
+        [0..32, scalars.clone(), scalars.end..proved.bytes.len()].map(|part| proved.bytes[part].to_vec())
+    };
+    let (own, others) = (parts(&HONEST.proved), parts(&other));
+    assert!(own.iter().zip(&others).all(|(own, other)| own != other));
+    for mixed in 1..7 {
+        let part = |i: usize| if mixed >> i & 1 == 1 { &others[i] } else { &own[i] };
+        let bytes = (0..3).flat_map(part).copied().collect();
+        let refused = verify(program, &Proved { bytes, ..other.clone() }).expect_err("refused");
+        assert_eq!(refused, "opening-sumcheck-claim", "{mixed:03b}");
     }
 }
 

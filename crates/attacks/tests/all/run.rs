@@ -1,10 +1,11 @@
 //! Attacks on a run: proofs out of place, states that are not the chain's, settlements of something else.
 
 use std::sync::LazyLock;
-use veritune_attacks::run::{TinyRun, base_tree, first_state, prove_step, settle, state_tree};
+use veritune_attacks::run::{TinyRun, base_tree, first_state, prove_step, settle, state_tree, vectors};
 use veritune_commit::Root;
 use veritune_relations::spec::Decimal;
 use veritune_soundness::Derivation;
+use veritune_verifier::known::Known;
 use veritune_verifier::ledger::run_ledger;
 use veritune_verifier::settlement::{self, StepClaims};
 use veritune_verifier::statement::{Run, base_root};
@@ -86,12 +87,9 @@ fn nobody_starts_from_a_poisoned_adapter() {
     assert_refused("poisoned A", &verdict(&t.run, 1, t.roots[0], proof.after_root, &proof.bytes));
     // With the poisoned state as the public one, nothing else is wrong.
     let mut blind = Context::new(&t.run).expect("a context");
-    let name = "state_before.v_proj.a.master";
-    let id = blind.first.program.find(name).expect("a tensor");
     let layout = veritune_relations::layout::Layout::new(&blind.first.program);
-    let mut vector = std::mem::take(&mut blind.first_state);
-    veritune_verifier::step::place_values(&blind.first.program, &layout, id, &poisoned[name], &mut vector);
-    blind.first_state = vector;
+    let [_, state, ..] = vectors(&blind.first.program, &layout, &poisoned);
+    blind.first_state = Known::from(state);
     assert!(blind.verify_step(1, t.roots[0], proof.after_root, &proof.bytes).is_ok());
 }
 

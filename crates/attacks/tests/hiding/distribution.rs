@@ -6,10 +6,11 @@ use super::instance::{HONEST, Instance, Proved, SECRETS, SEED, Sabotage, Secret,
 use super::statistic::{Histograms, threshold};
 use rayon::prelude::*;
 use veritune_attacks::simulate::{Seeds, Simulated, simulate_proof};
-use veritune_field::traits::PrimeCharacteristicRing;
-use veritune_field::{E, E_BYTES};
+use veritune_field::traits::{BasedVectorSpace, PrimeCharacteristicRing};
+use veritune_field::{E, E_BYTES, F, f_to_bytes};
 use veritune_mutation::Field;
 use veritune_prover::commit::simulate::SimulatedTree;
+use veritune_verifier::known::Known;
 use veritune_verifier::step::STATE_BEFORE;
 
 /// Fixed before any proof was made.
@@ -32,7 +33,7 @@ fn simulated(instance: &Instance, number: u64) -> Proved {
         let mut transcript = transcript(&root);
         let placed = vec![(STATE_BEFORE, Simulated::Tree(&mut tree))];
         let profile = &instance.profile;
-        let bytes = simulate_proof(profile, &argument, witness, placed, &[], &mut transcript, &mut seeds);
+        let bytes = simulate_proof(profile, &argument, witness, placed, &Known::default(), &mut transcript, &mut seeds);
         Proved { root, bytes }
     })
 }
@@ -98,6 +99,12 @@ fn scalar(fields: &[Field], name: &str, from_last: usize) -> usize {
     at[at.len() - from_last] - 1
 }
 
+/// An element whose coefficients are multiples of 16: behind it the lowest bits of a small value are to be seen.
+fn multiple_of_16(pad: E) -> E {
+    let coefficients: &[F] = pad.as_basis_coefficients_slice();
+    E::from_basis_coefficients_fn(|i| F::from_u64(u64::from_le_bytes(f_to_bytes(coefficients[i])) & !15))
+}
+
 /// Proofs of a prover that saves a mask, compared with the simulator's.
 fn deviation_from_none(instance: &Instance, sabotage: Sabotage<'_>, change: impl Fn(&mut Vec<u8>) + Sync) -> f64 {
     let count = 128;
@@ -120,8 +127,9 @@ fn a_mask_that_is_saved_is_seen() {
     let fields = fields(&instance, &instance.prove(&SECRETS[0], 0, HONEST));
     // The evaluation of the flags tells how many places are used; the numerators of the leaves are multiplicities.
     let [length, multiplicity] = [scalar(&fields, "one-hot value", 4), scalar(&fields, "lookup values", 4)];
-    let sabotages: [(&str, Sabotage<'_>); 3] = [
+    let sabotages: [(&str, Sabotage<'_>); 4] = [
         ("a pad is dropped", &|pads, _| pads[0] = E::ZERO),
+        ("a pad hides all but the lowest bits", &|pads, _| pads[0] = multiple_of_16(pads[0])),
         ("a length is sent in clear", &|pads, _| pads[length] = E::ZERO),
         ("a multiplicity is sent in clear", &|pads, _| pads[multiplicity] = E::ZERO),
     ];

@@ -7,8 +7,8 @@ use veritune_attacks::certificate::sha256;
 use veritune_attacks::run::{monotonous, random_inputs};
 use veritune_attacks::setting::Numbers;
 use veritune_commit::Root;
+use veritune_field::E;
 use veritune_field::traits::PrimeCharacteristicRing;
-use veritune_field::{E, F};
 use veritune_prover::argument::{Pads, dense_weights, multiplicities, prove, witness_vector};
 use veritune_prover::commit::{CommittedTree, Deviation, Randomness, commit, open_deviating};
 use veritune_relations::layout::Layout;
@@ -20,6 +20,7 @@ use veritune_run::store::fresh_seed;
 use veritune_run::train::{Committer, State, execute, first_state, state_after};
 use veritune_transcript::Transcript;
 use veritune_verifier::adapter;
+use veritune_verifier::known::Known;
 use veritune_verifier::proof::{Source, absorb_witness, opening_target};
 use veritune_verifier::statement::{Run, Shapes, base_root};
 use veritune_verifier::step::{Context, STATE_AFTER, STATE_BEFORE};
@@ -131,7 +132,7 @@ pub fn certify(token: i64, saved: Saved) -> Certificate {
                 let mut before_tree = (step > 1).then(|| tree(step - 1, &state));
                 let mut after_tree = tree(step, &after);
                 let mut transcript = run.step_transcript(step, &leaves, None, &before, &after_tree.root());
-                let known = if step == 1 { vec![(STATE_BEFORE, &context.first_state[..])] } else { Vec::new() };
+                let known = if step == 1 { vec![(STATE_BEFORE, &context.first_state)] } else { Vec::new() };
                 let mut trees: Vec<(usize, &mut CommittedTree)> = Vec::new();
                 trees.extend(before_tree.iter_mut().map(|tree| (STATE_BEFORE, tree)));
                 trees.push((STATE_AFTER, &mut after_tree));
@@ -200,7 +201,7 @@ fn prove_saving(
     context: &Context<'_>,
     tensors: &[&[i64]],
     trees: &mut [(usize, &mut CommittedTree)],
-    known: &[(usize, &[F])],
+    known: &[(usize, &Known)],
     transcript: &mut Transcript,
     mut save: impl FnMut(&mut Vec<E>),
     opener: &Bare,
@@ -216,7 +217,7 @@ fn prove_saving(
     let mut witness = commit(&context.profile, context.shapes.witness, vector, randomness).expect("it fits");
     absorb_witness(transcript, &witness.root());
     let proof = prove(argument, witness.vector(), tensors, &pads, transcript).expect("a proof");
-    let placed: Vec<_> = known.iter().map(|(place, vector)| (*place, Source::Known(vector))).collect();
+    let placed: Vec<_> = known.iter().map(|&(place, vector)| (place, Source::Known(vector))).collect();
     let joint = Joint { parts: proof.parts, target: proof.target };
     let target = opening_target(&joint, &placed);
     let mut weights = vec![dense_weights(&joint.parts, 0, witness.vector().len())];

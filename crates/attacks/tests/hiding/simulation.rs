@@ -6,12 +6,13 @@ use veritune_attacks::run::{TinyRun, adamw, base_tree, copies, monotonous, with_
 use veritune_attacks::simulate::simulate_run;
 use veritune_relations::Spec;
 use veritune_relations::spec::Visibility;
+use veritune_verifier::known::Known;
 use veritune_verifier::step::{Context, VerifiedStep};
 
 fn simulate(spec: Spec) {
     // Public: spec, seed, plan, base, the released adapter, and the losses if they are disclosed. Of the true run nothing else is used.
     let tiny = TinyRun::of(spec);
-    let base = base_tree(&tiny.run, &tiny.inputs);
+    let base = Known::from(base_tree(&tiny.run, &tiny.inputs).vector().to_vec());
     let context = Context::new(&tiny.run).expect("a statement");
     let last = tiny.states.last().expect("a state");
     let (copies, file) = (copies(&context, last), sha256(&adapter_of(&context, last)));
@@ -24,16 +25,14 @@ fn simulate(spec: Spec) {
         })
         .collect();
     veritune_mutation::programmed(SEED, || {
-        let simulated = simulate_run(&tiny.run, base.vector(), &copies, &file, &losses, 1);
+        let simulated = simulate_run(&tiny.run, &base, &copies, &file, &losses, 1);
         let context = Context::new(&simulated.run).expect("a statement");
         let mut before = context.first_root();
         for (step, (proof, &after)) in (1..).zip(simulated.proofs.iter().zip(&simulated.roots)) {
             let verified = context.verify_step(step, before, after, proof);
             let VerifiedStep { claims, loss } = verified.unwrap_or_else(|e| panic!("step {step}: {e}"));
             assert_eq!(loss, losses[step as usize - 1]);
-            let value = |parts: &[_]| {
-                veritune_verifier::proof::known_value(parts, veritune_argument::BASE_PLACE, base.vector())
-            };
+            let value = |parts: &[_]| base.value(parts, veritune_argument::BASE_PLACE);
             assert!(!claims.is_empty() && claims.iter().all(|claim| value(&claim.parts) == claim.value), "the base's");
             before = after;
         }
@@ -44,13 +43,12 @@ fn simulate(spec: Spec) {
         others[0][0] += 1;
         context.verify_release(before, &others, &file, &simulated.release).expect_err("other copies");
         // What the certificate of a hidden adapter has of this needs no adapter.
-        let unknowing = simulate_run(&tiny.run, base.vector(), &others, &[0; 32], &losses, 1);
+        let unknowing = simulate_run(&tiny.run, &base, &others, &[0; 32], &losses, 1);
         assert!((unknowing.roots, unknowing.proofs) == (simulated.roots.clone(), simulated.proofs.clone()));
         assert_ne!(simulated.proofs[0], tiny.proofs[0]);
         simulated
     });
-    let simulated =
-        veritune_mutation::programmed(SEED, || simulate_run(&tiny.run, base.vector(), &copies, &file, &losses, 1));
+    let simulated = veritune_mutation::programmed(SEED, || simulate_run(&tiny.run, &base, &copies, &file, &losses, 1));
     let context = Context::new(&simulated.run).expect("a statement");
     let refused = context.verify_step(1, context.first_root(), simulated.roots[0], &simulated.proofs[0]);
     refused.expect_err("challenges that depend on messages");

@@ -1,13 +1,13 @@
 //! Whether two samples of byte strings of one length have the same distribution, word by word.
 //!
 //! Null hypothesis: both samples are drawn from one distribution. Every word of eight bytes is put into one of 16 bins, by its
-//! highest four bits and, independently, by four bits of a hash of it (a value that is constant in a sample stays in one bin,
-//! whatever it is). Given that n words of both samples together, of equal size, lie in a bin, the difference of the two counts
+//! highest four bits, by its lowest four, and by four bits of a hash of it (a value that is constant in a sample stays in one
+//! bin, whatever it is). Given that n words of both samples together, of equal size, lie in a bin, the difference of the two counts
 //! exceeds `s sqrt(n)` with probability at most `2 exp(-s^2 / 2)` (Hoeffding 1963, theorem 4, for draws without replacement).
 //! The threshold for s makes the sum of these over all bins of all words and all comparisons the family-wise level.
 
 const BINS: usize = 16;
-const BINNINGS: usize = 2;
+const BINNINGS: usize = 3;
 
 /// Counts of a sample.
 pub struct Histograms {
@@ -36,7 +36,7 @@ impl Histograms {
             // The finaliser of SplitMix64.
             let mixed = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            for (counts, bits) in counts.iter_mut().zip([word, mixed ^ (mixed >> 31)]) {
+            for (counts, bits) in counts.iter_mut().zip([word, word << 60, mixed ^ (mixed >> 31)]) {
                 counts[(bits >> 60) as usize] += 1;
             }
         }
@@ -89,7 +89,7 @@ fn the_statistic_sees_a_bias_and_keeps_its_level() {
         }
         histograms
     };
-    let [one, other, biased] = [sample(0), sample(0), sample(6)];
+    let [one, other, biased] = [sample(0), sample(0), sample(7)];
     let level = threshold(1e-3, 2, one.num_bins());
     assert!(one.largest_deviation(&other).sigmas < level);
     let seen = one.largest_deviation(&biased);

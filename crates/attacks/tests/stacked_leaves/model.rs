@@ -8,7 +8,7 @@ use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{E, F, eq_table, f_from_i64};
 use veritune_relations::layout::{Layout, limb_widths, place_index, positions};
 use veritune_relations::{AxisId, Index, Place, Program, TableId, TensorId, Term, View};
-use veritune_verifier::proof::known_value;
+use veritune_verifier::known::Known;
 
 /// Numerator and denominator at an index of every axis; none where it is padding.
 type Leaf<'a> = &'a mut dyn FnMut(&[(AxisId, Option<usize>)]) -> (E, E);
@@ -255,13 +255,14 @@ pub(crate) fn compare(name: &str, program: &Program, rng: &mut Rng) {
     let positions: Vec<Vec<usize>> =
         (0..program.tensors.len()).map(|i| positions(program, TensorId(i)).collect()).collect();
     let world = World { program, layout, vectors, positions };
+    let known: Vec<Known> = world.vectors.iter().map(|vector| Known::from(vector.clone())).collect();
     let run = |base: VecDeque<E>| {
         let mut ctx = Ctx { rng: Rng(77), challenges: vec![], base, claims: vec![], base_claims: vec![] };
         verify(program, layout, &argument.plan, &mut ctx).unwrap();
         ctx
     };
     let first = run(VecDeque::new());
-    let base = first.base_claims.iter().map(|claim| known_value(&claim.parts, 3, &world.vectors[3])).collect();
+    let base = first.base_claims.iter().map(|claim| known[3].value(&claim.parts, 3)).collect();
     let ctx = run(base);
     let (alpha, beta) = (ctx.challenges[0].1, ctx.challenges[1].1);
     let leaves = world.leaves(alpha, beta);
@@ -288,7 +289,7 @@ pub(crate) fn compare(name: &str, program: &Program, rng: &mut Rng) {
     }
     for (claim, expected, what) in [(0, p, "numerator"), (1, q, "denominator")] {
         let functional = &ctx.claims[claim];
-        let places = (0..4).map(|place| known_value(&functional.parts, place, &world.vectors[place]));
+        let places = (0..4).map(|place| known[place].value(&functional.parts, place));
         assert_eq!(functional.constant + places.sum::<E>(), expected, "{name}: {what}");
     }
 }

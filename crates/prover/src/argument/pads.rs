@@ -22,19 +22,25 @@ impl Pads {
         Self::new(wiring, drawn, dummy)
     }
 
-    /// The elements that follow from these pads and this dummy.
-    pub fn new(wiring: &Wiring, pads: Vec<E>, dummy: E) -> Self {
-        let num_nodes = wiring.num_nodes();
-        let factors = |side: usize| wiring.products.iter().map(move |pair| pair[side]);
-        let mut left: Vec<E> = factors(0).map(|pad| pads[pad]).chain([dummy]).collect();
-        let mut right: Vec<E> = factors(1).map(|pad| pads[pad]).collect();
-        left.resize(num_nodes, E::ZERO);
-        right.resize(num_nodes, E::ZERO);
-        let mut elements = pads;
+    /// The elements that follow from these pads and this dummy. Of either nothing is left elsewhere, but in what the
+    /// library's transform may copy.
+    pub fn new(wiring: &Wiring, mut pads: Vec<E>, dummy: E) -> Self {
+        let side = |side: usize| {
+            let mut values = E::zero_vec(wiring.num_nodes());
+            values.iter_mut().zip(&wiring.products).for_each(|(value, pair)| *value = pads[pair[side]]);
+            values
+        };
+        let [mut left, mut right] = [side(0), side(1)];
+        left[wiring.products.len()] = dummy;
+        // Never moved to a larger place.
+        let mut elements = Vec::with_capacity(wiring.num_elements());
+        elements.extend_from_slice(&pads);
+        wipe(&mut pads);
         elements.extend(left.iter().zip(&right).take(wiring.products.len()).map(|(&a, &b)| a * b));
         elements.push(dummy);
-        let [on_left, on_right] = [&left, &right].map(|values| on_odd_powers(values));
-        elements.extend(on_left.into_iter().zip(on_right).map(|(a, b)| a * b));
+        let [mut on_left, mut on_right] = [&left, &right].map(|values| on_odd_powers(values));
+        elements.extend(on_left.iter().zip(&on_right).map(|(&a, &b)| a * b));
+        [&mut right, &mut on_left, &mut on_right].into_iter().for_each(|values| wipe(values));
         Self { elements, left }
     }
 
@@ -85,6 +91,22 @@ fn on_odd_powers(values: &[E]) -> Vec<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wipe::wiped;
+
+    #[test]
+    fn all_copies_of_pads_are_wiped() {
+        let products = (0..5).map(|i| [i, i + 1]).collect();
+        let wiring = Wiring { num_pads: 6, products, ..Wiring::default() };
+        let drawn = Randomness::from_seed([7; 32]).pads(6);
+        let before = wiped();
+        let pads = Pads::new(&wiring, drawn, E::ONE);
+        // The pads that were drawn; right factors; both polynomials' other values.
+        let nodes = wiring.num_nodes();
+        assert_eq!(wiped() - before, 6 + 3 * nodes);
+        assert_eq!(pads.elements.capacity(), pads.elements.len());
+        drop(pads);
+        assert_eq!(wiped() - before, 6 + 3 * nodes + wiring.num_elements() + nodes);
+    }
 
     #[test]
     fn the_extra_values_make_the_product_of_the_polynomials() {

@@ -5,7 +5,7 @@
 
 use veritune_field::traits::{BasedVectorSpace, PrimeCharacteristicRing};
 use veritune_field::{E, F, F_BYTES, P};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// The injected randomness of one committed tree.
 #[derive(Clone)]
@@ -31,12 +31,12 @@ impl Randomness {
 
     /// The same, written to their place: nothing of them is left elsewhere.
     pub(super) fn fill(&self, purpose: Purpose, chunk: u64, elements: &mut [F]) {
-        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        let mut hasher = Zeroizing::new(blake3::Hasher::new_keyed(&self.0));
         hasher.update(b"veritune commitment randomness v1");
         hasher.update(&[purpose as u8]);
         hasher.update(&chunk.to_le_bytes());
-        let mut reader = hasher.finalize_xof();
-        let mut buffer = vec![0; elements.len() * F_BYTES];
+        let mut reader = Zeroizing::new(hasher.finalize_xof());
+        let mut buffer = Zeroizing::new(vec![0; elements.len() * F_BYTES]);
         let mut filled = 0;
         // A word is rejected with probability below 2^-32, so one pass is almost always enough.
         while filled < elements.len() {
@@ -50,7 +50,6 @@ impl Randomness {
                 }
             }
         }
-        buffer.zeroize();
     }
 }
 

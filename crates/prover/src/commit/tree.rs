@@ -159,6 +159,11 @@ impl CommittedTree {
         self.spent += 1;
     }
 
+    /// Wipes the vector from a slot on, once nothing reads it any more: the pads behind a witness.
+    pub fn wipe_from(&mut self, slot: usize) {
+        wipe(&mut self.vector[slot..]);
+    }
+
     fn rows(&self) -> Rows<'_> {
         Rows {
             shape: self.shape,

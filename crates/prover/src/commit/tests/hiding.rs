@@ -6,9 +6,9 @@
 use super::super::tree::Masks;
 use super::*;
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use veritune_field::traits::{BasedVectorSpace, Field};
-use veritune_field::{F_BYTES, f_from_bytes};
+use veritune_field::{F_BYTES, f_from_bytes, f_to_bytes};
 use veritune_mutation::{Field as Part, programmed, traced};
 
 const SEED: u64 = 5;
@@ -34,21 +34,27 @@ type Sabotage = fn(usize, &mut [F], Option<&mut Masks>);
 /// An instance whose openings are taken apart.
 struct Opened {
     instance: Instance,
+    /// Of the programme of challenges.
+    seed: u64,
     parts: Vec<Part>,
 }
 
 impl Opened {
     fn new() -> Self {
-        let shapes = [blake3(10, 0, true, 1), blake3(9, 1, false, 1)];
-        let instance = || Instance::new(10, &shapes);
-        let parts = programmed(SEED, || {
+        Self::under(SEED, &[blake3(10, 0, true, 1), blake3(9, 1, false, 1)])
+    }
+
+    /// The instance of these shapes, always with the same randomness.
+    fn under(seed: u64, shapes: &[TreeShape]) -> Self {
+        let instance = || Instance::new(10, shapes);
+        let parts = programmed(seed, || {
             let mut instance = instance();
             let (proof, _) = instance.prove();
             let (verdict, parts) = traced(|| instance.verify(&proof));
             assert_eq!(verdict, Ok(()));
             parts
         });
-        Self { instance: instance(), parts }
+        Self { instance: instance(), seed, parts }
     }
 
     fn profile(&self) -> &Profile {
@@ -76,7 +82,7 @@ impl Opened {
                 sabotage(number, &mut vector[tail], masks);
             });
         }
-        programmed(SEED, || {
+        programmed(self.seed, || {
             let mut trees: Vec<&mut CommittedTree> = trees.iter_mut().collect();
             let mut transcript = Transcript::new(b"test");
             let (profile, target) = (self.profile(), self.instance.target);
@@ -281,4 +287,34 @@ fn opened_rows_are_uniform_and_a_prover_with_fewer_random_rows_is_found() {
     };
     let rows = opened.effects(&inputs, ROW_COLUMNS, fewer);
     assert!(rank(&rows) < expected);
+}
+
+/// A word of a row that two openings show is one function of the random rows.
+fn distinct_columns(effects: &[Vec<F>]) -> usize {
+    let column = |i: usize| effects.iter().map(|effect| f_to_bytes(effect[i])).collect::<Vec<_>>();
+    (0..effects[0].len()).map(column).collect::<BTreeSet<_>>().len()
+}
+
+#[test]
+fn rows_of_two_openings_are_uniform_together_and_a_prover_with_random_rows_for_one_is_found() {
+    for twice in [blake3(10, 0, false, 2), poseidon2(10, 0, false, 2)] {
+        let opened = [5, 6].map(|seed| Opened::under(seed, &[blake3(10, 0, true, 1), twice]));
+        let inputs: Vec<Input> = (0..opened[0].tail(1).len()).map(|i| Input::Tail(1, i)).collect();
+        assert_eq!(inputs.len(), 2 * QUERIES);
+        let columns = &[("tree 1 row columns", ALL)];
+        let together = |sabotage: Sabotage| -> Vec<Vec<F>> {
+            let [first, second] = opened.each_ref().map(|opened| opened.effects(&inputs, columns, sabotage));
+            first.into_iter().zip(second).map(|(a, b)| [a, b].concat()).collect()
+        };
+        let honest = together(keep);
+        let expected = distinct_columns(&honest);
+        assert!(expected > QUERIES, "{expected}: one opening's rows would do");
+        assert_eq!(rank(&honest), expected, "of {} elements", inputs.len());
+        let once: Sabotage = |tree, tail, _| {
+            if tree == 1 {
+                tail[QUERIES..].fill(F::ZERO);
+            }
+        };
+        assert_eq!(rank(&together(once)), QUERIES);
+    }
 }
