@@ -28,8 +28,8 @@ fn verdict_with(certificate: &TinyCertificate, hidden: usize, with_file: bool, m
     (report.code, report.message)
 }
 
-/// The smallest width whose adapter is longer than `limit` is refused. A little less passes this check, and the next one,
-/// which builds the program, sees that no step on so many entries is proved.
+/// The smallest width whose adapter is longer than `limit` is refused. A little less passes this check, and what
+/// comes next, `next`, sees that the program cannot be built, or is not the plan's.
 fn assert_bounded(limit: u64, with_file: bool, next: &str) {
     let certificate = TinyCertificate::new(run::monotonous(1));
     let widths: Vec<usize> = (2..16_384).collect();
@@ -46,7 +46,7 @@ fn assert_bounded(limit: u64, with_file: bool, next: &str) {
 
 #[test]
 fn an_adapter_that_nobody_has_seen_is_bounded() {
-    assert_bounded(MAX_HIDDEN_ADAPTER_BYTES, false, "slots do not fit");
+    assert_bounded(MAX_HIDDEN_ADAPTER_BYTES, false, "the program that this version builds");
 }
 
 #[test]

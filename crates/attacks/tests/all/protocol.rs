@@ -164,8 +164,8 @@ fn trees_of_another_security_profile_are_refused() {
         assert_ne!(other.id(), standard.id());
         move || verdict(Deviation { profile: other.clone(), ..Deviation::default() })
     };
-    // Another rate, terms of another size: rows and paths are others. Another number of proofs: only the name is another.
-    assert_eq!(under(rate + 1, bits, proofs)(), "opening-root-mismatch");
+    // Another rate, terms of another size: trees and rows are others, too. Another number of proofs: only the name is.
+    assert_eq!(under(rate + 1, bits, proofs)(), "opening-sumcheck-claim");
     assert_eq!(under(rate, bits + 1, proofs)(), "opening-sumcheck-claim");
     let fewer_proofs = under(rate, bits, proofs / 2);
     assert_eq!(fewer_proofs(), "opening-sumcheck-claim");

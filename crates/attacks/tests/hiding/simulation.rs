@@ -1,21 +1,30 @@
 //! A whole run without a witness: the verifier accepts every proof of it, where challenges are known beforehand.
 
 use super::instance::SEED;
+use super::one_token_certificate::{STEPS, Saved, TOKENS, certify, context};
 use veritune_attacks::certificate::{adapter_of, sha256};
 use veritune_attacks::run::{TinyRun, adamw, base_tree, copies, monotonous, with_loss};
 use veritune_attacks::simulate::simulate_run;
+use veritune_commit::Root;
+use veritune_mutation::{Field, programmed, traced};
 use veritune_relations::Spec;
 use veritune_relations::spec::Visibility;
 use veritune_verifier::known::Known;
 use veritune_verifier::step::{Context, VerifiedStep};
 
-fn simulate(spec: Spec) {
-    // Public: spec, seed, plan, base, the released adapter, and the losses if they are disclosed. Of the true run nothing else is used.
-    let tiny = TinyRun::of(spec);
+/// What is public beside spec, seed, plan and losses that are disclosed: base, copies of the released adapter, digest of its file.
+fn public(tiny: &TinyRun) -> (Known, Vec<Vec<i64>>, [u8; 32]) {
     let base = Known::from(base_tree(&tiny.run, &tiny.inputs).vector().to_vec());
     let context = Context::new(&tiny.run).expect("a statement");
     let last = tiny.states.last().expect("a state");
-    let (copies, file) = (copies(&context, last), sha256(&adapter_of(&context, last)));
+    (base, copies(&context, last), sha256(&adapter_of(&context, last)))
+}
+
+fn simulate(spec: Spec) {
+    // Of the true run nothing else is used.
+    let tiny = TinyRun::of(spec);
+    let (base, copies, file) = public(&tiny);
+    let context = Context::new(&tiny.run).expect("a statement");
     let steps = tiny.run.spec.training.steps as usize;
     let losses: Vec<Option<u32>> = (1..)
         .zip(&tiny.proofs)
@@ -60,4 +69,37 @@ fn a_run_without_rows_and_states_is_accepted_for_programmed_challenges_only() {
     simulate(adamw(2));
     simulate(monotonous(2));
     simulate(with_loss(monotonous(2)));
+}
+
+/// What the verifier reads of the steps' proofs: names in order, with places and sizes.
+fn fields<'a>(context: &Context<'_>, roots: &[Root], steps: impl Iterator<Item = (u64, &'a [u8])>) -> Vec<Vec<Field>> {
+    let read = |(step, bytes): (u64, &[u8])| {
+        let [before, after] = [step - 1, step].map(|number| roots[number as usize]);
+        let (verdict, fields) = traced(|| context.verify_step(step, before, after, bytes).map(drop));
+        assert_eq!(verdict, Ok(()));
+        fields
+    };
+    steps.map(read).collect()
+}
+
+#[test]
+fn messages_of_two_runs_of_one_spec_and_of_none_have_one_order_and_size() {
+    let (one, other, none) = programmed(SEED, || {
+        let [one, other] = TOKENS.map(|token| {
+            let certificate = certify(token, Saved::Nothing);
+            let context = context(&certificate.run, Some(certificate.shapes));
+            fields(&context, &certificate.roots, certificate.steps.iter().map(|(step, bytes)| (*step, &bytes[..])))
+        });
+        let tiny = TinyRun::of(monotonous(STEPS));
+        let (base, copies, digest) = public(&tiny);
+        let run = simulate_run(&tiny.run, &base, &copies, &digest, &vec![None; STEPS as usize], 2);
+        let context = Context::new(&run.run).expect("a statement");
+        let roots = [vec![context.first_root()], run.roots].concat();
+        (one, other, fields(&context, &roots, (1..).zip(run.proofs.iter().map(Vec::as_slice))))
+    });
+    assert_eq!(one, other);
+    // The last step was proved twice.
+    assert_eq!(one[..STEPS as usize], none);
+    assert_eq!(one[STEPS as usize - 1], one[STEPS as usize]);
+    assert!(one.iter().all(|fields| fields.len() > 1000));
 }
