@@ -82,7 +82,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = specs.to_vec();
     // The largest dataset, rows and adapter.
     let greedy: [fn(&mut Spec); 3] = [
-        |spec| spec.dataset_rows = 1 << 22,
+        |spec| spec.dataset_rows = 1 << 21,
         |spec| spec.training.tokens = 2048,
         |spec| (spec.model.layers, spec.lora.r, spec.log_rows) = (256, 224, 20),
     ];

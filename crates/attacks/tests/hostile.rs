@@ -191,7 +191,7 @@ fn no_parser_panics_or_asks_for_more_than_its_input_is_worth() {
 
 /// Numbers at the ends of what JSON and the published ranges allow.
 const GREEDY: [i64; 15] =
-    [-1, 0, 1, 255, 256, 2048, 16_384, 65_536, 1 << 18, 1 << 20, 1 << 22, 1 << 24, 1 << 31, 1 << 53, i64::MAX];
+    [-1, 0, 1, 255, 256, 2048, 16_384, 65_536, 1 << 18, 1 << 20, 1 << 21, 1 << 24, 1 << 31, 1 << 53, i64::MAX];
 
 /// Every number of the spec at such an end, then several of them at a time, then the largest adapters: within the limits
 /// of the issue on time and memory, an epoch's permutation included.
@@ -224,7 +224,7 @@ fn greedy_specs(run: &Run, spec: &[u8]) {
         changes.push((0..3).map(field).collect());
     }
     for (layers, rank) in [(256, 256), (256, 224), (64, 256), (1, 256), (256, 1)] {
-        let fields = [("log_rows", 20), ("model/layers", layers), ("lora/r", rank), ("dataset_rows", 1 << 22)];
+        let fields = [("log_rows", 20), ("model/layers", layers), ("lora/r", rank), ("dataset_rows", 1 << 21)];
         changes.push(fields.map(|(field, number)| (format!("/{field}"), number)).to_vec());
     }
     let none = Vec::new();

@@ -41,7 +41,7 @@ fn permutation(seed: &[u8; 32], epoch: u64, rows: usize) -> Vec<u32> {
     shuffled(rows, || words.next())
 }
 
-/// `0..rows` in a Fisher–Yates order: uniform if the words are. A spec has at most 2^22 rows.
+/// `0..rows` in a Fisher–Yates order: uniform if the words are. A spec has at most 2^21 rows.
 pub fn shuffled(rows: usize, mut next: impl FnMut() -> u64) -> Vec<u32> {
     let mut order: Vec<u32> = (0..rows as u32).collect();
     for j in (1..rows).rev() {

@@ -343,7 +343,7 @@ impl Spec {
             field("training.rows", t.rows as u64, 1, 1024),
             field("training.tokens", t.tokens as u64, 2, 2048),
             field("training.steps", t.steps, 1, 1 << 20),
-            field("dataset_rows", self.dataset_rows as u64, 1, 1 << 22),
+            field("dataset_rows", self.dataset_rows as u64, 1, 1 << 21),
             field("range_bits", u64::from(self.range_bits), 8, 20),
             field("log_rows", u64::from(self.log_rows), 10, 20),
         ]
