@@ -99,9 +99,9 @@ pub fn reporting<T: Send>(
 #[pyo3(signature = (progress=None))]
 #[expect(clippy::panic, reason = "what it is for")]
 pub fn stop(py: Python<'_>, progress: Option<Py<PyAny>>) -> PyResult<()> {
-    let stopped = |_: usize| panic!("a text that nobody is told");
+    let stopped = |_: usize| -> Result<(), Failure> { panic!("a text that nobody is told") };
     match progress {
-        None => quietly(py, || Ok(stopped(0))),
-        Some(progress) => reporting(py, 2, &progress, |_| Ok((0..2).into_par_iter().for_each(stopped))),
+        None => quietly(py, || stopped(0)),
+        Some(progress) => reporting(py, 2, &progress, |_| (0..2).into_par_iter().try_for_each(stopped)),
     }
 }
