@@ -8,11 +8,14 @@ use veritune_attacks::setting::tiny_spec;
 use veritune_commit::{Root, capacity};
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{E, eq_table};
+use veritune_relations::layout::Layout;
 use veritune_relations::spec::{Decimal, Optimizer, Schedule, Target};
 use veritune_relations::step::no_leaves;
-use veritune_relations::{Spec, release};
+use veritune_relations::{Place, Spec, release};
+use veritune_run::train::{first_state, place_vector};
+use veritune_verifier::known::Known;
 use veritune_verifier::statement::Run;
-use veritune_verifier::step::Context;
+use veritune_verifier::step::{Context, STATE_BEFORE};
 
 fn specs() -> Vec<Spec> {
     let mut specs = vec![monotonous(4), adamw(4)];
@@ -74,6 +77,31 @@ fn no_later_step_and_no_release_needs_more_than_the_first_step() {
     }
     println!("{built} runs");
     assert!(built >= 30);
+}
+
+/// What the verifier keeps of the first state is the whole of it: one sum over all slots, each with a weight of its own.
+#[test]
+fn the_known_first_state_is_the_state_that_training_begins_with() {
+    let mut odd = tiny_spec([9, 3, 3, 1, 6, 17, 30, 3, 8, 1, 4]);
+    odd.lora.targets = Target::ALL.to_vec();
+    let mut built = 0;
+    for spec in specs().into_iter().chain([odd]) {
+        let none = Root([0; 32]);
+        let run = Run { spec, plan_digest: [1; 32], seed: [5; 32], dataset: none, base: none };
+        let Ok(context) = Context::new(&run) else { continue };
+        built += 1;
+        let program = &context.first.program;
+        let state = first_state(&context.first, &run.seed);
+        let whole = place_vector(program, &Layout::new(program), Place::StateBefore, |name| state.get(name));
+        let values: Vec<E> = (0..whole.len() as u64).map(|i| E::from_u64(i + 7).exp_u64(5)).collect();
+        let log = whole.len().next_power_of_two().trailing_zeros() as usize;
+        let axis = AxisWeight::Dense { log, start: 0, values: Arc::new(values) };
+        let all = [Part { place: STATE_BEFORE, offset: 0, axes: vec![axis], scale: E::ONE }];
+        let expected = Known::from(whole).value(&all, STATE_BEFORE);
+        assert_ne!(expected, E::ZERO);
+        assert_eq!(context.first_state.value(&all, STATE_BEFORE), expected, "{:?}", run.spec);
+    }
+    assert!(built >= 31, "{built}");
 }
 
 /// The elements that mask an argument lie at any slot: their weights reach no other, up to the last slot of the vector.
