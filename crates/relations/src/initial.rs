@@ -7,6 +7,9 @@
 use crate::program::{Program, TensorId};
 use crate::step::{Matrix, StepProgram};
 
+/// Words that are read at a time.
+const READ_WORDS: usize = 1 << 9;
+
 /// The entries of the matrix A of a target before the first step, row-major.
 pub fn first_a<'a>(program: &'a Program, a: &Matrix, seed: &[u8; 32]) -> impl Iterator<Item = i64> + use<'a> {
     let [master, ..] = a.before;
@@ -15,11 +18,14 @@ pub fn first_a<'a>(program: &'a Program, a: &Matrix, seed: &[u8; 32]) -> impl It
     let fraction_bits = program.tensor(master).fraction_bits as u32;
     let bound = ((1u128 << (2 * fraction_bits)) / inputs as u128).isqrt() as i64;
     let mut reader = blake3::Hasher::new_keyed(seed).update(a.name.as_bytes()).finalize_xof();
-    (0..shape.iter().product::<usize>()).map(move |_| {
-        let mut word = [0; 8];
-        reader.fill(&mut word);
+    let mut words = [0; 8 * READ_WORDS];
+    (0..shape.iter().product::<usize>()).map(move |i| {
+        if i % READ_WORDS == 0 {
+            reader.fill(&mut words);
+        }
+        let word = u64::from_le_bytes(words.as_chunks::<8>().0[i % READ_WORDS]);
         let span = 2 * bound as u128 + 1;
-        ((u128::from(u64::from_le_bytes(word)) * span) >> 64) as i64 - bound
+        ((u128::from(word) * span) >> 64) as i64 - bound
     })
 }
 

@@ -103,6 +103,22 @@ mod tests {
     }
 
     #[test]
+    fn words_are_rejected_as_the_statement_says() {
+        for n in 2..3000_u64 {
+            let limit = (1_u128 << 64) / u128::from(n) * u128::from(n);
+            for word in [limit - 1, limit, (u64::MAX - n).into(), u128::from(u64::MAX - n) + 1, u64::MAX.into()] {
+                let Ok(first) = u64::try_from(word) else { continue };
+                let mut drawn = 0;
+                shuffled(n as usize, || {
+                    drawn += 1;
+                    if drawn == 1 { first } else { 0 }
+                });
+                assert_eq!(drawn, n - 1 + u64::from(word >= limit), "{n} {word}");
+            }
+        }
+    }
+
+    #[test]
     fn a_sampler_gives_every_step_its_rows_in_any_order_of_steps() {
         for (rows, batch) in [(11, 2), (12, 3), (5, 5), (1, 1), (7, 4)] {
             let seed = [rows as u8; 32];

@@ -47,8 +47,11 @@ pub fn prove_program(
     let randomness = Randomness::from_seed(*seed);
     let pads = Pads::draw(&argument.wiring, &randomness);
     let mut vector = witness_vector(program, &argument.layout, tensors, &counts);
+    // Room for what the commitment adds: with pads in it the vector does not move.
+    vector.reserve_exact((witness_shape.num_columns() << witness_shape.log_rows).saturating_sub(vector.len()));
     vector.extend(pads.slots());
     let mut witness = commit(profile, witness_shape, vector, randomness).map_err(commit_error)?;
+    witness.wipe_from(argument.first_element_slot());
     absorb_witness(transcript, &witness.root());
     let proof = prove_argument(&argument, witness.vector(), tensors, &pads, transcript).map_err(commit_error)?;
     let placed: Vec<_> =
@@ -61,7 +64,6 @@ pub fn prove_program(
     all.extend(trees.iter_mut().map(|(_, tree)| &mut **tree));
     let opening = open(profile, &mut all, opened, target, transcript).map_err(commit_error)?;
     let root = witness.root();
-    witness.wipe_from(argument.first_element_slot());
     let mut bytes = root.0.to_vec();
     bytes.extend_from_slice(&proof.scalars);
     bytes.extend_from_slice(&opening);

@@ -29,9 +29,6 @@ use veritune_relations::spec::{Disclose, Spec, Visibility};
 pub const MAX_PROOF_BYTES: u64 = 1 << 26;
 /// Largest adapter file.
 pub const MAX_ADAPTER_BYTES: u64 = 1 << 32;
-/// Largest adapter that a certificate without its file may speak of: nothing but its plan asks for that memory, three to
-/// five bytes for each of the file.
-pub const MAX_HIDDEN_ADAPTER_BYTES: u64 = 1 << 25;
 /// Largest statement file: about 300 bytes for each of at most 1,000 proofs, in base64. Parsed JSON takes up to a hundred
 /// times as much memory.
 const MAX_BUNDLE_BYTES: u64 = 1 << 20;
@@ -179,14 +176,12 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
         Refusal::new(PLAN_DISAGREES, format_args!("plan.recipe: {field}"), "the spec's", "another").raise()?;
     }
     spec.validate().map_err(|e| spec_refused(&e))?;
-    // The first state takes memory in proportion to the adapter. So its file has the one length that the spec gives it
-    // before anything is allocated or read for it; without a file there is a fixed limit.
+    // The file has the one length that the spec gives it before anything is allocated or read for it.
     let adapter_bytes = adapter::num_bytes(&spec)?;
     let length =
         |expected: String, got: u64| Refusal::new(ADAPTER_LENGTH, ADAPTER_MODEL, expected, format_args!("{got} bytes"));
-    let limit = if adapter_files.is_some() { MAX_ADAPTER_BYTES } else { MAX_HIDDEN_ADAPTER_BYTES };
-    if adapter_bytes > limit {
-        length(format!("at most {limit} bytes"), adapter_bytes).raise()?;
+    if adapter_bytes > MAX_ADAPTER_BYTES {
+        length(format!("at most {MAX_ADAPTER_BYTES} bytes"), adapter_bytes).raise()?;
     }
     let size = |name: &str| adapter_files.as_ref().and_then(|files| files.size(name));
     if spec.disclose.adapter == Visibility::Public && size(ADAPTER_RELEASE).is_some() {

@@ -45,3 +45,19 @@ pub fn demandable(disclosure: &Disclosure) -> [(&'static str, bool); 4] {
     [("loss", loss), ("order", order), ("data", data), ("adapter", adapter)]
         .map(|(name, visibility)| (name, *visibility == Visibility::Public))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Choice::{Hidden, Public};
+
+    #[test]
+    fn a_row_is_not_known_where_neither_order_nor_rows_are_disclosed() {
+        for (order, data) in [(Hidden, Hidden), (Hidden, Public), (Public, Hidden), (Public, Public)] {
+            let list = disclosure(&Disclose { order, data, ..Disclose::default() }, None).by_nature;
+            let has = |text: &str| list.iter().any(|item| item == text);
+            let hidden = (order, data) == (Hidden, Hidden);
+            assert_eq!((has(LEAVES_OF_HIDDEN_ROWS), has(LEAVES)), (hidden, !hidden));
+        }
+    }
+}

@@ -23,6 +23,7 @@ impl From<Vec<F>> for Known {
 impl Known {
     /// A vector of these runs, which do not overlap.
     pub fn new(mut runs: Vec<(usize, Vec<F>)>) -> Self {
+        runs.retain(|(_, values)| !values.is_empty());
         runs.sort_by_key(|(first, _)| *first);
         Self { runs }
     }
@@ -91,6 +92,16 @@ mod tests {
 
     fn element(i: u64) -> E {
         E::from_u64(1_000_003 * (i + 7)) * E::from_u64(i + 3)
+    }
+
+    #[test]
+    fn empty_runs_hide_nothing() {
+        let values: Vec<F> = (1..18).map(F::from_usize).collect();
+        let known = Known::new(vec![(64, Vec::new()), (64, values.clone()), (64, Vec::new()), (70, Vec::new())]);
+        for (at, &value) in (64..).zip(&values) {
+            let part = Part { place: 1, offset: at, axes: Vec::new(), scale: E::ONE };
+            assert_eq!(known.value(&[part], 1), E::from(value));
+        }
     }
 
     #[test]

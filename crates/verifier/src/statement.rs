@@ -14,6 +14,9 @@ use veritune_transcript::Transcript;
 /// Openings of a state tree: the step before, the step after, the release, and one to spare.
 pub const STATE_BUDGET: u32 = 4;
 
+/// Most slots of the matrices A, which are all of a first state that is not zero and which a verifier keeps: 64 MiB.
+pub const MAX_FIRST_STATE_SLOTS: usize = 1 << 23;
+
 /// A statement that cannot be formed: the plan asks for more than the profile serves.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StatementError {
@@ -29,6 +32,12 @@ pub enum StatementError {
     /// A vector does not fit.
     #[error(transparent)]
     Shape(#[from] ShapeError),
+    /// The first state is more than a verifier keeps.
+    #[error("the matrices A take {slots} slots, padded axes included; at most {MAX_FIRST_STATE_SLOTS} are supported")]
+    FirstState {
+        /// Slots of all of them.
+        slots: usize,
+    },
     /// A vector is too large for any shape.
     #[error(
         "{vector}: {slots} slots do not fit in 2^{MAX_LOG_COLUMNS} columns of 2^{log_rows} rows with {budget} openings"

@@ -8,7 +8,7 @@ use crate::known::Known;
 use crate::loss;
 use crate::proof::{self, Placed, ProofError, ROOT_BYTES, Source};
 use crate::rows::{self, RowsRefused};
-use crate::statement::{Run, Shapes, StatementError};
+use crate::statement::{MAX_FIRST_STATE_SLOTS, Run, Shapes, StatementError};
 use std::sync::{Mutex, PoisonError};
 use veritune_argument::{Argument, BaseClaim};
 use veritune_commit::{OpeningError, Profile, Root, most_opening_bytes};
@@ -79,7 +79,7 @@ impl<'a> Context<'a> {
         let argument = Argument::new(&first.program)?;
         let shapes = run.shapes(&profile, &argument)?;
         let scalar_bytes = proof::scalar_bytes(&argument);
-        let first_state = known_first_state(&first, &argument.layout, &run.seed);
+        let first_state = known_first_state(&first, &argument.layout, &run.seed)?;
         let sampler = Mutex::new(run.sampler());
         Ok(Self { run, profile, shapes, first_state, first, tables, scalar_bytes, sampler })
     }
@@ -182,8 +182,14 @@ impl<'a> Context<'a> {
 }
 
 /// The matrices A; all else of a first state is zero.
-fn known_first_state(first: &StepProgram, layout: &Layout, seed: &[u8; 32]) -> Known {
+fn known_first_state(first: &StepProgram, layout: &Layout, seed: &[u8; 32]) -> Result<Known, StatementError> {
     let program = &first.program;
+    let lengths = first.adapters.values().map(|adapter| block_len(program, adapter.a.before[0]));
+    // Before anything of that size is allocated.
+    let slots = lengths.fold(0_usize, usize::saturating_add);
+    if slots > MAX_FIRST_STATE_SLOTS {
+        return Err(StatementError::FirstState { slots });
+    }
     let runs = first.adapters.values().filter_map(|adapter| {
         let [master, ..] = adapter.a.before;
         let offset = layout.slots.get(master.0)?.as_ref()?.blocks.first()?.offset;
@@ -195,5 +201,5 @@ fn known_first_state(first: &StepProgram, layout: &Layout, seed: &[u8; 32]) -> K
         }
         Some((offset, run))
     });
-    Known::new(runs.collect())
+    Ok(Known::new(runs.collect()))
 }

@@ -5,8 +5,9 @@ use veritune_attacks::setting::wide_adapter;
 use veritune_attacks::{TinyCertificate, run};
 use veritune_envelope::directory::ADAPTER_MODEL;
 use veritune_verifier::adapter::num_bytes;
-use veritune_verifier::certificate::{MAX_ADAPTER_BYTES, MAX_HIDDEN_ADAPTER_BYTES};
+use veritune_verifier::certificate::MAX_ADAPTER_BYTES;
 use veritune_verifier::request::{Request, verify};
+use veritune_verifier::statement::MAX_FIRST_STATE_SLOTS;
 
 /// Code and message of the verdict on a claim about such an adapter; with a file, it has the length that the spec gives.
 fn verdict(certificate: &TinyCertificate, hidden: usize, with_file: bool) -> (String, String) {
@@ -28,30 +29,39 @@ fn verdict_with(certificate: &TinyCertificate, hidden: usize, with_file: bool, m
     (report.code, report.message)
 }
 
-/// The smallest width whose adapter is longer than `limit` is refused. A little less passes this check, and what
-/// comes next, `next`, sees that the program cannot be built, or is not the plan's.
-fn assert_bounded(limit: u64, with_file: bool, next: &str) {
-    let certificate = TinyCertificate::new(run::monotonous(1));
+/// The smallest width that `is_more`.
+fn least(is_more: impl Fn(usize) -> bool) -> usize {
     let widths: Vec<usize> = (2..16_384).collect();
-    let hidden = widths[widths.partition_point(|&width| num_bytes(&wide_adapter(width)).expect("a length") <= limit)];
-    let (code, message) = verdict(&certificate, hidden, with_file);
-    assert_eq!(code, "VT-ENV-052", "{message}");
-    assert!(message.starts_with(&format!("expected at most {limit} bytes, got ")), "{message}");
-    let passes = |(code, message): (String, String)| code == "VT-RUN-002" && message.contains(next);
-    let less = verdict(&certificate, hidden - 1, with_file);
-    assert!(passes(less.clone()), "{less:?}");
-    #[cfg(feature = "mutation-testing")]
-    assert!(passes(veritune_mutation::without(&["VT-ENV-052"], || verdict(&certificate, hidden, with_file))));
+    widths[widths.partition_point(|&width| !is_more(width))]
 }
 
+/// With an adapter's file and without: a verifier keeps the first state, whatever stands beside the plan.
 #[test]
-fn an_adapter_that_nobody_has_seen_is_bounded() {
-    assert_bounded(MAX_HIDDEN_ADAPTER_BYTES, false, "the program that this version builds");
+fn a_first_state_of_more_slots_than_a_verifier_keeps_is_refused_before_it_is_made() {
+    let certificate = TinyCertificate::new(run::monotonous(1));
+    // Two targets, 256 layers of rank 256, and the width as a power of two.
+    let hidden = least(|width| (width.next_power_of_two() << 17) > MAX_FIRST_STATE_SLOTS);
+    for with_file in [false, true] {
+        let (code, message) = verdict(&certificate, hidden, with_file);
+        assert_eq!(code, "VT-RUN-002", "{message}");
+        assert!(message.contains("the matrices A take 16777216 slots"), "{message}");
+        let (code, message) = verdict(&certificate, hidden - 1, with_file);
+        assert!(code == "VT-RUN-002" && message.contains("the program that this version builds"), "{message}");
+    }
 }
 
 #[test]
 fn an_adapter_of_more_than_four_gibibytes_is_refused_before_it_is_read() {
-    assert_bounded(MAX_ADAPTER_BYTES, true, "not below the field order");
+    let certificate = TinyCertificate::new(run::monotonous(1));
+    let hidden = least(|width| num_bytes(&wide_adapter(width)).expect("a length") > MAX_ADAPTER_BYTES);
+    let (code, message) = verdict(&certificate, hidden, true);
+    assert_eq!(code, "VT-ENV-052", "{message}");
+    assert!(message.starts_with(&format!("expected at most {MAX_ADAPTER_BYTES} bytes, got ")), "{message}");
+    let passes = |(code, message): (String, String)| code == "VT-RUN-002" && message.contains("the field order");
+    let less = verdict(&certificate, hidden - 1, true);
+    assert!(passes(less.clone()), "{less:?}");
+    #[cfg(feature = "mutation-testing")]
+    assert!(passes(veritune_mutation::without(&["VT-ENV-052"], || verdict(&certificate, hidden, true))));
 }
 
 /// The check after this one builds the program, whose first state takes as much memory as the adapter.

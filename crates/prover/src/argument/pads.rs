@@ -17,12 +17,12 @@ pub struct Pads {
 impl Pads {
     /// Pads from `randomness`, which nothing else draws pads from.
     pub fn draw(wiring: &Wiring, randomness: &Randomness) -> Self {
-        let mut drawn = randomness.pads(wiring.num_pads + 1);
-        let dummy = drawn.pop().expect("one more than the pads");
+        let drawn = randomness.pads(wiring.num_pads + 1);
+        let dummy = drawn[wiring.num_pads];
         Self::new(wiring, drawn, dummy)
     }
 
-    /// The elements that follow from these pads and this dummy. Of either nothing is left elsewhere, but in what the
+    /// The elements that follow from these pads, the first ones of `pads`, and this dummy. Of either nothing is left elsewhere, but in what the
     /// library's transform may copy.
     pub fn new(wiring: &Wiring, mut pads: Vec<E>, dummy: E) -> Self {
         let side = |side: usize| {
@@ -34,7 +34,7 @@ impl Pads {
         left[wiring.products.len()] = dummy;
         // Never moved to a larger place.
         let mut elements = Vec::with_capacity(wiring.num_elements());
-        elements.extend_from_slice(&pads);
+        elements.extend_from_slice(&pads[..wiring.num_pads]);
         wipe(&mut pads);
         elements.extend(left.iter().zip(&right).take(wiring.products.len()).map(|(&a, &b)| a * b));
         elements.push(dummy);
@@ -97,15 +97,14 @@ mod tests {
     fn all_copies_of_pads_are_wiped() {
         let products = (0..5).map(|i| [i, i + 1]).collect();
         let wiring = Wiring { num_pads: 6, products, ..Wiring::default() };
-        let drawn = Randomness::from_seed([7; 32]).pads(6);
         let before = wiped();
-        let pads = Pads::new(&wiring, drawn, E::ONE);
-        // The pads that were drawn; right factors; both polynomials' other values.
+        let pads = Pads::draw(&wiring, &Randomness::from_seed([7; 32]));
+        // What was drawn, the dummy included; right factors; both polynomials' other values.
         let nodes = wiring.num_nodes();
-        assert_eq!(wiped() - before, 6 + 3 * nodes);
+        assert_eq!(wiped() - before, 7 + 3 * nodes);
         assert_eq!(pads.elements.capacity(), pads.elements.len());
         drop(pads);
-        assert_eq!(wiped() - before, 6 + 3 * nodes + wiring.num_elements() + nodes);
+        assert_eq!(wiped() - before, 7 + 3 * nodes + wiring.num_elements() + nodes);
     }
 
     #[test]

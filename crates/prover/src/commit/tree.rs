@@ -27,8 +27,8 @@ const MASK_CHUNK: usize = 3 << 10;
 pub struct CommittedTree {
     pub(super) shape: TreeShape,
     pub(super) vector: Vec<F>,
-    /// Entries of the vector before its random rows.
-    capacity: usize,
+    /// First entry that is wiped in the end: that of the random rows, or an earlier one.
+    wiped_from: usize,
     codeword: Vec<F>,
     /// Taken by the opening that uses them up.
     pub(super) masks: Option<Masks>,
@@ -114,12 +114,22 @@ pub fn commit(
     let masks_codeword = masks.as_ref().map(|masks| masks.encode(profile)).unwrap_or_default();
     let rows = Rows { shape, codeword: &codeword, masks_codeword: &masks_codeword, randomness: &randomness };
     let merkle = MerkleTree::new(rows.leaf_digests(1 << shape.log_domain(profile)), shape.hash);
-    Ok(CommittedTree { shape, vector, capacity, codeword, masks, masks_codeword, randomness, merkle, spent: 0 })
+    Ok(CommittedTree {
+        shape,
+        vector,
+        wiped_from: capacity,
+        codeword,
+        masks,
+        masks_codeword,
+        randomness,
+        merkle,
+        spent: 0,
+    })
 }
 
 impl Drop for CommittedTree {
     fn drop(&mut self) {
-        wipe(&mut self.vector[self.capacity..]);
+        wipe(&mut self.vector[self.wiped_from..]);
         wipe(&mut self.masks_codeword);
     }
 }
@@ -159,9 +169,9 @@ impl CommittedTree {
         self.spent += 1;
     }
 
-    /// Wipes the vector from a slot on, once nothing reads it any more: the pads behind a witness.
+    /// Wipes the vector from this slot on when it is dropped, whatever happens before: the pads behind a witness.
     pub fn wipe_from(&mut self, slot: usize) {
-        wipe(&mut self.vector[slot..]);
+        self.wiped_from = self.wiped_from.min(slot);
     }
 
     fn rows(&self) -> Rows<'_> {

@@ -300,7 +300,10 @@ fn rows_of_two_openings_are_uniform_together_and_a_prover_with_random_rows_for_o
     for twice in [blake3(10, 0, false, 2), poseidon2(10, 0, false, 2)] {
         let opened = [5, 6].map(|seed| Opened::under(seed, &[blake3(10, 0, true, 1), twice]));
         let inputs: Vec<Input> = (0..opened[0].tail(1).len()).map(|i| Input::Tail(1, i)).collect();
-        assert_eq!(inputs.len(), 2 * QUERIES);
+        // What is drawn is drawn for both.
+        let drawn = &opened[0].instance.trees[1].vector()[opened[0].tail(1)];
+        let distinct: BTreeSet<_> = drawn.iter().map(|&x| f_to_bytes(x)).collect();
+        assert_eq!((inputs.len(), distinct.len()), (2 * QUERIES, 2 * QUERIES));
         let columns = &[("tree 1 row columns", ALL)];
         let together = |sabotage: Sabotage| -> Vec<Vec<F>> {
             let [first, second] = opened.each_ref().map(|opened| opened.effects(&inputs, columns, sabotage));

@@ -14,6 +14,7 @@ use super::{
     BlockVector, CommittedTree, Covering, Deviation, OpeningReport, Queried, Randomness, commit, open_deviating,
     open_with_report,
 };
+use crate::wipe::wiped;
 use veritune_commit::{OpeningError, Profile, Root, TreeHash, TreeShape, capacity, tree_point, verify_opening};
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{E, F, eq_table};
@@ -97,4 +98,23 @@ impl Instance {
         let statement = self.statement();
         verify_opening(&self.profile, &statement, self.target, proof, &mut transcript, |z| self.weights_at(z))
     }
+}
+
+/// Random rows always, and what comes after a slot that is named: elements of mask, pads and cover with their code word beside.
+#[test]
+fn a_tree_wipes_what_hides_when_it_is_dropped() {
+    let shape = blake3(10, 1, true, 1);
+    let profile = Profile::new(10).unwrap();
+    let capacity = capacity(&profile, &shape).unwrap();
+    let make = || commit(&profile, shape, vec![F::ONE; capacity], Randomness::from_seed([5; 32])).unwrap();
+    let wiped_by = |tree: CommittedTree| {
+        let before = wiped();
+        drop(tree);
+        wiped() - before
+    };
+    let (tree, mut earlier) = (make(), make());
+    let (random, all) = (tree.vector().len() - capacity, wiped_by(tree));
+    assert!(random > 0 && all > random);
+    earlier.wipe_from(capacity - 40);
+    assert_eq!(wiped_by(earlier), all + 40);
 }
