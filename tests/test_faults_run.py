@@ -467,6 +467,30 @@ def test_the_kills_would_see_randomness_used_again_and_an_opening_forgotten(benc
             killer.look(run)
         (proofs / name).unlink()
     killer.look(run)
+    # Another statement of the step: the first root before it, and a witness root that none has.
+    at = len(attempt(bench.job.plan, proof).statement)
+    other = bytes([proof[0] ^ 1]) + proof[1:at] + bytes([proof[at] ^ 1]) + proof[at + 1 :]
+    for content, fault in ((other, "two statements of step 1"), (bytes(len(proof)), "is empty")):
+        (proofs / "step-000001.bin").write_bytes(content)
+        with pytest.raises(SystemExit, match=fault):
+            killer.look(run)
+        (proofs / "step-000001.bin").unlink()
+    # An attempt that has its space and statement, and no witness root yet, opens its states all the same.
+    counted = openings(run)["state 1"]
+    spend(run, 1, counted - 1)
+    killer.counts = {}
+    (proofs / "step-000001.bin.partial").write_bytes(proof[:at] + bytes(64))
+    with pytest.raises(SystemExit, match=rf"{counted} attempts open state 1"):
+        killer.look(run)
+    (proofs / "step-000001.bin.partial").unlink()
+    killer.look(run)
+    # The record is put back to an older one, or says more than a tree may be opened.
+    killer.counts = {"state 1": counted}
+    with pytest.raises(SystemExit, match="state 1 is counted less than before"):
+        killer.look(run)
+    spend(run, 1, budget() + 1)
+    with pytest.raises(SystemExit, match="past a budget"):
+        killer.look(run)
 
 
 def test_a_killed_prove_leaves_no_staging_folder(bench: Bench) -> None:
