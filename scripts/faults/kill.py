@@ -9,8 +9,8 @@ a call that ends first counts no kill. Then:
   spent, and `prove` ends with exit 3 and names its root;
 * after every kill of `prove` the adapter folder is not there, or it is whole and verifies;
 * after every kill each root is counted in the record of openings at least as often as attempts were ever seen that open
-  it, those whose proofs are gone included (half-written ones without a witness root only while they are there); no count
-  is past the budget, none is smaller than before;
+  it, those whose proofs are gone included (half-written ones without a witness root only while they are there); no
+  count is past the budget, none is smaller than before;
 * no two attempts of one step have one witness root, half-written proofs included (`Attempt` says why it is the root);
 * the call after a kill says which process was killed;
 * nothing half-written is left.

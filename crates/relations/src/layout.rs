@@ -100,6 +100,16 @@ pub fn positions(program: &Program, tensor: TensorId) -> impl Iterator<Item = us
     })
 }
 
+/// First slots of the rows of a tensor's innermost axis, relative to its block, in row-major order: a row is a run of slots.
+pub fn row_starts(program: &Program, tensor: TensorId) -> Vec<usize> {
+    let (strides, shape) = (strides(program, tensor), program.shape(tensor));
+    let mut starts = vec![0];
+    for (len, stride) in shape.iter().zip(strides).take(shape.len().saturating_sub(1)) {
+        starts = starts.iter().flat_map(|start| (0..*len).map(move |i| start + i * stride)).collect();
+    }
+    starts
+}
+
 /// Slots between two indices of the outermost axis: the alignment of the tensor's blocks.
 pub fn alignment(program: &Program, tensor: TensorId) -> usize {
     strides(program, tensor).into_iter().max().unwrap_or(1)

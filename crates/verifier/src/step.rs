@@ -14,7 +14,7 @@ use veritune_argument::{Argument, BaseClaim};
 use veritune_commit::{OpeningError, Profile, Root, most_opening_bytes};
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{F, f_from_i64};
-use veritune_relations::layout::{Layout, block_len, positions};
+use veritune_relations::layout::{Layout, block_len, row_starts};
 use veritune_relations::sampler::Sampler;
 use veritune_relations::step::{Leaf, StepProgram, Tables, no_leaves};
 use veritune_relations::{initial, release};
@@ -194,10 +194,11 @@ fn known_first_state(first: &StepProgram, layout: &Layout, seed: &[u8; 32]) -> R
         let [master, ..] = adapter.a.before;
         let offset = layout.slots.get(master.0)?.as_ref()?.blocks.first()?.offset;
         let mut run = vec![F::ZERO; block_len(program, master)];
-        for (position, value) in positions(program, master).zip(initial::first_a(program, &adapter.a, seed)) {
-            if let Some(slot) = run.get_mut(position) {
-                *slot = f_from_i64(value);
-            }
+        let row_len = *program.shape(master).last()?;
+        let mut values = initial::first_a(program, &adapter.a, seed);
+        for start in row_starts(program, master) {
+            let row = run.get_mut(start..start.saturating_add(row_len))?;
+            row.iter_mut().zip(values.by_ref()).for_each(|(slot, value)| *slot = f_from_i64(value));
         }
         Some((offset, run))
     });

@@ -8,7 +8,7 @@ use std::ops::Range;
 use veritune_argument::{NUM_PLACES, is_one_hot, whole_axes};
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{F, f_from_i64};
-use veritune_relations::layout::{Layout, limb_widths, place_index, strides};
+use veritune_relations::layout::{Layout, limb_widths, place_index, row_starts};
 use veritune_relations::{Lookup, Place, Program, Table, TableId, TensorId};
 
 /// How often each table row is looked up.
@@ -174,23 +174,6 @@ fn count_lookup(
     }
 }
 
-/// Calls `write(first padded slot of the row, row of values)` for every row of the innermost axis, in order.
-pub(super) fn for_rows(program: &Program, tensor: TensorId, len: usize) -> Vec<usize> {
-    let axes = &program.tensor(tensor).axes;
-    let strides = strides(program, tensor);
-    let inner = axes.last().map_or(1, |&a| program.axis(a).len);
-    let mut starts = vec![0usize; len / inner];
-    for (row, start) in starts.iter_mut().enumerate() {
-        let mut rest = row;
-        for i in (0..axes.len().saturating_sub(1)).rev() {
-            let len = program.axis(axes[i]).len;
-            *start += (rest % len) * strides[i];
-            rest /= len;
-        }
-    }
-    starts
-}
-
 /// The vector of a place: tensors (limbs, for the witness) at their offsets, zero elsewhere.
 fn place_vector(program: &Program, layout: &Layout, tensors: &[&[i64]], place: usize) -> Vec<F> {
     // Room for what a commitment adds, so that the vector need not move.
@@ -220,7 +203,7 @@ fn place_vector(program: &Program, layout: &Layout, tensors: &[&[i64]], place: u
         let data = &tensors[tensor.0];
         let widths = limbs_of(program, tensor);
         let minimum = program.tensor(tensor).range.min();
-        let starts = for_rows(program, tensor, data.len());
+        let starts = row_starts(program, tensor);
         for (row, start) in data.chunks(data.len() / starts.len().max(1)).zip(starts) {
             for (slot, &value) in piece[start..].iter_mut().zip(row) {
                 *slot = match &widths {
