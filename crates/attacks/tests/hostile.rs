@@ -232,10 +232,15 @@ fn greedy_specs(run: &Run, spec: &[u8]) {
         }
         specs.extend(serde_json::from_value(changed).ok().map(|spec| (format!("{change:?}"), spec)));
     }
-    // Adapters on the output of attention, whose five axes are padded: one without padding, at the limit, and larger ones.
-    for (range_bits, adapter) in
-        [(18, [32, 32, 8, 8, 128]), (12, [17, 5, 17, 9, 258]), (18, [33, 17, 17, 13, 66]), (18, [64, 128, 16, 8, 64])]
-    {
+    // Adapters on the output of attention, whose five axes are padded: two without padding, at the limit, in long rows and in
+    // short ones, and larger ones.
+    for (range_bits, adapter) in [
+        (18, [32, 32, 8, 8, 128]),
+        (12, [256, 256, 8, 8, 2]),
+        (12, [17, 5, 17, 9, 258]),
+        (18, [33, 17, 17, 13, 66]),
+        (18, [64, 128, 16, 8, 64]),
+    ] {
         let [layers, rank, groups, members, entries] = adapter;
         let mut spec = run.spec.clone();
         (spec.range_bits, spec.scales, spec.log_rows) = (range_bits, Scales::starting(range_bits), 20);

@@ -16,7 +16,7 @@ use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{F, f_from_i64};
 use veritune_relations::layout::{Layout, block_len, row_starts};
 use veritune_relations::sampler::Sampler;
-use veritune_relations::step::{Leaf, StepProgram, Tables, no_leaves};
+use veritune_relations::step::{Adapter, Leaf, StepProgram, Tables, no_leaves};
 use veritune_relations::{initial, release};
 
 /// Places of the opening.
@@ -190,7 +190,7 @@ fn known_first_state(first: &StepProgram, layout: &Layout, seed: &[u8; 32]) -> R
     if slots > MAX_FIRST_STATE_SLOTS {
         return Err(StatementError::FirstState { slots });
     }
-    let runs = first.adapters.values().filter_map(|adapter| {
+    let run = |adapter: &Adapter| {
         let [master, ..] = adapter.a.before;
         let offset = layout.slots.get(master.0)?.as_ref()?.blocks.first()?.offset;
         let mut run = vec![F::ZERO; block_len(program, master)];
@@ -201,6 +201,8 @@ fn known_first_state(first: &StepProgram, layout: &Layout, seed: &[u8; 32]) -> R
             row.iter_mut().zip(values.by_ref()).for_each(|(slot, value)| *slot = f_from_i64(value));
         }
         Some((offset, run))
-    });
-    Ok(Known::new(runs.collect()))
+    };
+    // A matrix without its place would be left out, as if it were zero.
+    let runs = first.adapters.values().map(|adapter| run(adapter).ok_or(StatementError::FirstState { slots }));
+    Ok(Known::new(runs.collect::<Result<_, _>>()?))
 }

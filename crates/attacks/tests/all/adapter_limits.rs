@@ -64,7 +64,7 @@ fn an_adapter_of_more_than_four_gibibytes_is_refused_before_it_is_read() {
     assert!(passes(veritune_mutation::without(&["VT-ENV-052"], || verdict(&certificate, hidden, true))));
 }
 
-/// The check after this one builds the program, whose first state takes as much memory as the adapter.
+/// The check after this one builds the program.
 #[test]
 fn a_file_of_another_length_is_refused_before_the_program_is_built() {
     let certificate = TinyCertificate::new(run::monotonous(1));

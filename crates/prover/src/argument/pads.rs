@@ -22,8 +22,8 @@ impl Pads {
         Self::new(wiring, drawn, dummy)
     }
 
-    /// The elements that follow from these pads, the first ones of `pads`, and this dummy. Of either nothing is left elsewhere, but in what the
-    /// library's transform may copy.
+    /// The elements that follow from these pads, the first ones of `pads`, and this dummy. Of either nothing is left
+    /// elsewhere, but in what the library's transform may copy.
     pub fn new(wiring: &Wiring, mut pads: Vec<E>, dummy: E) -> Self {
         let side = |side: usize| {
             let mut values = E::zero_vec(wiring.num_nodes());
