@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::time::{Duration, Instant};
 use veritune_attacks::certificate::{adapter_of, release_of, sha256};
-use veritune_attacks::run::copies;
+use veritune_attacks::run::{copies, monotonous};
 use veritune_attacks::{TinyCertificate, World};
 use veritune_envelope::canonical_json::{self, Value};
 use veritune_envelope::index::Index;
@@ -242,7 +242,7 @@ fn greedy_specs(run: &Run, spec: &[u8]) {
         (18, [64, 128, 16, 8, 64]),
     ] {
         let [layers, rank, groups, members, entries] = adapter;
-        let mut spec = run.spec.clone();
+        let mut spec = monotonous(1);
         (spec.range_bits, spec.scales, spec.log_rows) = (range_bits, Scales::starting(range_bits), 20);
         (spec.lora.targets, spec.lora.r) = (vec![Target::Output], rank);
         (spec.model.layers, spec.model.hidden, spec.model.head_dim) = (layers, 2, entries);
