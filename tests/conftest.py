@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_job import Job
+from small_job import Job, unprove
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -114,3 +115,52 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if config.option.markexpr == "not hf" and collection_path.suffix == ".py":
         return True if "\npytestmark = pytest.mark.hf\n" in collection_path.read_text("utf-8") else None
     return None
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A copy of the job to spoil: `trained` has no proofs, `proved` has, `fresh` does not exist."""
+
+    job: Job
+    folder: Path
+
+    @property
+    def trained(self) -> Path:
+        run = self.folder / "trained"
+        if not run.exists():
+            shutil.copytree(self.job.folder / "run", run)
+            unprove(run)
+        return run
+
+    @property
+    def proved(self) -> Path:
+        run = self.folder / "proved"
+        if not run.exists():
+            shutil.copytree(self.job.folder / "run", run)
+        return run
+
+    @property
+    def fresh(self) -> Path:
+        return self.folder / "fresh"
+
+    @property
+    def half(self) -> Path:
+        """A run that was interrupted after its first step."""
+        run = self.trained.rename(self.folder / "half") if not (self.folder / "half").exists() else self.folder / "half"
+        for path in (run / "steps").glob(f"{SMALL_STEPS:06}.*"):
+            path.unlink()
+        return run
+
+    def plan(self) -> Path:
+        """A copy of the job folder, whose files a case may spoil; `words` then uses it."""
+        return Path(shutil.copytree(self.job.plan, self.folder / "job"))
+
+    def words(self, name: str, run: Path) -> list[str]:
+        words = self.job.words(name, run)
+        return [str(self.folder / "job") if word == str(self.job.plan) and (self.folder / "job").exists() else word
+                for word in words]  # fmt: skip
+
+
+@pytest.fixture
+def bench(small: Job, tmp_path: Path) -> Bench:
+    return Bench(small, tmp_path)

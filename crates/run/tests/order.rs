@@ -1,6 +1,7 @@
 //! The order of the leaves: the files' own, or one that depends on the job's secret alone.
 
 use std::path::Path;
+use veritune_commit::MAX_PROOFS;
 use veritune_field::F;
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_model::{BaseModel, Checkpoint, DEFAULT_BASE_BITS};
@@ -71,4 +72,19 @@ fn two_secrets_give_two_orders_and_an_order_in_public_is_the_files() {
     let files = dataset(&public, 1);
     assert_eq!(covered(&files), (0..ROWS).collect::<Vec<_>>());
     assert_eq!(files.file_rows(&[3, 0, 17]), [3, 0, 17]);
+}
+
+/// A longer run would be trained and proved, and then be refuted for its number of proofs.
+#[test]
+fn a_run_has_as_many_steps_as_its_certificate_has_room_for() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/small");
+    let base = BaseModel::build(&Checkpoint::open(&model).unwrap(), DEFAULT_BASE_BITS).unwrap();
+    let planned = |steps: u64| {
+        let settings = SETTINGS.replace("\"max_steps\":1,", &format!("\"max_steps\":{steps},"));
+        let spec = Settings::parse(&settings).unwrap().spec(&base, Scales::starting(18), ROWS);
+        spec.map(|spec| spec.training.steps).map_err(|error| error.to_string())
+    };
+    assert_eq!(planned(MAX_PROOFS - 2), Ok(MAX_PROOFS - 2));
+    let refused = planned(MAX_PROOFS - 1).unwrap_err();
+    assert!(refused.contains("training.steps") && refused.contains("999 steps take more proofs"), "{refused}");
 }
