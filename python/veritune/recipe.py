@@ -31,11 +31,6 @@ ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "d
 DECIMAL = re.compile(r"(0|[1-9][0-9]{0,11})(\.[0-9]{1,18})?([eE][+-]?(0?[0-9]|1[0-2]))?")
 """A non-negative decimal: at most 12 digits, 18 decimals, an exponent up to 12, so at most 30 decimal places."""
 
-MAX_STEPS = 998
-"""Optimiser steps of a run: a certificate holds at most 1,000 proofs, of which settlement and release are two."""
-MAX_BATCH_ROWS = 1024
-"""Rows of a step: the closed range of the core's `Spec`."""
-
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _CONSTANTS = {"": None, "~": None, "null": None, "true": True, "false": False}
 
@@ -95,10 +90,11 @@ class Recipe:
         if "max_steps" in train:
             return int(train["max_steps"])
         num_steps = per_epoch * int(train["num_train_epochs"])
-        if num_steps > MAX_STEPS:
+        most = _largest("max_steps")
+        if num_steps > most:
             raise InvalidInput(
                 Code.RECIPE_VALUE,
-                f"{num_steps} steps, but a run has at most {MAX_STEPS}",
+                f"{num_steps} steps, but a run has at most {most}",
                 location="train.num_train_epochs",
                 remedy="lower num_train_epochs or raise the batch",
             )
@@ -274,11 +270,12 @@ def _check_conflicts(written: dict[str, Any], reader: _Reader) -> None:
     if ("num_train_epochs" in train) == ("max_steps" in train):
         raise reader.error(Code.RECIPE_CONFLICT, "train", "give exactly one of num_train_epochs and max_steps")
     batch_rows = train["per_device_train_batch_size"] * train.get("gradient_accumulation_steps", 1)
-    if batch_rows > MAX_BATCH_ROWS:
+    most = _largest("per_device_train_batch_size")
+    if batch_rows > most:
         raise reader.error(
             Code.RECIPE_VALUE,
             "train.gradient_accumulation_steps",
-            f"one step reads {batch_rows} rows, at most {MAX_BATCH_ROWS} are supported",
+            f"one step reads {batch_rows} rows, at most {most} are supported",
         )
     if train.get("lr_scheduler_type") == "constant" and train.get("warmup_steps", 0) > 0:
         raise reader.error(
@@ -340,6 +337,11 @@ def _schema() -> dict[str, Any]:
     text = files("veritune").joinpath("schemas/recipe-v1.schema.json").read_text("utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded
+
+
+def _largest(field: str) -> int:
+    """The schema's bound on a field of ``train``: steps of a run, or rows of a step."""
+    return int(_schema()["properties"]["train"]["properties"][field]["maximum"])
 
 
 @cache

@@ -16,7 +16,7 @@ use veritune_relations::{Place, TensorId};
 use veritune_run::inputs::{name_before, tensors_of};
 use veritune_run::prove::prove_program;
 use veritune_run::store::fresh_seed;
-use veritune_run::train::place_vector;
+use veritune_run::train::named_vector;
 use veritune_verifier::proof;
 use veritune_verifier::step::{STATE_AFTER, STATE_BEFORE};
 
@@ -86,7 +86,7 @@ pub fn prove(name: &str, folder: &Path, repeat: usize, threads: usize) -> Result
         statement.workload.inputs.iter().map(|input| (input.tensor, input.values(program))).collect();
     let state_tree = |values: &BTreeMap<String, Arc<Vec<i64>>>| -> Result<Option<CommittedTree>, BenchError> {
         let Some(shape) = statement.state else { return Ok(None) };
-        let vector: Vec<F> = place_vector(program, layout, Place::StateBefore, |name| values.get(name));
+        let vector: Vec<F> = named_vector(program, layout, Place::StateBefore, values);
         Ok(Some(commit(&statement.profile, shape, vector, Randomness::from_seed(fresh_seed()?))?))
     };
     let named = |place| {

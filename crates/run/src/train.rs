@@ -7,12 +7,13 @@ use std::sync::Arc;
 use veritune_argument::Argument;
 use veritune_commit::{Profile, Root};
 use veritune_executor::{Executor, Tensors};
-use veritune_field::{F, f_from_i64, f_to_bytes};
+use veritune_field::{F, f_to_bytes};
+use veritune_prover::argument::place_vector;
 use veritune_prover::commit::{CommittedTree, Randomness, commit};
 use veritune_relations::initial::initial_state;
-use veritune_relations::layout::{Layout, place_index, positions};
+use veritune_relations::layout::{Layout, place_index};
 use veritune_relations::step::{LOSS_BITS, StepProgram, Tables, no_leaves};
-use veritune_relations::{Place, Program, TensorId};
+use veritune_relations::{Place, Program, Tensor, TensorId};
 use veritune_verifier::statement::{Run, Shapes, StatementError};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -62,24 +63,14 @@ pub fn first_state(built: &StepProgram, seed: &[u8; 32]) -> State {
     initial_state(built, seed).into_iter().map(|(id, values)| (name(id), Arc::new(values))).collect()
 }
 
-/// The vector of a place that is stored as it is.
-pub fn place_vector<'a>(
-    program: &Program,
-    layout: &Layout,
-    place: Place,
-    values: impl Fn(&str) -> Option<&'a Arc<Vec<i64>>>,
-) -> Vec<F> {
-    let used = place_index(place).map_or(0, |i| layout.used[i]);
-    let mut vector = vec![f_from_i64(0); used];
-    for id in tensors_of(program, place) {
-        if let Some(values) = values(&program.tensor(id).name) {
-            let block = layout.slots[id.0].as_ref().map_or(&mut [][..], |slot| &mut vector[slot.blocks[0].offset..]);
-            positions(program, id)
-                .zip(values.iter())
-                .for_each(|(position, &value)| block[position] = f_from_i64(value));
-        }
-    }
-    vector
+/// The vector of a place, of values by name; a tensor that is not among them is zero.
+pub fn named_vector(program: &Program, layout: &Layout, place: Place, values: &Named) -> Vec<F> {
+    let of = |tensor: &Tensor| match values.get(&tensor.name) {
+        Some(values) if tensor.place == place => values.as_slice(),
+        _ => &[],
+    };
+    let tensors: Vec<&[i64]> = program.tensors.iter().map(of).collect();
+    place_index(place).map_or_else(Vec::new, |place| place_vector(program, layout, &tensors, place))
 }
 
 /// Entries of a state that are hashed at a time.
@@ -124,7 +115,7 @@ impl Committer<'_> {
         step: u64,
         state: &State,
     ) -> Result<CommittedTree, RunError> {
-        let vector = place_vector(&built.program, layout, Place::StateBefore, |name| state.get(name));
+        let vector = named_vector(&built.program, layout, Place::StateBefore, state);
         let seed = self.derived(step, &vector);
         commit(self.profile, self.shapes.state, vector, Randomness::from_seed(*seed))
             .map_err(|e| RunError::Commit(e.to_string()))
@@ -141,7 +132,7 @@ impl Committer<'_> {
                 return Err(RunError::BaseWidth { tensor: tensor.name.clone(), index, value, allowed });
             }
         }
-        let vector = place_vector(&built.program, layout, Place::Base, |name| base.get(name));
+        let vector = named_vector(&built.program, layout, Place::Base, base);
         let seed = veritune_verifier::statement::BASE_TREE_SEED;
         commit(self.profile, self.shapes.base, vector, Randomness::from_seed(seed))
             .map_err(|e| RunError::Commit(e.to_string()))

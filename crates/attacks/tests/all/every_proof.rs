@@ -12,7 +12,7 @@ use veritune_relations::layout::Layout;
 use veritune_relations::spec::{Decimal, Optimizer, Schedule, Target};
 use veritune_relations::step::no_leaves;
 use veritune_relations::{Place, Spec, release};
-use veritune_run::train::{first_state, place_vector};
+use veritune_run::train::{first_state, named_vector};
 use veritune_verifier::known::Known;
 use veritune_verifier::statement::Run;
 use veritune_verifier::step::{Context, STATE_BEFORE};
@@ -92,7 +92,7 @@ fn the_known_first_state_is_the_state_that_training_begins_with() {
         built += 1;
         let program = &context.first.program;
         let state = first_state(&context.first, &run.seed);
-        let whole = place_vector(program, &Layout::new(program), Place::StateBefore, |name| state.get(name));
+        let whole = named_vector(program, &Layout::new(program), Place::StateBefore, &state);
         let values: Vec<E> = (0..whole.len() as u64).map(|i| E::from_u64(i + 7).exp_u64(5)).collect();
         let log = whole.len().next_power_of_two().trailing_zeros() as usize;
         let axis = AxisWeight::Dense { log, start: 0, values: Arc::new(values) };

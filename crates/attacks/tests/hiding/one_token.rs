@@ -26,7 +26,7 @@ use veritune_prover::argument::{Channel, Pads, dense_weights, multiplicities, pr
 use veritune_relations::layout::Layout;
 use veritune_relations::step::Leaf;
 use veritune_relations::{Place, release};
-use veritune_run::train::{execute, first_state, place_vector, state_after};
+use veritune_run::train::{execute, first_state, named_vector, state_after};
 use veritune_transcript::Transcript;
 use veritune_verifier::proof::{absorb_witness, scalar_bytes};
 use veritune_verifier::rows;
@@ -225,9 +225,7 @@ fn explain(certificate: &Certificate, token: i64) -> Explained {
         // The opening's first scalar: the sum over the lower halves of the trees, where no weight lies on a random row.
         witness.extend(Pads::new(&argument.wiring, replay.pads.clone(), dummy).slots());
         let (joint, _) = argument.verify_masked(&bytes[scalars.clone()], &mut verifier).expect("scalars");
-        let place = |place, state: u64| {
-            place_vector(&context.first.program, &layout, place, |name| states[state as usize].get(name))
-        };
+        let place = |place, state: u64| named_vector(&context.first.program, &layout, place, &states[state as usize]);
         let state_shape = certificate.shapes.state;
         let mut vectors = vec![(WITNESS_PLACE, certificate.shapes.witness, witness)];
         if step > 1 {
@@ -266,8 +264,7 @@ fn explain(certificate: &Certificate, token: i64) -> Explained {
         }
     }
     for (state, rows) in of_states {
-        let vector =
-            place_vector(&context.first.program, &layout, Place::StateBefore, |name| states[state as usize].get(name));
+        let vector = named_vector(&context.first.program, &layout, Place::StateBefore, &states[state as usize]);
         evidence.relations += usize::from(related(&context, &vector, &rows) == Some(true));
     }
     Explained { evidence, pads, copies }

@@ -22,7 +22,7 @@ mod witness;
 pub use channel::{Channel, MaskedChannel, NativeChannel};
 pub use dense::dense_weights;
 pub use pads::Pads;
-pub use witness::{Multiplicities, multiplicities, place_vectors, witness_vector};
+pub use witness::{Multiplicities, multiplicities, place_vector, place_vectors, witness_vector};
 
 use veritune_argument::lookups::Fingerprint;
 use veritune_argument::{Argument, ArgumentError, BaseClaim, Labels, Part};

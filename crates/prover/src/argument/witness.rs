@@ -174,8 +174,9 @@ fn count_lookup(
     }
 }
 
-/// The vector of a place: tensors (limbs, for the witness) at their offsets, zero elsewhere.
-fn place_vector(program: &Program, layout: &Layout, tensors: &[&[i64]], place: usize) -> Vec<F> {
+/// The vector of a place, by its [`place_index`]: tensors (limbs, for the witness) at their offsets, zero elsewhere. A
+/// tensor without values is zero.
+pub fn place_vector(program: &Program, layout: &Layout, tensors: &[&[i64]], place: usize) -> Vec<F> {
     // Room for what a commitment adds, so that the vector need not move.
     let mut vector = zeros(layout.used[place].next_power_of_two());
     vector.truncate(layout.used[place]);
@@ -204,7 +205,7 @@ fn place_vector(program: &Program, layout: &Layout, tensors: &[&[i64]], place: u
         let widths = limbs_of(program, tensor);
         let minimum = program.tensor(tensor).range.min();
         let starts = row_starts(program, tensor);
-        for (row, start) in data.chunks(data.len() / starts.len().max(1)).zip(starts) {
+        for (row, start) in data.chunks((data.len() / starts.len()).max(1)).zip(starts) {
             for (slot, &value) in piece[start..].iter_mut().zip(row) {
                 *slot = match &widths {
                     Some(widths) => f_from_i64(limb(value, minimum, index, widths.len(), program.range_bits)),
