@@ -7,12 +7,17 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import Result
 from small_job import Job, unprove
+from typer.testing import CliRunner
+
+from veritune.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -164,3 +169,50 @@ class Bench:
 @pytest.fixture
 def bench(small: Job, tmp_path: Path) -> Bench:
     return Bench(small, tmp_path)
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command in an empty folder; expects an exit code."""
+    monkeypatch.chdir(tmp_path)
+
+    def runner(*arguments: object, expect: int = 0) -> Result:
+        result = CliRunner().invoke(app, [str(item) for item in arguments])
+        assert result.exit_code == expect, f"{arguments}: {result.output} {result.exception!r}"
+        return result
+
+    return runner
+
+
+@pytest.fixture
+def recipe(run: Run, small: Job) -> Path:
+    """The recipe and the keys of the small job; no plan yet."""
+    shutil.copytree(small.folder / "keys", "keys")
+    return Path(shutil.copyfile(small.folder / "recipe.yaml", "recipe.yaml"))
+
+
+@pytest.fixture
+def planned(recipe: Path, small: Job) -> Path:
+    """A copy of the small job's folder without a run."""
+    return Path(shutil.copytree(small.plan, "job"))
+
+
+@pytest.fixture
+def proved(planned: Path, small: Job) -> Path:
+    """A copy of the small job, with its run and its adapter."""
+    shutil.copytree(small.folder / "run", planned / "run")
+    shutil.copytree(small.adapter(small.folder / "run"), planned / "adapter")
+    return planned
+
+
+@pytest.fixture
+def trained(planned: Path, small: Job) -> Path:
+    """A copy of the small job, whose run is not proved."""
+    shutil.copytree(small.folder / "run", planned / "run")
+    unprove(planned / "run")
+    (planned / "run" / "claims.statement.json").unlink()
+    shutil.rmtree(planned / "run" / "release")
+    return planned

@@ -17,7 +17,6 @@ from veritune.errors import (
     Code,
     InternalError,
     InvalidInput,
-    MalformedProof,
     PolicyRejected,
     TrustError,
     VerificationFailed,
@@ -64,6 +63,24 @@ def test_the_guide_lists_every_code_and_nothing_else() -> None:
     assert len({code.id for code in Code}) == len(Code)
 
 
+def listed_codes() -> set[str]:
+    page = (ROOT / "docs" / "guide" / "errors.md").read_text("utf-8")
+    return set(re.findall(r"^\| (VT-[A-Z]+-[0-9]{3}) \|", page, re.MULTILINE))
+
+
+def test_the_package_imports_what_it_depends_on_and_nothing_else() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    modules = {re.split(r"[><=\[]", needed)[0].replace("pyyaml", "yaml") for needed in project["dependencies"]}
+    imported = set()
+    for path in (ROOT / "python" / "veritune").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                imported.add(str(node.module).split(".")[0])
+    assert imported - sys.stdlib_module_names - {"veritune"} == modules
+
+
 @pytest.mark.parametrize("arguments", [(), (lambda *_: None,)], ids=["caller's thread", "worker's thread"])
 def test_a_panic_of_the_core_is_an_error_of_exit_4_that_tells_its_place_only(
     arguments: tuple[object, ...], capfd: pytest.CaptureFixture[str]
@@ -84,17 +101,18 @@ def test_a_panic_of_the_core_is_an_error_of_exit_4_that_tells_its_place_only(
 @pytest.mark.parametrize(
     ("code", "exit_code", "kind"),
     [
-        ("VT-STEP-017", 1, VerificationFailed),
-        ("VT-WIRE-003", 1, MalformedProof),
+        ("VT-RUN-006", 1, VerificationFailed),
         ("VT-ENV-060", 2, InvalidInput),
         ("VT-ENV-065", 3, PolicyRejected),
         ("VT-ENV-041", 3, TrustError),
-        ("VT-BUG-001", 4, InternalError),
+        ("VT-RUN-016", 4, InternalError),
     ],
 )
 def test_errors_of_the_core_become_python_exceptions(
     code: str, exit_code: int, kind: type[VerituneError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert code in listed_codes(), "a code that nothing raises"
+
     def failing(*_: object) -> str:
         raise _core.CoreError(code, "message", "location", exit_code)
 

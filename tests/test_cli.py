@@ -6,71 +6,24 @@ import base64
 import contextlib
 import json
 import os
+import resource
 import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
-from small_job import Job, unprove
-from typer.testing import CliRunner
+from small_job import argv, limited
 
 import veritune.demo
-from conftest import SMALL_STEPS, STEPS, Demo
+from conftest import SMALL_STEPS, STEPS, Demo, Run
 from veritune import _core
-from veritune.cli import app
 from veritune.errors import Code
 
-Run = Callable[..., Result]
 Fault = contextlib.AbstractContextManager[None]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command in an empty folder; expects an exit code."""
-    monkeypatch.chdir(tmp_path)
-
-    def runner(*arguments: object, expect: int = 0) -> Result:
-        result = CliRunner().invoke(app, [str(item) for item in arguments])
-        assert result.exit_code == expect, f"{arguments}: {result.output} {result.exception!r}"
-        return result
-
-    return runner
-
-
-@pytest.fixture
-def recipe(run: Run, small: Job) -> Path:
-    """The recipe and the keys of the small job; no plan yet."""
-    shutil.copytree(small.folder / "keys", "keys")
-    return Path(shutil.copyfile(small.folder / "recipe.yaml", "recipe.yaml"))
-
-
-@pytest.fixture
-def planned(recipe: Path, small: Job) -> Path:
-    """A copy of the small job's folder without a run."""
-    return Path(shutil.copytree(small.plan, "job"))
-
-
-@pytest.fixture
-def proved(planned: Path, small: Job) -> Path:
-    """A copy of the small job, with its run and its adapter."""
-    shutil.copytree(small.folder / "run", planned / "run")
-    shutil.copytree(small.adapter(small.folder / "run"), planned / "adapter")
-    return planned
-
-
-@pytest.fixture
-def trained(planned: Path, small: Job) -> Path:
-    """A copy of the small job, whose run is not proved."""
-    shutil.copytree(small.folder / "run", planned / "run")
-    unprove(planned / "run")
-    (planned / "run" / "claims.statement.json").unlink()
-    shutil.rmtree(planned / "run" / "release")
-    return planned
 
 
 def files_below(folder: Path) -> set[str]:
@@ -189,14 +142,15 @@ def test_doctor_says_when_memory_is_short(run: Run, planned: Path, monkeypatch: 
     assert "GiB of memory is available" in result.stderr
 
 
-def test_plans_under_one_key_are_counted(run: Run, recipe: Path) -> None:
-    run("keys", "generate", "--out", "keys", "--name", "fresh")
-    for number in range(3):
-        run("plan", recipe, "--job", f"job{number}", "--key", "keys/fresh.key.pem")
-        plan = json.loads(Path(f"job{number}/plan/plan.json").read_bytes())
-        assert plan["planNumber"] == number
-    run("plan", recipe, "--job", "unsigned")
-    assert not Path("unsigned/plan/plan.sigstore.json").exists()
+def test_doctor_knows_the_limits_of_its_process() -> None:
+    """The room that `train` and `prove` compare with, not the machine's alone."""
+    limit = limited(resource.RLIMIT_AS, 3 << 29)
+    ran = subprocess.run(argv("doctor"), capture_output=True, text=True, check=False, preexec_fn=limit)
+    found = json.loads(ran.stdout)
+    assert ran.returncode == 3 and found["memory_limit"] == "left under ulimit -v"
+    assert found["memory_available_bytes"] < 3 << 29
+    assert found["problems"] == ["less than 2.00 GiB of memory is left under ulimit -v"]
+    assert found["problems"][0] in ran.stderr
 
 
 def test_a_key_is_never_replaced(run: Run) -> None:
@@ -248,16 +202,20 @@ def short_salt() -> Fault:
     return patched(secrets, "token_bytes", lambda count: bytes(count - 1))
 
 
-def broken_key() -> Fault:
-    """The private key is a PEM file whose content is none."""
-    return replaced(Path("keys/veritune.key.pem"), b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+def no_signature() -> Fault:
+    """The core does not sign. No key brings that about: one with which it cannot sign is refused before the work."""
+
+    def sign(*_: Any) -> str:
+        raise _core.CoreError("VT-ENV-047", "no key", "signature", 2)
+
+    return patched(_core, "sign", sign)
 
 
 PLAN_FAULTS = {
     # what of the core refuses: how it comes about, code, words
     "calibrate": (no_number, "VT-MODEL-013", "is NaN"),
     "commit_data": (short_salt, "VT-JOB-008", "32"),
-    "sign": (broken_key, "VT-ENV-046", "key"),
+    "sign": (no_signature, "VT-ENV-047", "key"),
 }
 
 
@@ -303,7 +261,7 @@ def lost_on_the_way() -> Fault:
 PROVE_FAULTS = {
     "prove": lambda: obstacle(Path("job/run/certificate/proofs/step-000002.bin")),
     "export_adapter": lost_on_the_way,
-    "sign": broken_key,
+    "sign": no_signature,
 }
 
 
@@ -336,11 +294,28 @@ def test_demo_runs_the_whole_job_and_refuses_a_flipped_byte(run: Run, demo: Demo
     }
     assert set(result["seconds"]) == {"plan", "train", "prove", "verify"}
     assert not (demo.folder / "tampered").exists()
+
+
+def test_demo_refuses_before_it_clears_a_folder(run: Run, demo: Demo, model_dir: Path, demo_rows: Path) -> None:
+    def refused(*words: object, code: Code) -> str:
+        error = json.loads(run("demo", *words, "--json", expect=2).stdout)
+        assert error["code"] == code.id
+        return " ".join((error["message"], error["location"], error["remedy"]))
+
+    real = ("--model", model_dir, "--rows", demo_rows)
     Path("mine").mkdir()
     Path("mine/file").write_text("keep")
-    refused = json.loads(run("demo", "--out", "mine", "--json", expect=2).stdout)
-    assert refused["code"] == Code.FILE_EXISTS.id
-    assert Path("mine/file").read_text() == "keep"
+    Path("file").write_text("keep")
+    for path in ("mine", "file"):
+        refused(*real, "--out", path, code=Code.FILE_EXISTS)
+    shutil.copytree(demo.folder, "demo-out")
+    # Outside the repository there is neither its model nor its rows.
+    for words in ((), real[:2]):
+        assert "Veritune's repository" in refused(*words, code=Code.FILE_UNREADABLE)
+    said = refused(*real, "--steps", 999, code=Code.RECIPE_VALUE)
+    assert "999 steps" in said and "at most 998" in said and "--steps" in said
+    assert Path("demo-out/adapter/veritune/index.json").exists()
+    assert Path("mine/file").read_text() == Path("file").read_text() == "keep"
 
 
 def test_demo_fails_if_the_flipped_byte_is_accepted(

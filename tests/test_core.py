@@ -21,12 +21,12 @@ import numpy as np
 import pytest
 
 from veritune import _core, core
-from veritune.certificate import sign_statement
+from veritune.certificate import PAYLOAD_TYPE, make_statement
 from veritune.errors import InvalidInput, PolicyRejected, TrustError
 from veritune.files import canonical_json
 from veritune.job import Job
 from veritune.keys import generate_key_files
-from veritune.plan import make_plan, read_plan, settings_of
+from veritune.plan import Plan, make_plan, read_plan
 from veritune.prediction import KERNELS, predict
 from veritune.recipe import load_recipe
 from veritune.rows import Rows, read_dataset
@@ -92,6 +92,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory, model_dir: Path) -> Finis
     assert not job.adapter.exists()
     prove(job.run, private, progress=watch("prove"))
     return Finished(job, private, [public.read_text("ascii")], seen, trained)
+
+
+def settings_of(plan: Plan) -> dict[str, Any]:
+    """The part of the recipe that the core takes as settings."""
+    return {name: plan.value["recipe"][name] for name in ("lora", "train", "data", "proof", "disclose")}
 
 
 @pytest.fixture
@@ -190,7 +195,7 @@ def test_a_flipped_bit_is_refused(finished: Finished, copy: Path, name: str, exi
 
 def test_a_missing_proof_is_inconclusive(finished: Finished, copy: Path) -> None:
     (copy / "veritune" / "proofs" / "settlement.bin").unlink()
-    assert verdict_of(copy, Request(keys=finished.keys))["exit"] in (1, 3)
+    assert verdict_of(copy, Request(keys=finished.keys))["exit"] == 3
     shutil.rmtree(copy / "veritune")
     assert verdict_of(copy, Request(keys=finished.keys))["exit"] == 3
 
@@ -239,10 +244,10 @@ def test_errors_name_code_and_place(finished: Finished, model_dir: Path, tmp_pat
     wrong = Rows(rows.tokens.copy(), rows.targets, rows.meta)
     wrong.tokens[3, 5] = 1 << 40
     with pytest.raises(InvalidInput, match="dataset row 4, position 6, counted from 1: the token is not in") as caught:
-        core.calibrate(model_dir, settings, wrong, 1, core.ignore_progress)
+        core.calibrate(model_dir, settings, wrong, bytes(32), 1, core.ignore_progress)
     assert caught.value.code == "VT-JOB-007"
     with pytest.raises(InvalidInput, match="unknown field"):
-        core.calibrate(model_dir, {**settings, "text": {}}, rows, 1, core.ignore_progress)
+        core.calibrate(model_dir, {**settings, "text": {}}, rows, bytes(32), 1, core.ignore_progress)
     with pytest.raises(InvalidInput) as caught:
         core.commit_data({**plan.value["spec"], "range_bits": 40}, rows, bytes(32))
     assert (caught.value.code, caught.value.location) == ("VT-JOB-003", "spec")
@@ -277,7 +282,7 @@ def test_the_interpreter_runs_on_while_the_core_works(model_dir: Path, tmp_path:
     clock = threading.Thread(target=tick)
     clock.start()
     begun, calls = time.monotonic(), []
-    core.calibrate(model_dir, recipe.settings, dataset.rows, 40, lambda *_: calls.append(time.monotonic()))
+    core.calibrate(model_dir, recipe.settings, dataset.rows, bytes(32), 40, lambda *_: calls.append(time.monotonic()))
     elapsed = time.monotonic() - begun
     running = False
     clock.join()
@@ -286,10 +291,10 @@ def test_the_interpreter_runs_on_while_the_core_works(model_dir: Path, tmp_path:
 
 def test_ctrl_c_ends_long_work(model_dir: Path, tmp_path: Path) -> None:
     recipe = _recipe(tmp_path, model_dir)
-    # Rows of a batch make the work long: with one it can be over when the bar appears.
     recipe.write_text(recipe.read_text().replace("train_batch_size: 1,", "train_batch_size: 20,"))
-    command = [sys.executable, "-m", "veritune", "plan", str(recipe), "--calibration-steps", "1000"]
-    # Progress shows on a terminal only, and then says when calibration has begun.
+    # A bar at the first report says that calibration has begun, however fast the machine is.
+    at_once = "import veritune.cli.console as c; c.QUIET_SECONDS = 0; from veritune.cli import main; main()"
+    command = [sys.executable, "-c", at_once, "plan", str(recipe), "--calibration-steps", "1000"]
     terminal, end = pty.openpty()
     with subprocess.Popen(command, stderr=end) as process:
         os.close(end)
@@ -302,16 +307,16 @@ def test_ctrl_c_ends_long_work(model_dir: Path, tmp_path: Path) -> None:
                 shown += more
         assert process.wait(30) == 130
     os.close(terminal)
-    assert b"interrupted; the same command continues" in shown
+    assert b"interrupted" in shown and b"continues" not in shown
     assert not (tmp_path / "plan").exists()
 
 
 def test_a_prediction_is_of_this_run(finished: Finished) -> None:
     """Bytes follow from the shapes alone; times and memory are held to runs by scripts/doctor/validate.py."""
     spec = read_plan(finished.job.plan).value["spec"]
-    begun = time.monotonic()
+    begun = time.process_time()
     predicted = predict(spec, 2)
-    assert time.monotonic() - begun < 10  # two seconds of measuring on a quiet machine
+    assert time.process_time() - begun < 20  # two seconds of measuring, by the clock, on two threads
     real = sum(path.stat().st_size for path in (finished.job.adapter / "veritune" / "proofs").iterdir())
     assert float(predicted["proof_bytes"]) == pytest.approx(real, rel=0.02)
     longer = {**spec, "training": {**spec["training"], "steps": 2 * STEPS}}
@@ -329,9 +334,8 @@ def test_signatures_verify_elsewhere(finished: Finished) -> None:
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    bundle = json.loads(
-        sign_statement("https://example.org/v1", {"x": 1}, {"a": b"a"}, finished.private.read_text("ascii"))
-    )
+    statement = make_statement("https://example.org/v1", {"x": 1}, {"a": b"a"})
+    bundle = json.loads(core.sign(PAYLOAD_TYPE, statement, finished.private.read_text("ascii")))
     envelope = bundle["dsseEnvelope"]
     payload = base64.b64decode(envelope["payload"])
     kind = envelope["payloadType"].encode()

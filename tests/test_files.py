@@ -101,6 +101,13 @@ def test_reads_are_bounded(tmp_path: Path) -> None:
     assert caught.value.code == Code.FILE_TOO_LARGE.id
 
 
+@pytest.mark.parametrize("name", ["missing", "a\0b", "x" * 300, "."])
+def test_what_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InvalidInput, match="cannot read the key: ") as caught:
+        files.read_bytes(tmp_path / name, 10, what="key")
+    assert caught.value.code == Code.FILE_UNREADABLE.id and caught.value.location == str(tmp_path / name)
+
+
 @pytest.mark.parametrize("text", ['{"a":1,"a":2}', "NaN", "[Infinity]", "{", "[" * 100_000])
 def test_loose_json_is_refused(text: str) -> None:
     with pytest.raises(ValueError):

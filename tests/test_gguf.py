@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,20 @@ def test_the_same_tokens_as_from_tokenizer_json(tmp_path: Path, metadata: dict[s
     assert (ours.pad_id, ours.vocab_size) == (1, original.vocab_size)
     assert ours.specials.add_bos and ours.specials.eos == "<|endoftext|>"
     assert ours.sha256 != original.sha256 and len(ours.sha256) == 64
+
+
+def test_a_tokenizer_json_beside_the_file_takes_the_place_of_one_that_is_not_supported(
+    tmp_path: Path, metadata: dict[str, Any], model_dir: Path
+) -> None:
+    """As the remedy says; the rest is the file's own metadata."""
+    write_gguf(tmp_path / "model.gguf", {**metadata, "tokenizer.ggml.pre": "qwen2"})
+    with pytest.raises(InvalidInput) as caught:
+        Encoder(tmp_path)
+    assert "put a tokenizer.json beside the file" in caught.value.remedy
+    shutil.copyfile(model_dir / "tokenizer.json", tmp_path / "tokenizer.json")
+    ours, original = Encoder(tmp_path), Encoder(model_dir)
+    assert ours.encode(TEXTS) == original.encode(TEXTS) and ours.sha256 == original.sha256
+    assert (ours.pad_id, ours.vocab_size, ours.specials.add_bos) == (1, original.vocab_size, True)
 
 
 @pytest.mark.parametrize(

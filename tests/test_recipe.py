@@ -236,10 +236,19 @@ def test_every_unsupported_field_is_refused_with_its_reason(field: str) -> None:
         ("a: " + "[" * 2000, Code.RECIPE_SYNTAX),
         ("a: *b\n", Code.RECIPE_SYNTAX),
         (GOOD + "---\nb: 1\n", Code.RECIPE_SYNTAX),
+        *(
+            (GOOD.replace("rows.jsonl", f'"a{escape}b"'), Code.RECIPE_SYNTAX)
+            for escape in (r"\UFFFFFFFF", r"\U00110000", r"\0", r"\ud800")
+        ),
     ],
 )
 def test_a_file_that_is_no_recipe_is_refused(text: str, code: Code) -> None:
     assert refused(text).code == code.id
+
+
+def test_text_that_no_file_name_has_is_refused_with_its_line() -> None:
+    error = refused(GOOD.replace("models/small", r'"a\0b"'))
+    assert error.location == "recipe.yaml:3" and "model.path" in error.message
 
 
 def test_not_utf8_is_refused() -> None:

@@ -90,6 +90,7 @@ def verdict(name: str, exit_code: int = 0) -> dict[str, Any]:
             "maxProofs": 1000,
         },
         "specRanges": [{"field": name, "value": 1, "low": 1, "high": 2}],
+        "scales": [{"name": name, "fractionBits": 1, "low": 1, "high": 2}],
         "plan": {
             "planNumber": 0,
             "programDigest": name,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +86,7 @@ def test_real_rows_fit_and_are_shifted_labels(read: Any, demo_rows: Path, model_
         assert encoder.decode(labels) == row["output"] + EOS
         whole = encoder.decode([int(token) for token in tokens[index][: report.num_tokens]])
         assert whole == f"{row['instruction']}\n{row['input']}\n{row['output']}{EOS}"
-        assert (tokens[index][report.num_tokens :] == dataset.pad_id).all()
+        assert (tokens[index][report.num_tokens :] == encoder.pad_id).all()
         assert report.num_labels == len(labels) and report.source.line == index + 1
     summary = dataset.summary()
     assert summary["rows"] == len(tokens) and dataset.meta_counts("license") == {"MIT": len(tokens)}
@@ -133,9 +135,12 @@ def test_a_chat_template_from_a_file(read: Any, tmp_path: Path, model_dir: Path)
     dataset = read(ROWS[4:], more="template: chat.jinja")
     labels = [int(label) for label in dataset.rows.targets[0] if label != IGNORED]
     assert Encoder(model_dir).decode(labels) == f"Yes, one.{EOS}No.{EOS}"
-    assert dataset.template.name == "chat.jinja"
-    plain = read(ROWS[4:])
-    assert len(dataset.template.sha256) == 64 and dataset.template.sha256 != plain.template.sha256
+    pins = [dataset.template.pinned(secret) for secret in (bytes(32), bytes(32), b"1" * 32)]
+    assert pins[0] == pins[1] != pins[2] and pins[0]["name"] == "own" and len(pins[0]["hmac_sha256"]) == 64
+    source = (tmp_path / "chat.jinja").read_bytes()
+    assert hashlib.sha256(source).hexdigest() not in pins[0].values()
+    plain = read(ROWS[4:]).template
+    assert plain.pinned(bytes(32)) == plain.pinned(b"1" * 32) and set(plain.pinned(bytes(32))) == {"name", "sha256"}
 
 
 @pytest.mark.parametrize(
@@ -146,12 +151,19 @@ def test_a_chat_template_from_a_file(read: Any, tmp_path: Path, model_dir: Path)
         ("{{ raise_exception('roles must alternate') }}", "roles must alternate"),
         ("{{ messages.__class__.__mro__ }}", "template fails"),
         ("{{ messages[-1].content }}{{ messages[0].content }}", "not a prefix"),
+        ("{{ 1/0 }}", "template fails: ZeroDivisionError in line 1"),
+        ("\n{{ range(10000000) }}", "template fails: OverflowError in line 2"),
+        ("{{ 2.0**100000 }}", "template fails: OverflowError in line 1"),
+        ("{{ '%(a)s'|format(b=1) }}", "template fails: KeyError in line 1"),
+        ("{{ '%(Be brief.)s'|format(b=messages[0].content) }}", "template fails: KeyError in line 1"),
+        ("{% for m in messages %}" * 30 + "{% endfor %}" * 30, "does not compile"),
     ],
 )
 def test_a_template_that_fails_is_refused(read: Any, tmp_path: Path, template: str, words: str) -> None:
     (tmp_path / "chat.jinja").write_text(template)
     error = refused(read, ROWS[4:], more="template: chat.jinja")
     assert error.code == Code.DATA_TEMPLATE.id and words in error.message
+    assert "Be brief" not in str(error)
 
 
 BAD_LINES = [
@@ -164,6 +176,8 @@ BAD_LINES = [
     ('{"question": "x"}', Code.DATA_FORM, "1 fields, of which known: none"),
     ('{"prompt": "x"}', Code.DATA_FORM, "none of the four forms"),
     ('{"text": "x y z", "meta": "MIT"}', Code.DATA_FORM, "meta must be an object"),
+    ('{"text": "x y z", "meta": {"score": 0.4375}}', Code.DATA_FORM, "a number that is not whole"),
+    ('{"text": "x y z", "meta": {"id": [9007199254740993]}}', Code.DATA_FORM, "beyond 2^53 - 1"),
     ('{"messages": []}', Code.DATA_FORM, "not empty"),
     ('{"messages": [{"role": "tool", "content": "x"}]}', Code.DATA_FORM, "role"),
     ('{"messages": [{"role": "user"}]}', Code.DATA_FORM, "content"),
@@ -180,6 +194,18 @@ def test_a_bad_line_is_refused_with_file_and_line(read: Any, tmp_path: Path, lin
     assert error.code == code.id, str(error)
     assert words in error.message and error.exit == 2
     assert error.location == f"{tmp_path / 'rows.jsonl'}:2"
+    assert "0.4375" not in str(error) and "score" not in str(error) and "900719" not in str(error)
+
+
+def test_meta_of_no_depth_is_a_bug_of_ours(read: Any) -> None:
+    """A little deeper than its canonical form can be made, it cannot be read either; how deep is Python's affair."""
+    codes = set()
+    for depth in (*range(880, 1000), 5_000, 100_000):
+        try:
+            read(b'{"text": "x y z", "meta": {"x": %s}}' % (b"[" * depth + b"]" * depth))
+        except InvalidInput as error:
+            codes.add(error.code)
+    assert Code.DATA_JSON.id in codes and codes <= {Code.DATA_JSON.id, Code.DATA_FORM.id}
 
 
 def test_an_empty_dataset_and_a_missing_file_are_refused(read: Any, tmp_path: Path) -> None:
@@ -220,3 +246,29 @@ def test_a_tokenizer_that_does_not_fit_the_model_is_refused(
         Encoder(broken_model)
     assert caught.value.code == code.id
     assert caught.value.exit == 2
+
+
+@pytest.fixture
+def by_id(broken_model: Path) -> Callable[[dict[str, Any]], Encoder]:
+    """Loads the tokenizer with special tokens that only config.json names, by their ids."""
+    (broken_model / "tokenizer_config.json").unlink()
+
+    def load(ids: dict[str, Any]) -> Encoder:
+        (broken_model / "config.json").write_text(json.dumps({"vocab_size": 2048, "eos_token_id": 0, **ids}))
+        return Encoder(broken_model)
+
+    return load
+
+
+@pytest.mark.parametrize("token_id", [-1, 2048, 1 << 40, [], None])
+def test_an_id_outside_the_vocabulary_is_no_padding_and_no_bos(by_id: Any, token_id: Any) -> None:
+    """Checkpoints say -1 where there is none."""
+    encoder = by_id({"bos_token_id": token_id, "pad_token_id": token_id})
+    assert (encoder.pad_id, encoder.specials.bos, encoder.specials.eos) == (0, "", EOS)
+
+
+@pytest.mark.parametrize("token_id", [-1, 2048, 1 << 40, [-1], [], True, "0"])
+def test_an_eos_outside_the_vocabulary_is_refused(by_id: Any, broken_model: Path, token_id: Any) -> None:
+    with pytest.raises(InvalidInput, match="eos_token_id") as caught:
+        by_id({"eos_token_id": token_id})
+    assert caught.value.code == Code.VOCABULARY.id and caught.value.location == str(broken_model / "config.json")

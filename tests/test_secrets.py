@@ -3,13 +3,13 @@ verifies. The real commands on copies of a job that was really proved."""
 
 from __future__ import annotations
 
+import base64
 import json
 import os
-import random
 import shutil
+import signal
 import stat
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +96,21 @@ def test_exactly_what_may_be_published_is_listed(copy: Copy) -> None:
 def test_an_unknown_file_may_not_be_published(copy: Copy) -> None:
     folders = [path for path in [copy.job, *copy.job.rglob("*")] if path.is_dir()]
     for folder in folders:
-        for name in ("notes.txt", "rows.jsonl", ".hidden", "x.bin", "model.safetensors", "plan.json.partial", ".y.tmp"):
+        for name in (
+            "notes.txt",
+            "plan.time",
+            "rows.jsonl",
+            ".hidden",
+            "x.bin",
+            "model.safetensors",
+            "plan.json.partial",
+            ".y.tmp",
+        ):
             (folder / name).write_text("secret")
     found = copy.publishable()
     # A certificate with an extra file is refused by `verify`; its own files are what they were.
     assert found == PUBLISHED
-    assert len(copy.inspect()) >= len(found) + 7 * len(folders)
+    assert len(copy.inspect()) >= len(found) + 8 * len(folders)
 
 
 ABOVE = ["veritune/proofs", "run/release", "run/certificate", "plan", "adapter", "secret/run"]
@@ -120,12 +129,22 @@ def test_the_way_to_a_folder_publishes_nothing(copy: Copy, above: str) -> None:
     assert copy.publishable(moved.parent) == {f"mine/{path}" for path in PUBLISHED}
 
 
+def other_predicate(bundle: bytes) -> bytes:
+    """The bundle of a signed plan with a word more in what is signed."""
+    value = json.loads(bundle)
+    statement = json.loads(base64.b64decode(value["dsseEnvelope"]["payload"]))
+    statement["predicate"]["notes"] = "secret"
+    value["dsseEnvelope"]["payload"] = base64.b64encode(json.dumps(statement).encode()).decode()
+    return json.dumps(value).encode()
+
+
 def test_what_is_not_what_its_name_says_may_not_be_published(copy: Copy) -> None:
     changed = {
         "run/certificate/proofs/step-000001.bin": b"changed",
         "adapter/veritune/claims.sigstore.json": b"{}",
         "plan/plan.json": b'{"rows": ["secret"]}',
         "plan/seed.json": b"secret",
+        "plan/plan.sigstore.json": other_predicate((copy.job / "plan" / "plan.sigstore.json").read_bytes()),
         "data/manifest.json": b'{"schema": "veritune.local/v1"}',
     }
     for name, content in changed.items():
@@ -226,22 +245,54 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+class Asked:
+    """``clean`` at a terminal, after it has put its question."""
+
+    def __init__(self, copy: Copy) -> None:
+        self.leader, follower = os.openpty()
+        self.process = subprocess.Popen(
+            argv("clean", str(copy.job)), stdin=follower, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        os.close(follower)
+        assert self.process.stderr
+        self.said = b""
+        while b"[y/N]" not in self.said:
+            self.said += os.read(self.process.stderr.fileno(), 4096)
+
+    def answer(self, reply: bytes) -> tuple[int, dict[str, Any]]:
+        """Types a reply; returns exit code and answer."""
+        os.write(self.leader, reply)
+        return self.end()
+
+    def end(self) -> tuple[int, dict[str, Any]]:
+        stdout, _ = self.process.communicate()
+        os.close(self.leader)
+        return self.process.returncode, json.loads(stdout) if stdout else {}
+
+
+END_OF_INPUT = b"\x04"
+REPLIES = {b"n\n": "the answer was no", b"\n": "the answer was no", END_OF_INPUT: "the input ended"}
+
+
 def test_clean_asks_and_removes_nothing_without_an_answer(copy: Copy) -> None:
     before = contents(copy.job)
+
+    def is_whole() -> bool:
+        return {**contents(copy.job), "data/secret/.lock": b"", "run/.lock": b""} == before
+
     ran = subprocess.run(argv("clean", str(copy.job)), capture_output=True, text=True, check=False,
                          stdin=subprocess.DEVNULL)  # fmt: skip
     assert (ran.returncode, json.loads(ran.stdout)["code"]) == (2, "VT-CLEAN-002")
     assert "run/secret/run.key" in ran.stderr and "--yes" in ran.stderr
-    for reply, exit_code in ((b"n\n", 2), (b"y\n", 0)):
-        assert {**contents(copy.job), "data/secret/.lock": b"", "run/.lock": b""} == before
-        leader, follower = os.openpty()
-        with subprocess.Popen(argv("clean", str(copy.job)), stdin=follower, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE) as asked:  # fmt: skip
-            os.write(leader, reply)
-            asked.communicate()
-        os.close(follower)
-        os.close(leader)
-        assert asked.returncode == exit_code
+    for reply, why in REPLIES.items():
+        exit_code, error = Asked(copy).answer(reply)
+        assert (exit_code, error["code"]) == (2, "VT-CLEAN-002") and why in error["message"]
+        assert is_whole()
+    asked = Asked(copy)
+    asked.process.send_signal(signal.SIGINT)
+    assert asked.end() == (130, {}) and is_whole()
+    exit_code, answer = Asked(copy).answer(b"y\n")
+    assert exit_code == 0 and "run/secret/run.key" in answer["removed"]
     assert set(contents(copy.job)) == PUBLISHED | {"plan/calibration.json"}
 
 
@@ -295,25 +346,24 @@ def test_clean_that_cannot_go_on_is_finished_by_the_next_call(copy: Copy) -> Non
     assert "no" not in copy.inspect().values() and copy.verdicts() == before
 
 
-def test_clean_killed_at_random_moments(small: Job, tmp_path: Path) -> None:
-    moments = random.Random(5)
+def test_clean_killed_at_any_moment(small: Job, tmp_path: Path) -> None:
+    """A kill while it looks whether the job verifies, and one after each of some files is gone."""
     whole = Copy(small, tmp_path / "whole")
     expected = whole.verdicts()
-    begun = time.monotonic()
-    whole.command("clean", whole.job, "--yes")
-    seconds = time.monotonic() - begun
-    killed = 0
-    for number in range(8):
-        copy = Copy(small, tmp_path / str(number))
+    removed = whole.command("clean", whole.job, "--yes")["removed"]
+    killed = []
+    for name in ("", *removed[:3], removed[len(removed) // 2], removed[-1]):
+        copy = Copy(small, tmp_path / str(len(killed)))
         with subprocess.Popen(argv("clean", str(copy.job), "--yes"), stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL) as process:  # fmt: skip
-            try:
-                process.wait(timeout=moments.uniform(seconds / 2, seconds))
-            except subprocess.TimeoutExpired:
+            while process.poll() is None:
+                if (copy.job / name).exists() if name else not (copy.run / ".lock").read_text():
+                    continue
                 process.kill()
-                killed += 1
+        killed.append(process.returncode == -signal.SIGKILL)
         copy.command("verify", copy.run, "--key", small.public)
         copy.command("clean", copy.job, "--yes")
         assert contents(copy.job) == contents(whole.job)
         shutil.rmtree(copy.job)
-    assert killed and whole.verdicts() == expected
+    # The last may have ended before; the first has a certificate to verify after its lock is seen.
+    assert killed[0] and whole.verdicts() == expected

@@ -11,7 +11,6 @@ from __future__ import annotations
 from veritune.errors import (
     InternalError,
     InvalidInput,
-    MalformedProof,
     PolicyRejected,
     TrustError,
     VerificationFailed,
@@ -24,7 +23,6 @@ __version__ = "0.1.0"
 __all__ = [
     "InternalError",
     "InvalidInput",
-    "MalformedProof",
     "PolicyRejected",
     "TrustError",
     "VerificationFailed",

@@ -12,9 +12,9 @@ is the text of seed.json, which the core follows from the plan again. ``calibrat
 order: the calibration carries what the spec needs of them (``dataset_rows``; steps = rows // batch * epochs, or
 max_steps).
 
-``progress(done, total, value)`` is called with the GIL held, at least twice a second; ``value`` is the loss
-in nats in ``train`` and 0.0 elsewhere. An exception raised by it (KeyboardInterrupt) ends the call with that
-exception and leaves the run resumable.
+``progress(done, total, value)`` is called with the GIL held, from the first report of the work on at least twice a
+second; ``value`` is the loss in nats in ``train`` and 0.0 elsewhere. An exception raised by it (KeyboardInterrupt)
+ends the call with that exception and leaves the run resumable.
 
 A function that fails raises CoreError and leaves no half-written output file.
 """
@@ -42,10 +42,14 @@ def calibrate(
     tokens: _Rows,
     targets: _Rows,
     meta: bytes,
+    secret: bytes,
     steps: int,
     progress: _Progress,
 ) -> str:
-    """Runs ``steps`` steps, or as many as 32 rows need, in floating point on rows that a public seed orders.
+    """Runs ``steps`` steps, or as many as 32 rows need, in floating point on rows that a public seed picks.
+
+    They are counted in the order of their leaves, which follows from ``secret`` (32 bytes) if the settings hide it:
+    what is returned is public, and so tells nothing of the order of the files.
 
     Returns {schema, dataset_rows, steps, range_bits, scales: {kind: {bits, signed, fraction_bits}}}.
     """

@@ -42,10 +42,9 @@ def demo_beacon(plan_sha256: bytes) -> Beacon:
 
 def round_of(plan_time: int) -> int:
     """Returns the round of a plan: the first at or after its time and the delay. Raises ValueError."""
-    since = plan_time + DELAY_SECONDS - GENESIS_SECONDS
-    if since < 0:
-        raise ValueError("the time is before the chain began")
-    return -(-since // PERIOD_SECONDS) + 1
+    if not GENESIS_SECONDS <= plan_time + DELAY_SECONDS < 1 << 53:
+        raise ValueError(f"the time is before the chain began ({GENESIS_SECONDS - DELAY_SECONDS}), or beyond 2^53")
+    return -((GENESIS_SECONDS - DELAY_SECONDS - plan_time) // PERIOD_SECONDS) + 1
 
 
 def time_of(number: int) -> int:

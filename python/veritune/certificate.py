@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from veritune import core
-from veritune.errors import Code, InvalidInput
-from veritune.files import canonical_json, read_bytes, read_json, write_atomic
+from veritune.errors import Code, InvalidInput, VerituneError
+from veritune.files import canonical_json, parse_json, read_bytes, read_json, unreadable, write_atomic
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -42,8 +45,19 @@ def read_key(path: Path, kind: str) -> str:
 
 
 def read_private_key(path: Path) -> str:
-    """Returns a private key's PEM."""
-    return read_key(path, "PRIVATE KEY")
+    """Returns a private key's PEM, with which the core can sign.
+
+    Raises:
+        InvalidInput: KEY, FILE_UNREADABLE; the core's code for another kind of key.
+    """
+    private_pem = read_key(path, "PRIVATE KEY")
+    try:
+        core.public_key(private_pem)
+    except VerituneError as error:
+        raise InvalidInput(
+            error.code, error.message, location=str(path), remedy="make one with veritune keys generate"
+        ) from error
+    return private_pem
 
 
 def read_public_key(path: Path) -> str:
@@ -51,26 +65,51 @@ def read_public_key(path: Path) -> str:
     return read_key(path, "PUBLIC KEY")
 
 
-def next_plan_number(key: Path) -> int:
-    """Returns how many plans were made under the key before, and counts one more.
+def check_signer(bundle: Path, key: Path, private_pem: str) -> None:
+    """Refuses a key that is not the one that a signed plan names: a verifier would refuse the certificate.
 
-    The count lies beside the key (``<key>.plans.json``).
+    Raises:
+        InvalidInput: KEY, FILE_JSON.
     """
-    path = key.with_name(f"{key.name}.plans.json")
-    made = 0
-    if path.exists():
-        counted = read_json(path, COUNTER_SCHEMA).get("plans")
-        if type(counted) is not int or counted < 0:
+    content = read_bytes(bundle, 2 * MAX_STATEMENT_BYTES, what="signed plan")
+    try:
+        [signature] = parse_json(content)["dsseEnvelope"]["signatures"]
+        signer = signature["keyid"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(Code.FILE_JSON, "not a signed plan", location=str(bundle)) from error
+    if signer != core.key_id(core.public_key(private_pem)):
+        raise InvalidInput(
+            Code.KEY,
+            "the plan is signed by another key",
+            location=str(key),
+            remedy="prove with the key that signed the plan",
+        )
+
+
+@contextlib.contextmanager
+def plan_number(key: Path) -> Iterator[int]:
+    """Yields how many plans were made under the key before, and counts one more if the block succeeds.
+
+    Until then other processes that plan under the key wait. The count lies beside the key (``<key>.plans.json``).
+    """
+    try:
+        handle = os.open(key, os.O_RDONLY)
+    except OSError as error:
+        raise unreadable(key, error, "key") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        path = key.with_name(f"{key.name}.plans.json")
+        made = read_json(path, COUNTER_SCHEMA).get("plans") if path.exists() else 0
+        if type(made) is not int or made < 0:
             raise InvalidInput(Code.FILE_JSON, "plans must be a count", location=str(path))
-        made = counted
-    write_atomic(path, canonical_json({"schema": COUNTER_SCHEMA, "plans": made + 1}), secret=True)
-    return made
+        yield made
+        write_atomic(path, canonical_json({"schema": COUNTER_SCHEMA, "plans": made + 1}), secret=True)
+    finally:
+        os.close(handle)
 
 
-def sign_statement(
-    predicate_type: str, predicate: dict[str, Any], subjects: dict[str, bytes], private_pem: str
-) -> bytes:
-    """Returns a Sigstore bundle over the in-toto statement about the named files' bytes."""
+def make_statement(predicate_type: str, predicate: dict[str, Any], subjects: dict[str, bytes]) -> bytes:
+    """Returns the in-toto statement about the named files' bytes."""
     statement = {
         "_type": STATEMENT_TYPE,
         "subject": [
@@ -80,7 +119,7 @@ def sign_statement(
         "predicateType": predicate_type,
         "predicate": predicate,
     }
-    return core.sign(PAYLOAD_TYPE, canonical_json(statement), private_pem)
+    return canonical_json(statement)
 
 
 def contents(certificate: Path) -> list[str]:

@@ -6,6 +6,7 @@ Every function here has the contract of its namesake in ``_core.pyi``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int, float], None]
 """(done, total, value): value is the loss in nats while training, else 0.0."""
+
+
+CALIBRATION_STEPS = 12
+"""Steps of a calibration, where nobody asks for another number."""
 
 
 def ignore_progress(_done: int, _total: int, _value: float) -> None:
@@ -63,9 +68,11 @@ def core_version() -> str:
     return str(_call("core_version"))
 
 
-def calibrate(model_dir: Path, settings: dict[str, Any], rows: Rows, steps: int, progress: Progress) -> dict[str, Any]:
-    """Returns the calibration after ``steps`` steps on the rows in order."""
-    return _json("calibrate", str(model_dir), _text(settings), *_arrays(rows), steps, progress)
+def calibrate(
+    model_dir: Path, settings: dict[str, Any], rows: Rows, secret: bytes, steps: int, progress: Progress
+) -> dict[str, Any]:
+    """Returns the calibration after ``steps`` steps on the rows in the order of their leaves."""
+    return _json("calibrate", str(model_dir), _text(settings), *_arrays(rows), secret, steps, progress)
 
 
 def make_spec(model_dir: Path, settings: dict[str, Any], calibration: dict[str, Any]) -> dict[str, Any]:
@@ -98,7 +105,8 @@ def check_seed(plan: dict[str, Any], seed_json: str) -> str:
     return str(_call("check_seed", _text(plan), seed_json))
 
 
-def train(
+def _run(
+    command: str,
     plan: dict[str, Any],
     seed: dict[str, Any],
     model_dir: Path,
@@ -108,9 +116,8 @@ def train(
     threads: int,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Trains or continues ``run_dir``."""
     return _json(
-        "train",
+        command,
         _text(plan),
         _text(seed),
         str(model_dir),
@@ -122,28 +129,10 @@ def train(
     )
 
 
-def prove(
-    plan: dict[str, Any],
-    seed: dict[str, Any],
-    model_dir: Path,
-    rows: Rows,
-    secret: bytes,
-    run_dir: Path,
-    threads: int,
-    progress: Progress,
-) -> dict[str, Any]:
-    """Writes ``run_dir/certificate``, not yet signed."""
-    return _json(
-        "prove",
-        _text(plan),
-        _text(seed),
-        str(model_dir),
-        *_arrays(rows),
-        secret,
-        str(run_dir),
-        threads,
-        progress,
-    )
+train = partial(_run, "train")
+"""Trains or continues ``run_dir``."""
+prove = partial(_run, "prove")
+"""Writes ``run_dir/certificate``, not yet signed."""
 
 
 def export_adapter(plan: dict[str, Any], run_dir: Path, adapter_dir: Path) -> dict[str, Any]:

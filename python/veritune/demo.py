@@ -20,6 +20,7 @@ from veritune.files import canonical_json, make_folder, parse_json, read_bytes, 
 from veritune.job import Job
 from veritune.keys import generate_key_files
 from veritune.plan import make_plan
+from veritune.recipe import largest
 from veritune.run import prove, train
 from veritune.verify import Request, verdict_of
 
@@ -64,9 +65,11 @@ def run_demo(
     """After the call the folder holds a verified job; returns seconds per phase.
 
     Raises:
-        InvalidInput: FILE_EXISTS if the folder exists and is not an earlier demo's.
+        InvalidInput: FILE_EXISTS if the folder exists and is not an earlier demo's; FILE_UNREADABLE without model or
+            rows; RECIPE_VALUE for more steps than a run has.
         VerificationFailed: DEMO if a tampered copy was not refused with exit 1.
     """
+    _check(model, rows, steps)
     _clear(folder)
     seconds: dict[str, float] = {}
     marker = "This folder was made by `veritune demo`, with demo keys; it may be deleted.\n"
@@ -126,12 +129,31 @@ def run_demo(
     }
 
 
+def _check(model: Path, rows: Path, steps: int) -> None:
+    for path in (model, rows):
+        if not path.exists():
+            raise InvalidInput(
+                Code.FILE_UNREADABLE,
+                "the demo's model or rows are not here",
+                location=str(path),
+                remedy="run it in the folder of Veritune's repository, or name others with --model and --rows",
+            )
+    most = largest("max_steps")
+    if steps > most:
+        raise InvalidInput(
+            Code.RECIPE_VALUE,
+            f"{steps} steps, but a run has at most {most}",
+            location="--steps",
+            remedy="ask for fewer",
+        )
+
+
 def _clear(folder: Path) -> None:
     if folder.exists():
-        if any(folder.iterdir()) and not (folder / "DEMO.txt").exists():
+        if not folder.is_dir() or (any(folder.iterdir()) and not (folder / "DEMO.txt").exists()):
             raise InvalidInput(
                 Code.FILE_EXISTS,
-                "the folder exists and no demo made it",
+                "it exists and no demo made it",
                 location=str(folder),
                 remedy="name another folder with --out",
             )

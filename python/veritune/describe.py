@@ -6,6 +6,7 @@ by what it holds. What is not recognised may not be published, whatever its name
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import re
@@ -15,10 +16,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from veritune.certificate import COUNTER_SCHEMA, INDEX, INDEX_SCHEMA, MAX_KEY_BYTES
+from veritune.certificate import (
+    COUNTER_SCHEMA,
+    INDEX,
+    INDEX_SCHEMA,
+    MAX_KEY_BYTES,
+    MAX_STATEMENT_BYTES,
+    make_statement,
+)
 from veritune.errors import Code, InvalidInput, VerituneError
-from veritune.files import read_bytes, read_json
-from veritune.plan import MANIFEST_SCHEMA, SCHEMA, SEED_SCHEMA
+from veritune.files import parse_json, read_bytes, read_json
+from veritune.plan import MANIFEST_SCHEMA, MAX_PLAN_BYTES, PREDICATE_TYPE, SCHEMA, SEED_SCHEMA
 
 MAX_FILES = 100_000
 _HEIGHT = 4
@@ -80,7 +88,6 @@ _RELEASE = Kind("no", "proof of a hidden adapter's weights: goes with the adapte
 _JOB: dict[str, Kind] = {
     r"plan/plan\.json": Kind("yes", "everything fixed before training", schema=SCHEMA),
     r"plan/plan\.sigstore\.json": Kind("yes", "the signed plan"),
-    r"plan/plan\.time": Kind("yes", "time token of the plan"),
     r"plan/seed\.json": Kind("yes", "beacon round and run seed", schema=SEED_SCHEMA),
     r"plan/calibration\.json": Kind("choice", "ranges measured on the rows, from which widths follow"),
     r"data/manifest\.json": Kind("yes", "root and number of the rows", schema=MANIFEST_SCHEMA),
@@ -258,6 +265,8 @@ def _kind_in(unit: str, listed: dict[str, str], folder: Path, path: Path) -> Kin
         return _HALF
     for pattern, kind in {"job": _JOB, "run": _RUN, "adapter": _ADAPTER}[unit].items():
         if re.fullmatch(pattern, relative):
+            if relative == "plan/plan.sigstore.json" and not _signs(path, folder / "plan" / "plan.json"):
+                return UNKNOWN
             return kind if not kind.schema or _has_schema(path, kind.schema) else UNKNOWN
     return UNKNOWN
 
@@ -306,6 +315,17 @@ def _has_schema(path: Path, schema: str) -> bool:
     except VerituneError:
         return False
     return True
+
+
+def _signs(bundle: Path, plan: Path) -> bool:
+    """Whether what is signed in the bundle is the plan beside it, and nothing else."""
+    try:
+        content = read_bytes(plan, MAX_PLAN_BYTES)
+        envelope = parse_json(read_bytes(bundle, 2 * MAX_STATEMENT_BYTES))["dsseEnvelope"]
+        statement = make_statement(PREDICATE_TYPE, parse_json(content), {"plan.json": content})
+        return base64.b64decode(envelope["payload"]) == statement
+    except (VerituneError, ValueError, KeyError, TypeError):
+        return False
 
 
 _PUBLIC_PEM = re.compile(r"-----BEGIN PUBLIC KEY-----\n[A-Za-z0-9+/=\n]{1,400}-----END PUBLIC KEY-----\n?")

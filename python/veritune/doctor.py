@@ -9,10 +9,9 @@ from typing import Any
 
 from veritune import __version__, core
 from veritune.errors import InternalError
-from veritune.memory import meminfo
+from veritune.memory import GIB, gib, meminfo, room
 from veritune.run import default_threads
 
-GIB = 1 << 30
 NEEDED_MEMORY_BYTES = 2 * GIB
 """Proving the small model; for a plan or a recipe the prediction takes its place."""
 
@@ -23,7 +22,7 @@ def examine(folder: Path) -> dict[str, Any]:
         core_version = core.core_version()
     except InternalError:
         core_version = ""
-    memory = meminfo()
+    memory, left = meminfo(), room()
     return {
         "schema": "veritune.doctor/v1",
         "veritune": __version__,
@@ -33,7 +32,8 @@ def examine(folder: Path) -> dict[str, Any]:
         "threads": default_threads(),
         "vector_units": _vector_units(),
         "memory_bytes": memory.get("MemTotal", 0),
-        "memory_available_bytes": memory.get("MemAvailable", 0),
+        "memory_available_bytes": left.num_bytes,
+        "memory_limit": left.limit,
         "disk_free_bytes": shutil.disk_usage(_existing(folder)).free,
         "tokenizers": _installed("tokenizers"),
     }
@@ -48,7 +48,7 @@ def problems(found: dict[str, Any]) -> list[str]:
         stops.append(f"core {found['core']} beside package {found['veritune']}: run make setup")
     needed = int(found.get("prediction", {}).get("memory_bytes", NEEDED_MEMORY_BYTES))
     if found["memory_available_bytes"] < needed:
-        stops.append(f"less than {needed / GIB:.1f} GiB of memory is available")
+        stops.append(f"less than {gib(needed)} GiB of memory is {found['memory_limit']}")
     if found["disk_free_bytes"] < GIB:
         stops.append("less than 1 GiB of disk is free")
     return stops
@@ -67,7 +67,7 @@ def predict_path(path: Path, threads: int, progress: core.Progress = core.ignore
 
 def _spec(path: Path, progress: core.Progress) -> dict[str, Any]:
     from veritune.job import Job
-    from veritune.plan import CALIBRATION_STEPS, read_plan
+    from veritune.plan import read_plan
 
     if path.suffix not in (".yaml", ".yml"):
         spec: dict[str, Any] = read_plan(Job.of_plan(path).plan).value["spec"]
@@ -77,7 +77,7 @@ def _spec(path: Path, progress: core.Progress) -> dict[str, Any]:
 
     recipe = load_recipe(path)
     rows = read_dataset(recipe).rows
-    calibration = core.calibrate(recipe.model_dir, recipe.settings, rows, CALIBRATION_STEPS, progress)
+    calibration = core.calibrate(recipe.model_dir, recipe.settings, rows, bytes(32), core.CALIBRATION_STEPS, progress)
     made: dict[str, Any] = core.make_spec(recipe.model_dir, recipe.settings, calibration)["spec"]
     return made
 

@@ -1,7 +1,7 @@
 """The tokenizer of a model folder: ``tokenizer.json`` or a GGUF file, through the ``tokenizers`` library.
 
 BOS and EOS follow ``tokenizer_config.json``; padding and the vocabulary's size ``config.json``; a folder with
-a GGUF file and no tokenizer.json takes all of them from the file's metadata.
+a GGUF file takes all of them from the file's metadata, and the tokenizer too where there is no tokenizer.json.
 """
 
 from __future__ import annotations
@@ -39,16 +39,19 @@ class Encoder:
         Raises:
             InvalidInput: TOKENIZER, VOCABULARY, FILE_UNREADABLE.
         """
-        gguf_files = sorted(model_dir.glob("*.gguf"))
-        if gguf_files and not (model_dir / "tokenizer.json").exists():
-            path = gguf_files[0]
-            metadata = read_metadata(path)
+        gguf = min(model_dir.glob("*.gguf"), default=None)
+        metadata = read_metadata(gguf) if gguf else {}
+        path = model_dir / "tokenizer.json"
+        if gguf and not path.exists():
+            path = gguf
             self._tokenizer, self.sha256 = build_tokenizer(metadata, name=str(path))
+        else:
+            self._tokenizer, self.sha256 = _read_tokenizer(path)
+        configured = gguf or model_dir / "config.json"
+        if gguf:
             config, written = configuration(metadata)
         else:
-            path = model_dir / "tokenizer.json"
-            self._tokenizer, self.sha256 = _read_tokenizer(path)
-            config = _read_config(model_dir / "config.json", required=True)
+            config = _read_config(configured, required=True)
             written = _read_config(model_dir / "tokenizer_config.json", required=False)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
@@ -58,7 +61,7 @@ class Encoder:
             raise InvalidInput(
                 Code.VOCABULARY,
                 f"vocab_size must be a whole number, got {self.vocab_size!r}",
-                location=str(model_dir / "config.json"),
+                location=str(configured),
                 remedy="restore the configuration of the checkpoint",
             )
         num_ids = 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
@@ -70,6 +73,13 @@ class Encoder:
                 remedy="use the tokenizer that the model was trained with",
             )
         eos = self._special(written, "eos_token", config.get("eos_token_id"))
+        if not eos and config.get("eos_token_id") is not None:
+            raise InvalidInput(
+                Code.VOCABULARY,
+                f"eos_token_id {config['eos_token_id']!r} names no token of the vocabulary",
+                location=str(configured),
+                remedy="restore the configuration of the checkpoint",
+            )
         if not eos:
             raise InvalidInput(Code.TOKENIZER, "no eos_token", location=str(model_dir / "tokenizer_config.json"))
         bos = self._special(written, "bos_token", config.get("bos_token_id"))
@@ -87,13 +97,13 @@ class Encoder:
         return str(self._tokenizer.decode(ids, skip_special_tokens=False))
 
     def _special(self, written: dict[str, Any], field: str, token_id: Any) -> str:
-        """Returns the text of a special token from its name, else from its id in config.json."""
+        """Returns the text of a special token from its name, else from its id in config.json; "" if there is none."""
         token = written.get(field)
         if isinstance(token, dict):
             token = token.get("content")
         if token is None and isinstance(token_id, list):
             token_id = token_id[0] if token_id else None
-        if token is None and isinstance(token_id, int):
+        if token is None and type(token_id) is int and 0 <= token_id < self.vocab_size:
             token = self._tokenizer.id_to_token(token_id)
         if token is None:
             return ""

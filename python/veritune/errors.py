@@ -39,10 +39,13 @@ class Code(Enum):
     DATA_TEMPLATE = ("VT-DATA-006", "the template fails or is not prefix-stable")
     TOKENIZER = ("VT-DATA-007", "the tokenizer is missing or unreadable")
     VOCABULARY = ("VT-DATA-008", "tokenizer and model disagree about the vocabulary")
-    BEACON = ("VT-SEED-001", "the beacon file is not the round that the plan's time fixes, or its signature is wrong")
+    BEACON = ("VT-SEED-001", "the plan's time has no round, or the beacon file is not that round, validly signed")
     SEED = ("VT-SEED-002", "seed.json does not follow from the plan")
     PLAN = ("VT-PLAN-001", "plan.json is malformed or not in canonical form")
-    KEY = ("VT-KEY-001", "a key file is missing or is not a PEM of the right kind")
+    KEY = (
+        "VT-KEY-001",
+        "a key file is missing, is no PEM of the right kind, or is not the key that signed the plan",
+    )
     COMMITMENT = ("VT-COMMIT-001", "a recomputed root differs from the committed one")
     DEMO = ("VT-DEMO-001", "the demo's tampered copy was not refused")
     CLEAN_UNPROVED = ("VT-CLEAN-001", "cleaning would leave nothing that verifies")
@@ -97,10 +100,6 @@ class VerificationFailed(VerituneError):
     exit = 1
 
 
-class MalformedProof(VerificationFailed):
-    """A readable envelope holds proof bytes that do not parse."""
-
-
 class PolicyRejected(VerituneError):
     """Evidence is missing, or weaker than the policy demands."""
 
@@ -125,7 +124,7 @@ def from_core(code: str, message: str, location: str, exit_code: int) -> Veritun
     """Returns the Python exception for an error or a verdict of the core."""
     kind: type[VerituneError]
     if exit_code == 1:
-        kind = MalformedProof if code.startswith("VT-WIRE") else VerificationFailed
+        kind = VerificationFailed
     elif exit_code == 2:
         kind = InvalidInput
     elif exit_code == 3:

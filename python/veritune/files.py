@@ -51,6 +51,12 @@ def unwritable(path: Path, error: OSError, needed_bytes: int | None = None) -> V
     )
 
 
+def unreadable(path: Path, error: OSError | ValueError, what: str, remedy: str = "check the path") -> InvalidInput:
+    """Returns the error to raise for a failed read; a path that no file can have is a ValueError."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return InvalidInput(Code.FILE_UNREADABLE, f"cannot read the {what}: {reason}", location=str(path), remedy=remedy)
+
+
 def read_bytes(path: Path, max_bytes: int, *, what: str = "file") -> bytes:
     """Returns the whole file, at most ``max_bytes``.
 
@@ -66,13 +72,8 @@ def read_bytes(path: Path, max_bytes: int, *, what: str = "file") -> bytes:
                 parts.append(part)
                 left -= len(part)
             content = b"".join(parts)
-    except OSError as error:
-        raise InvalidInput(
-            Code.FILE_UNREADABLE,
-            f"cannot read the {what}: {error.strerror or error}",
-            location=str(path),
-            remedy="check the path",
-        ) from error
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error, what) from error
     if len(content) > max_bytes:
         raise InvalidInput(Code.FILE_TOO_LARGE, f"{what} is larger than {max_bytes} bytes", location=str(path))
     return content

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from veritune.errors import Code, InvalidInput
-from veritune.files import canonical_json
+from veritune.files import canonical_json, unreadable
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -86,9 +86,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
                 metadata[key] = reader.value(reader.number("I"))
             return metadata
     except OSError as error:
-        raise InvalidInput(
-            Code.FILE_UNREADABLE, f"cannot read the model: {error.strerror or error}", location=str(path)
-        ) from error
+        raise unreadable(path, error, "model") from error
     except ValueError as error:
         raise InvalidInput(Code.TOKENIZER, f"not a GGUF file: {error}", location=str(path)) from error
 

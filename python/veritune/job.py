@@ -36,14 +36,25 @@ class Job:
     def of_plan(plan: Path) -> Job:
         """Returns the job whose plan.json is given (a job folder or its plan folder too)."""
         if plan.is_dir():
-            return Job(plan if (plan / "plan").is_dir() else plan.parent)
+            return Job(plan if (plan / "plan").is_dir() else plan.absolute().parent)
         return Job(plan.absolute().parent.parent)
 
     @staticmethod
     def of_run(run: Path) -> Job:
-        """Returns the job to which a run folder belongs."""
-        local = read_json(run / "secret" / "local.json", LOCAL_SCHEMA)
-        return Job(Path(str(local.get("job", ""))))
+        """Returns the job to which a run folder belongs.
+
+        Raises:
+            InvalidInput: FILE codes, also if the job is not where it was when the run was trained.
+        """
+        job = Job(_path_in(run / "secret" / "local.json", "job"))
+        if not job.secret.is_dir():
+            raise InvalidInput(
+                Code.FILE_UNREADABLE,
+                "the job of this run is not there, or its rows are gone",
+                location=str(job.folder),
+                remedy=f"if the job was moved, run `veritune train JOB --run {run}` once, with JOB where it is now",
+            )
+        return job
 
     @property
     def plan(self) -> Path:
@@ -96,10 +107,10 @@ class Job:
         write_atomic(self.secret / "meta.json", canonical_json({"schema": META_SCHEMA, **counts}), secret=True)
         local = {
             "schema": LOCAL_SCHEMA,
-            "model_dir": str(model_dir.absolute()),
+            "model_dir": local_path(model_dir),
             "rows_sha256": hashlib.sha256(arrays).hexdigest(),
             "files": [
-                {"path": str(path.absolute()), "sha256": digest}
+                {"path": local_path(path), "sha256": digest}
                 for path, digest in zip(dataset.paths, dataset.file_sha256, strict=True)
             ],
         }
@@ -113,8 +124,7 @@ class Job:
         """Returns the folder of the base model: the one given, or the one that was planned."""
         if override is not None:
             return override
-        local = read_json(self.secret / "local.json", LOCAL_SCHEMA)
-        return Path(str(local["model_dir"]))
+        return _path_in(self.secret / "local.json", "model_dir")
 
     def read_rows(self) -> Rows:
         """Returns the token arrays that were committed.
@@ -138,3 +148,29 @@ class Job:
             )
         arrays = load(content)
         return Rows(arrays["tokens"], arrays["targets"], arrays["meta"])
+
+
+def local_path(path: Path) -> str:
+    """Returns an absolute path as a local.json holds it.
+
+    Raises:
+        InvalidInput: FILE_UNREADABLE for a name that is no text.
+    """
+    text = str(path.absolute())
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InvalidInput(
+            Code.FILE_UNREADABLE, "the path is not UTF-8", location=text, remedy="rename the file or folder"
+        ) from error
+    return text
+
+
+def _path_in(local: Path, field: str) -> Path:
+    """Returns a path that a local.json holds."""
+    path = read_json(local, LOCAL_SCHEMA).get(field)
+    if not isinstance(path, str) or not path:
+        raise InvalidInput(
+            Code.FILE_JSON, f"no path in {field}", location=str(local), remedy="run veritune train again, or plan again"
+        )
+    return Path(path)

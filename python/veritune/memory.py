@@ -14,6 +14,7 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,3}))?\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 
 
+GIB = 1 << 30
 _ARENA_BYTES = 1 << 27
 """Address space that the C library reserves for the allocations of each thread, whether they use it or not."""
 
@@ -88,7 +89,7 @@ def check_memory(needed: str | int, limit: int | None = None) -> None:
 
 def gib(num_bytes: int) -> str:
     """Returns bytes as GiB with two decimals."""
-    return f"{num_bytes / (1 << 30):.2f}"
+    return f"{num_bytes / GIB:.2f}"
 
 
 def _address_space() -> int:

@@ -12,6 +12,7 @@ text became tokens), ``calibration`` and ``beacon`` beside it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import secrets
@@ -22,9 +23,7 @@ from typing import Any
 
 from veritune import __version__, core
 from veritune.beacon import (
-    DELAY_SECONDS,
     DEMO,
-    GENESIS_SECONDS,
     QUICKNET,
     QUICKNET_CHAIN,
     Beacon,
@@ -33,8 +32,8 @@ from veritune.beacon import (
     round_of,
     round_url,
 )
-from veritune.certificate import next_plan_number, read_private_key, sign_statement
-from veritune.core import Progress
+from veritune.certificate import PAYLOAD_TYPE, make_statement, plan_number, read_private_key
+from veritune.core import CALIBRATION_STEPS, Progress
 from veritune.errors import Code, InternalError, InvalidInput, VerificationFailed, VerituneError
 from veritune.files import canonical_json, exclusive, read_bytes, read_json, sweep, write_atomic
 from veritune.job import Job
@@ -47,7 +46,6 @@ MANIFEST_SCHEMA = "veritune.manifest/v1"
 SEED_RULE = "plan-beacon/v1"
 SAMPLER = "veritune/sampler/v1"
 PREDICATE_TYPE = "https://veritune.dev/plan/v1"
-CALIBRATION_STEPS = 12
 MAX_PLAN_BYTES = 64 << 20
 SECRET_BYTES = 32
 
@@ -55,7 +53,6 @@ _FIELDS = {
     "schema", "planNumber", "recipe", "spec", "programDigest", "base", "datasetRoot", "numSteps",
     "createdBy",
 }  # fmt: skip
-_SETTINGS = ("lora", "train", "data", "proof", "disclose")
 _HEX_32 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -127,8 +124,12 @@ def parse_plan(content: bytes, *, name: str) -> Plan:
         raise refuse("recipe.beacon.source must name a beacon")
     if beacon["source"] == QUICKNET:
         plan_time = beacon.get("plan_time")
-        if type(plan_time) is not int or not GENESIS_SECONDS <= plan_time + DELAY_SECONDS < 1 << 53:
-            raise refuse("recipe.beacon.plan_time must be seconds since 1970, after the chain began")
+        if type(plan_time) is not int:
+            raise refuse("recipe.beacon.plan_time must be seconds since 1970")
+        try:
+            round_of(plan_time)
+        except ValueError as error:
+            raise refuse(f"recipe.beacon.plan_time: {error}") from error
     if canonical_json(value) != content:
         raise refuse("not the canonical (RFC 8785) bytes")
     return Plan(value, hashlib.sha256(content).digest())
@@ -137,11 +138,6 @@ def parse_plan(content: bytes, *, name: str) -> Plan:
 def read_plan(path: Path) -> Plan:
     """Returns the plan in a file."""
     return parse_plan(read_bytes(path, MAX_PLAN_BYTES, what="plan"), name=str(path))
-
-
-def settings_of(plan: Plan) -> dict[str, Any]:
-    """Returns the part of the recipe that the core takes as settings."""
-    return {name: plan.value["recipe"][name] for name in _SETTINGS}
 
 
 def make_plan(
@@ -160,24 +156,26 @@ def make_plan(
         recipe_path: recipe.yaml.
         job: the job folder; one that already holds a plan is refused.
         beacon: ``drand-quicknet``, whose round ``write_seed`` takes when it is known, or ``demo``, labelled as such.
-        plan_time: seconds since 1970 that the plan states and that fix the round; None means now.
+        plan_time: seconds since 1970 that the plan states and that fix the round of drand-quicknet; None means now.
         key: private key that signs the plan; None leaves it unsigned.
         calibration_steps: float steps from which the widths follow.
         progress: called by the core.
 
     Raises:
-        InvalidInput: RECIPE, DATA, FILE codes; errors of the core.
+        InvalidInput: BEACON, KEY, RECIPE, DATA, FILE codes; errors of the core.
     """
+    if plan_time is not None:
+        _check_time(beacon, plan_time)
     _refuse_planned(job)
     private_pem = read_private_key(key) if key else None
     recipe = load_recipe(recipe_path)
     dataset = read_dataset(recipe)
     num_steps = recipe.num_steps(len(dataset.rows))
-    calibration = core.calibrate(recipe.model_dir, recipe.settings, dataset.rows, calibration_steps, progress)
+    secret = secrets.token_bytes(SECRET_BYTES)
+    calibration = core.calibrate(recipe.model_dir, recipe.settings, dataset.rows, secret, calibration_steps, progress)
     calibration_bytes = canonical_json(calibration)
     made = core.make_spec(recipe.model_dir, recipe.settings, calibration)
     _check_spec(made["spec"], len(dataset.rows), num_steps)
-    secret = secrets.token_bytes(SECRET_BYTES)
     committed = core.commit_data(made["spec"], dataset.rows, secret)
     base = made["base"] if "root" in made["base"] else core.commit_model(recipe.model_dir, made["spec"])
     named: dict[str, Any] = {"source": beacon, "chain_hash": ""}
@@ -186,11 +184,10 @@ def make_plan(
         named = {"source": beacon, "chain_hash": QUICKNET_CHAIN, "plan_time": now}
     value = {
         "schema": SCHEMA,
-        "planNumber": next_plan_number(key) if key else 0,
         "recipe": {
             **recipe.settings,
             "text": {
-                "template": {"name": dataset.template.name, "sha256": dataset.template.sha256},
+                "template": dataset.template.pinned(secret),
                 "tokenizer_sha256": dataset.tokenizer_sha256,
                 "label_mask": recipe.label_mask,
                 "long_rows": recipe.long_rows,
@@ -209,31 +206,35 @@ def make_plan(
         "numSteps": num_steps,
         "createdBy": {"name": "veritune", "version": __version__},
     }
-    plan_bytes = canonical_json(value)
-    plan = parse_plan(plan_bytes, name=str(job.plan))
-    bundle = private_pem and sign_statement(PREDICATE_TYPE, value, {"plan.json": plan_bytes}, private_pem)
     with exclusive(job.secret, "plan", secret=True):
         _refuse_planned(job)
-        sweep(job.plan.parent, job.manifest.parent, job.secret)
-        job.write_secret(recipe.model_dir, dataset, secret)
-        write_atomic(job.manifest, canonical_json(manifest(committed)))
-        write_atomic(job.calibration, calibration_bytes)
-        if beacon == DEMO:
-            write_atomic(job.seed, seed_json(plan, demo_beacon(plan.sha256)))
-        else:
-            # One that an interrupted call left belongs to another plan.
-            job.seed.unlink(missing_ok=True)
-        if bundle:
-            write_atomic(job.plan_bundle, bundle)
-        else:
-            # One that an interrupted call left belongs to another plan.
-            job.plan_bundle.unlink(missing_ok=True)
-        # Last: a folder with plan.json is a complete one.
+        with plan_number(key) if key else contextlib.nullcontext(0) as number:
+            value["planNumber"] = number
+            plan_bytes = canonical_json(value)
+            plan = parse_plan(plan_bytes, name=str(job.plan))
+            statement = make_statement(PREDICATE_TYPE, value, {"plan.json": plan_bytes})
+            bundle = private_pem and core.sign(PAYLOAD_TYPE, statement, private_pem)
+            sweep(job.plan.parent, job.manifest.parent, job.secret)
+            job.write_secret(recipe.model_dir, dataset, secret)
+            write_atomic(job.manifest, canonical_json(manifest(committed)))
+            write_atomic(job.calibration, calibration_bytes)
+            if beacon == DEMO:
+                write_atomic(job.seed, seed_json(plan, demo_beacon(plan.sha256)))
+            else:
+                # One that an interrupted call left belongs to another plan.
+                job.seed.unlink(missing_ok=True)
+            if bundle:
+                write_atomic(job.plan_bundle, bundle)
+            else:
+                # One that an interrupted call left belongs to another plan.
+                job.plan_bundle.unlink(missing_ok=True)
+        # Last, and counted: a folder with plan.json is a complete one.
         write_atomic(job.plan, plan_bytes)
     return Planned(
         plan,
         job,
         {
+            "schema": "veritune.planned/v1",
             "plan": str(job.plan),
             "plan_sha256": plan.sha256.hex(),
             "program_digest": value["programDigest"],
@@ -248,6 +249,18 @@ def make_plan(
             "data": dataset.summary(),
         },
     )
+
+
+def _check_time(beacon: str, plan_time: int) -> None:
+    def refuse(message: str, remedy: str) -> InvalidInput:
+        return InvalidInput(Code.BEACON, message, location="--time", remedy=remedy)
+
+    if beacon != QUICKNET:
+        raise refuse("a plan with the demo beacon states no time", f"leave it out, or add --beacon {QUICKNET}")
+    try:
+        round_of(plan_time)
+    except ValueError as error:
+        raise refuse(f"{plan_time}: {error}", "give seconds since 1970, or leave it out for now") from error
 
 
 def _refuse_planned(job: Job) -> None:

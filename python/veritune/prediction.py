@@ -1,6 +1,6 @@
 """What a run will take on this machine: counts of the program times the speed of a few kernels.
 
-The core gives the counts (``crates/run/src/predict.rs``): slots, tree sizes, lookup leaves, values, multiply-adds. It
+The core gives the counts (``crates/run/src/predict.rs``): slots, tree sizes, lookup leaves, multiply-adds. It
 also runs the kernels: trees, challenge-field and executor arithmetic, memory. A kernel's core seconds per unit times a
 count times a factor is a term. A factor of 1 is the kernel's own work; the others say how often the code does a
 kernel's work per count. They are properties of the program, found by ``scripts/doctor/fit.py`` over all configurations

@@ -32,6 +32,7 @@ DECIMAL = re.compile(r"(0|[1-9][0-9]{0,11})(\.[0-9]{1,18})?([eE][+-]?(0?[0-9]|1[
 """A non-negative decimal: at most 12 digits, 18 decimals, an exponent up to 12, so at most 30 decimal places."""
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _CONSTANTS = {"": None, "~": None, "null": None, "true": True, "false": False}
 
 
@@ -90,7 +91,7 @@ class Recipe:
         if "max_steps" in train:
             return int(train["max_steps"])
         num_steps = per_epoch * int(train["num_train_epochs"])
-        most = _largest("max_steps")
+        most = largest("max_steps")
         if num_steps > most:
             raise InvalidInput(
                 Code.RECIPE_VALUE,
@@ -178,6 +179,8 @@ class _Reader:
             raise self.error(Code.RECIPE_SYNTAX, "", f"{where}not YAML: {problem}") from error
         except RecursionError as error:
             raise self.error(Code.RECIPE_SYNTAX, "", "nested too deeply") from error
+        except (OverflowError, ValueError) as error:
+            raise self.error(Code.RECIPE_SYNTAX, "", "an escape \\U that is no character") from error
         return None if node is None else self._value(node, "")
 
     def _value(self, node: yaml.Node, field: str) -> Any:
@@ -197,6 +200,8 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             return [self._value(item, f"{field}[{i}]") for i, item in enumerate(node.value)]
         text = str(node.value)
+        if _NO_TEXT.search(text):
+            raise self.error(Code.RECIPE_SYNTAX, field, "NUL or half of a pair of surrogates is no text")
         if isinstance(node, yaml.ScalarNode) and node.style is not None:
             return text
         if text in _CONSTANTS:
@@ -270,7 +275,7 @@ def _check_conflicts(written: dict[str, Any], reader: _Reader) -> None:
     if ("num_train_epochs" in train) == ("max_steps" in train):
         raise reader.error(Code.RECIPE_CONFLICT, "train", "give exactly one of num_train_epochs and max_steps")
     batch_rows = train["per_device_train_batch_size"] * train.get("gradient_accumulation_steps", 1)
-    most = _largest("per_device_train_batch_size")
+    most = largest("per_device_train_batch_size")
     if batch_rows > most:
         raise reader.error(
             Code.RECIPE_VALUE,
@@ -339,8 +344,8 @@ def _schema() -> dict[str, Any]:
     return loaded
 
 
-def _largest(field: str) -> int:
-    """The schema's bound on a field of ``train``: steps of a run, or rows of a step."""
+def largest(field: str) -> int:
+    """Returns the schema's bound on a field of ``train``: steps of a run, or rows of a step."""
     return int(_schema()["properties"]["train"]["properties"][field]["maximum"])
 
 

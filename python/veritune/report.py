@@ -34,9 +34,9 @@ _PROVED = (
     "train.adam_epsilon", "train.max_grad_norm", "train.per_device_train_batch_size",
     "train.gradient_accumulation_steps", "train.max_steps", "train.num_train_epochs", "data.bucket", "proof.range_bits",
     "disclose.loss", "disclose.data", "disclose.adapter",
-    "beacon.source", "beacon.chain_hash", "beacon.plan_time",
+    "beacon.source", "beacon.chain_hash",
 )  # fmt: skip
-"""Recipe fields that the verifier compares with what is proved; a beacon's time is the maker's, its round follows."""
+"""Recipe fields that the verifier compares with what is proved; a beacon's round follows from the maker's own time."""
 _MAKERS_WORD = "the maker's word"
 _DISCLOSED = {
     "base": {"public": "in every run"},
@@ -97,6 +97,7 @@ def sections(path: Path, verdict: dict[str, Any]) -> list[Section]:
         Section("Not claimed", "", [("", clean(item), "") for item in verdict.get("notClaimed") or ()]),
         *_plan(verdict),
         _ranges(verdict),
+        _scales(verdict),
         _ledger(verdict),
         _policy(verdict),
     ]
@@ -106,7 +107,7 @@ def _signer(verdict: dict[str, Any]) -> Section:
     named = verdict.get("signerIsNamed")
     remark = "a key that you named" if named else "NOBODY YOU NAMED: any signer was accepted"
     rows = [("key id", clean(verdict.get("signer", "")), remark)]
-    signed = "signed by the same key" if verdict.get("planIsSigned") else "not signed before training"
+    signed = "signed by the same key, at a time that nothing shows" if verdict.get("planIsSigned") else "not signed"
     rows.append(("plan", clean(verdict.get("planDigest", "")), signed))
     return Section("Signer", "", rows)
 
@@ -179,7 +180,15 @@ def _ranges(verdict: dict[str, Any]) -> Section:
         (clean(item["field"]), clean(item["value"]), f"{clean(item['low'])} to {clean(item['high'])}")
         for item in verdict.get("specRanges") or ()
     ]
-    return Section("Spec", "Every number of the statement, with the closed range that this version supports.", rows)
+    return Section("Spec", "Numbers of the statement, with the closed range that this version supports.", rows)
+
+
+def _scales(verdict: dict[str, Any]) -> Section:
+    rows = [
+        (clean(item["name"]), clean(item["fractionBits"]), f"{clean(item['low'])} to {clean(item['high'])}")
+        for item in verdict.get("scales") or ()
+    ]
+    return Section("Scales", "Fraction bits of every kind of tensor: the maker's choice within what is allowed.", rows)
 
 
 def _ledger(verdict: dict[str, Any]) -> Section:

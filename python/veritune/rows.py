@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veritune.encoder import Encoder
-from veritune.errors import Code, InvalidInput
-from veritune.files import RepeatedKey, canonical_json, parse_json
+from veritune.errors import Code, InternalError, InvalidInput
+from veritune.files import RepeatedKey, canonical_json, parse_json, unreadable
 from veritune.memory import check_memory
 from veritune.recipe import Recipe
 from veritune.template import Rendered, RowError, Template, load_template, render_row
@@ -78,10 +78,6 @@ class Rows:
     def __len__(self) -> int:
         return int(self.tokens.shape[0])
 
-    def head(self, num_rows: int) -> Rows:
-        """Returns the first rows."""
-        return Rows(self.tokens[:num_rows], self.targets[:num_rows], self.meta[:num_rows])
-
 
 @dataclass(frozen=True)
 class Dataset:
@@ -92,7 +88,6 @@ class Dataset:
         reports: one per row.
         paths, file_sha256: the files in order, and the digest of each, hex.
         template, tokenizer_sha256: how text became tokens.
-        pad_id: the id that fills up rows.
     """
 
     rows: Rows
@@ -101,7 +96,6 @@ class Dataset:
     file_sha256: tuple[str, ...]
     template: Template
     tokenizer_sha256: str
-    pad_id: int
 
     def summary(self) -> dict[str, Any]:
         """Returns counts for people and for --json."""
@@ -132,7 +126,7 @@ def read_dataset(recipe: Recipe) -> Dataset:
     template = load_template(recipe.template, encoder.chat_template)
     sources: list[Source] = []
     rendered: list[Rendered] = []
-    digests = []
+    digests, digests_of_meta = [], []
     for path in recipe.files:
         digest = hashlib.sha256()
         for source, row in _read_lines(path, digest):
@@ -141,6 +135,7 @@ def read_dataset(recipe: Recipe) -> Dataset:
             except RowError as error:
                 raise InvalidInput(error.code, error.message, location=str(source), remedy=error.remedy) from None
             sources.append(source)
+            digests_of_meta.append(_digest_of_meta(source))
         digests.append(digest.hexdigest())
     if not sources:
         raise InvalidInput(
@@ -169,7 +164,6 @@ def read_dataset(recipe: Recipe) -> Dataset:
                     targets[index],
                 )
             )
-    digests_of_meta = [hashlib.sha256(canonical_json(source.meta)).digest() for source in sources]
     meta = np.frombuffer(b"".join(digests_of_meta), dtype=np.uint8).reshape(len(sources), 32)
     return Dataset(
         Rows(tokens, targets, meta),
@@ -178,8 +172,19 @@ def read_dataset(recipe: Recipe) -> Dataset:
         tuple(digests),
         template,
         encoder.sha256,
-        encoder.pad_id,
     )
+
+
+def _digest_of_meta(source: Source) -> bytes:
+    try:
+        return hashlib.sha256(canonical_json(source.meta)).digest()
+    except (InternalError, RecursionError):
+        raise InvalidInput(
+            Code.DATA_FORM,
+            "meta holds a number that is not whole or is beyond 2^53 - 1, or is nested too deeply",
+            location=str(source),
+            remedy="write the number as text",
+        ) from None
 
 
 def _fill_row(
@@ -284,9 +289,4 @@ def _read_lines(path: Path, digest: Any) -> Iterator[tuple[Source, dict[str, Any
                 meta = row.get("meta")
                 yield Source(path, number, meta if isinstance(meta, dict) else {}), row
     except OSError as error:
-        raise InvalidInput(
-            Code.FILE_UNREADABLE,
-            f"cannot read the rows: {error.strerror or error}",
-            location=str(path),
-            remedy="check data.files in the recipe",
-        ) from error
+        raise unreadable(path, error, "rows", "check data.files in the recipe") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from veritune import core
-from veritune.certificate import INDEX, MAX_FILE_BYTES, MAX_STATEMENT_BYTES, read_private_key, seal
+from veritune.certificate import INDEX, MAX_FILE_BYTES, MAX_STATEMENT_BYTES, check_signer, read_private_key, seal
 from veritune.core import Progress
 from veritune.errors import Code, InvalidInput
 from veritune.files import (
@@ -21,7 +21,7 @@ from veritune.files import (
     sweep,
     write_atomic,
 )
-from veritune.job import LOCAL_SCHEMA, Job
+from veritune.job import LOCAL_SCHEMA, Job, local_path
 from veritune.memory import check_memory
 from veritune.plan import MAX_PLAN_BYTES, Plan, read_plan, read_seed, write_seed
 from veritune.prediction import memory_bytes
@@ -84,7 +84,7 @@ def train(
             threads,
             progress,
         )
-    return {"run": str(run_dir), "continued_after": killed, **result}
+    return {"schema": "veritune.trained/v1", "run": str(run_dir), "continued_after": killed, **result}
 
 
 def prove(
@@ -115,6 +115,8 @@ def prove(
     plan = read_plan(run_dir / "plan.json")
     seed = read_seed(run_dir / "seed.json", plan)
     job = Job.of_run(run_dir)
+    if job.plan_bundle.exists():
+        check_signer(job.plan_bundle, key, private_pem)
     adapter_dir = adapter or run_dir.absolute().parent / "adapter"
     check_memory(memory_bytes(plan.value["spec"]).prove, memory)
     with exclusive(run_dir, "prove") as killed, staged_folder(adapter_dir, overwrite=overwrite) as staged:
@@ -146,6 +148,7 @@ def prove(
             copy_file(certificate / name, staged / "veritune" / name, max_bytes=MAX_FILE_BYTES)
     is_hidden = plan.value["spec"]["disclose"]["adapter"] == "hidden"
     return {
+        "schema": "veritune.proved/v1",
         "adapter": str(adapter_dir),
         "publish": str(adapter_dir / "veritune" if is_hidden else adapter_dir),
         "certificate_files": len(files) + 1,
@@ -160,20 +163,23 @@ def _tell(killed: str, notice: Notice) -> None:
 
 
 def _claim_run(run_dir: Path, job: Job, plan: Plan) -> None:
-    """Copies plan and seed into a fresh run folder; refuses one that belongs to another plan."""
+    """Copies plan and seed into a fresh run folder; refuses one that belongs to another plan.
+
+    Where the job lies is written by every call: it may have been moved.
+    """
     make_folder(run_dir / "secret", secret=True)
     sweep(run_dir, run_dir / "secret")
     held = run_dir / "plan.json"
-    if held.exists():
-        if read_plan(held).sha256 != plan.sha256:
-            raise InvalidInput(
-                Code.FILE_EXISTS,
-                "the run folder belongs to another plan",
-                location=str(run_dir),
-                remedy="name another folder with --run",
-            )
-        return
-    local = {"schema": LOCAL_SCHEMA, "job": str(job.folder.absolute())}
+    is_fresh = not held.exists()
+    if not is_fresh and read_plan(held).sha256 != plan.sha256:
+        raise InvalidInput(
+            Code.FILE_EXISTS,
+            "the run folder belongs to another plan",
+            location=str(run_dir),
+            remedy="name another folder with --run",
+        )
+    local = {"schema": LOCAL_SCHEMA, "job": local_path(job.folder)}
     write_atomic(run_dir / "secret" / "local.json", canonical_json(local), secret=True)
-    write_atomic(run_dir / "seed.json", read_bytes(job.seed, MAX_SEED_BYTES))
-    write_atomic(held, read_bytes(job.plan, MAX_PLAN_BYTES))
+    if is_fresh:
+        write_atomic(run_dir / "seed.json", read_bytes(job.seed, MAX_SEED_BYTES))
+        write_atomic(held, read_bytes(job.plan, MAX_PLAN_BYTES))

@@ -9,6 +9,7 @@ BOS before the first where the tokenizer's configuration asks for it). ``message
 from __future__ import annotations
 
 import hashlib
+import hmac
 import traceback
 from dataclasses import dataclass
 from importlib.resources import files
@@ -59,20 +60,31 @@ class Rendered:
 
 
 class Template:
-    """A compiled template and its digest (SHA-256 of its bytes, hex)."""
+    """A compiled template; ``is_own`` if it is the maker's file, which is as secret as the rows that it writes."""
 
-    def __init__(self, name: str, source: bytes) -> None:
+    def __init__(self, name: str, source: bytes, *, is_own: bool = False) -> None:
         self.name = name
+        self.is_own = is_own
+        self._bytes = source
         self._source = source.decode("utf-8", errors="replace")
-        self.sha256 = hashlib.sha256(source).hexdigest()
         environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
         )
         environment.globals["raise_exception"] = _raise_exception
         try:
             self._template = environment.from_string(source.decode("utf-8"))
-        except (jinja2.TemplateError, UnicodeDecodeError) as error:
+        except Exception as error:  # also what Python's compiler refuses
             raise InvalidInput(Code.DATA_TEMPLATE, f"the template does not compile: {error}", location=name) from error
+
+    def pinned(self, secret: bytes) -> dict[str, str]:
+        """Returns what a plan says of it: name and SHA-256, of the maker's own an HMAC under the job's secret.
+
+        A plain digest of a file that is part of every row would tell who guesses it whether the guess is right.
+        """
+        if not self.is_own:
+            return {"name": self.name, "sha256": hashlib.sha256(self._bytes).hexdigest()}
+        digest = hmac.digest(secret, b"veritune template" + self._bytes, "sha256")
+        return {"name": "own", "hmac_sha256": digest.hex()}
 
     def render(self, messages: list[dict[str, str]], *, prompt: bool, tokens: Specials) -> str:
         """Returns the text of the messages; ``prompt`` asks for the assistant's opening."""
@@ -83,7 +95,7 @@ class Template:
                 bos_token=tokens.bos,
                 eos_token=tokens.eos,
             )
-        except (jinja2.TemplateError, TypeError, ValueError, RecursionError) as error:
+        except Exception as error:  # nothing else runs in there
             raise RowError(Code.DATA_TEMPLATE, f"the template fails: {self._told(error)}") from None
 
     def _told(self, error: Exception) -> str:
@@ -116,7 +128,7 @@ def load_template(template: str | Path, of_model: bytes | None) -> Template:
         InvalidInput: DATA_TEMPLATE, FILE_UNREADABLE.
     """
     if isinstance(template, Path):
-        return Template(template.name, read_bytes(template, MAX_TEMPLATE_BYTES, what="template"))
+        return Template(template.name, read_bytes(template, MAX_TEMPLATE_BYTES, what="template"), is_own=True)
     if template not in BUILT_IN:
         raise InvalidInput(
             Code.DATA_TEMPLATE,

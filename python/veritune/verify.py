@@ -10,7 +10,6 @@ from typing import Any
 from veritune import core
 from veritune.errors import Code, InternalError, from_core
 
-POLICY_SCHEMA = "veritune.policy/v1"
 MAX_TEXT_BYTES = 1 << 20
 """Limit of a key, trust or policy file."""
 

@@ -9,19 +9,10 @@
 use crate::axis_weight::AxisWeight;
 use veritune_field::E;
 
-/// Number of committed places: witness, state before, state after, base.
-pub const NUM_PLACES: usize = 4;
-
-/// The witness place: the fresh vector of a proof, which holds the pads of its scalars too.
-pub const WITNESS_PLACE: usize = 0;
-
-/// The base place.
-pub const BASE_PLACE: usize = 3;
-
 /// A weighted block of one vector.
 #[derive(Debug, Clone)]
 pub struct Part {
-    /// Position of the vector, see [`NUM_PLACES`].
+    /// Position of the vector, see [`veritune_relations::layout::place_index`].
     pub place: usize,
     /// First slot of the block.
     pub offset: usize,

@@ -1,9 +1,10 @@
 //! All claims of an argument as one linear functional of the committed vectors.
 
 use crate::evaluator::Evaluator;
-use crate::functional::{Functional, NUM_PLACES, Part};
+use crate::functional::{Functional, Part};
 use veritune_field::E;
 use veritune_field::traits::PrimeCharacteristicRing;
+use veritune_relations::layout::NUM_PLACES;
 
 /// All claims of an argument as one: `sum of parts over all places = target`.
 #[derive(Debug, Clone, Default)]

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{E, f_from_i64};
-use veritune_relations::layout::Layout;
+use veritune_relations::layout::{Layout, WITNESS_PLACE};
 use veritune_relations::{AxisId, Index, Lookup, Place, Program, TableId, View};
 
 /// Weights `eq(point, ·)` of the axes of a block, truncated to active indices.
@@ -165,7 +165,7 @@ pub(crate) fn functionals<C: Context>(
                 let slot = layout.slots.get(tensor.0).and_then(Option::as_ref);
                 if let Some(slot) = slot.and_then(|s| s.blocks.get(limb)) {
                     let axes = in_layout_order(program, tensor, &weights.own(program));
-                    q.parts.push(Part { place: 0, offset: slot.offset, axes, scale: -(prefix * beta) });
+                    q.parts.push(Part { place: WITNESS_PLACE, offset: slot.offset, axes, scale: -(prefix * beta) });
                 }
             }
             BlockKind::Limb { .. } => {}
@@ -189,8 +189,8 @@ pub(crate) fn functionals<C: Context>(
                 let first = Arc::new(vec![eq_at(inner, 0), eq_at(inner, 1)]);
                 let first = AxisWeight::Dense { log: block.log_rows, start: 0, values: first };
                 let all = AxisWeight::eq(inner);
-                p.parts.push(Part { place: 0, offset, axes: vec![all], scale: -prefix });
-                p.parts.push(Part { place: 0, offset, axes: vec![first], scale: prefix });
+                p.parts.push(Part { place: WITNESS_PLACE, offset, axes: vec![all], scale: -prefix });
+                p.parts.push(Part { place: WITNESS_PLACE, offset, axes: vec![first], scale: prefix });
             }
             BlockKind::Table(index) if C::NEEDS_VALUES => {
                 let (Some(table), Some(&offset)) = (program.tables.get(index), layout.table_multiplicities.get(index))
@@ -215,7 +215,7 @@ pub(crate) fn functionals<C: Context>(
                     let (above, below) = inner.split_at(inner.len().saturating_sub(log));
                     let run = start.checked_shr(log_u32(log)).unwrap_or(0);
                     p.parts.push(Part {
-                        place: 0,
+                        place: WITNESS_PLACE,
                         offset: offset.saturating_add(start),
                         axes: vec![AxisWeight::eq(below)],
                         scale: -(prefix * eq_at(above, run)),

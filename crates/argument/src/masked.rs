@@ -23,7 +23,7 @@ use crate::axis_weight::AxisWeight;
 use crate::check::{ArgumentError, CheckId};
 use crate::context::{Arithmetic, BaseClaim, Context, Labels, Linear};
 use crate::eq::log_of;
-use crate::functional::{Functional, Part, WITNESS_PLACE};
+use crate::functional::{Functional, Part};
 use crate::joint::Joint;
 use crate::scalars::Scalars;
 use crate::wiring::Wiring;
@@ -31,6 +31,7 @@ use std::ops::{Add, Sub};
 use std::sync::Arc;
 use veritune_field::traits::{BasedVectorSpace, PrimeCharacteristicRing};
 use veritune_field::{E, F};
+use veritune_relations::layout::WITNESS_PLACE;
 use veritune_transcript::Transcript;
 
 /// A scalar as it was sent, with the number of its pad.

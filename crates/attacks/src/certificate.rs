@@ -92,7 +92,10 @@ pub struct TinyCertificate {
     pub tiny: TinyRun,
     /// Its honest certificate.
     pub parts: Parts,
-    key: SigningKey,
+    /// The signer's.
+    pub key: SigningKey,
+    /// Of another signer, whom the verifier names too.
+    pub other_key: SigningKey,
 }
 
 fn value(json: &str) -> Value {
@@ -266,7 +269,7 @@ impl TinyCertificate {
                 Visibility::Hidden => Some(release),
             };
             let root = |(step, oracle): (u64, &Root)| Digest::from_bytes(tiny.run.state_root(step, oracle));
-            let base_hex: String = tiny.run.base.0.iter().map(|b| format!("{b:02x}")).collect();
+            let base_hex = tiny.run.base.to_string();
             let config = adapter::config(&plan.recipe, &tiny.run.spec, &base_hex).expect("a configuration");
             let recomputed = ledger::run_ledger(&context).expect("a ledger");
             Parts {
@@ -288,7 +291,8 @@ impl TinyCertificate {
                 plan,
             }
         };
-        Self { tiny, parts, key: SigningKey::generate().expect("randomness") }
+        let [key, other_key] = [(); 2].map(|()| SigningKey::generate().expect("randomness"));
+        Self { tiny, parts, key, other_key }
     }
 
     /// The honest parts under the plan of another spec, whose program may be one that cannot be built.
@@ -300,13 +304,13 @@ impl TinyCertificate {
         Parts { seed: seed_json(&plan), plan, ..self.parts.clone() }
     }
 
-    /// `plan.sigstore.json`: this plan, signed by the signer as what a file with these bytes holds.
+    /// `plan.sigstore.json`: this plan, signed as what a file with these bytes holds.
     ///
     /// # Panics
     /// If the envelope refuses to state the plan.
-    pub fn signed_plan(&self, plan: &PlanV1, file: &[u8]) -> (String, Vec<u8>) {
+    pub fn signed_plan(&self, plan: &PlanV1, file: &[u8], key: &SigningKey) -> (String, Vec<u8>) {
         let statement = Statement { subject: vec![Subject::of("plan.json", file)], predicate: plan.clone() };
-        let envelope = Envelope::sign(statement.to_bytes().expect("a statement"), &self.key).expect("a signature");
+        let envelope = Envelope::sign(statement.to_bytes().expect("a statement"), key).expect("a signature");
         (format!("{CERTIFICATE}/plan.sigstore.json"), bundle::to_json(&envelope).expect("a bundle"))
     }
 
@@ -403,6 +407,7 @@ impl TinyCertificate {
 
     /// The verifier's report on a published certificate.
     pub fn verify(&self, folder: &Path) -> Report {
-        verify_default(folder, &[self.public_key()])
+        let other = self.other_key.public_key().and_then(|k| k.to_pem()).expect("a key");
+        verify_default(folder, &[self.public_key(), other])
     }
 }

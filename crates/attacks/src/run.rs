@@ -2,7 +2,7 @@
 
 use crate::setting::{self, Numbers, execute, random_dataset, tiny_spec};
 use std::collections::BTreeMap;
-use veritune_argument::{Argument, BASE_PLACE, Joint, NUM_PLACES};
+use veritune_argument::{Argument, BASE_PLACE, Joint, NUM_PLACES, STATE_AFTER_PLACE, STATE_BEFORE_PLACE};
 use veritune_commit::{Profile, Root, TreeShape};
 use veritune_executor::Tensors;
 use veritune_field::F;
@@ -20,7 +20,7 @@ use veritune_verifier::loss;
 use veritune_verifier::proof::{self, Placed, ProofError, Source, absorb_witness, opening_target};
 use veritune_verifier::settlement::{StepClaims, combine};
 use veritune_verifier::statement::{BASE_TREE_SEED, Run, base_root};
-use veritune_verifier::step::{Context, STATE_AFTER, STATE_BEFORE};
+use veritune_verifier::step::Context;
 
 /// Values by name of the tensor; those of a state by their name in the state before.
 pub type Values = BTreeMap<String, Vec<i64>>;
@@ -197,12 +197,12 @@ pub fn forge_step(
 
     let known_state = Known::from(vectors(&program, &Layout::new(&program), before)[1].clone());
     let known = match before_tree {
-        None => vec![(STATE_BEFORE, Source::Known(&known_state))],
+        None => vec![(STATE_BEFORE_PLACE, Source::Known(&known_state))],
         Some(_) => Vec::new(),
     };
     let mut trees: Vec<(usize, &mut CommittedTree)> = Vec::new();
-    trees.extend(before_tree.iter_mut().map(|t| (STATE_BEFORE, t)));
-    trees.push((STATE_AFTER, &mut after_tree));
+    trees.extend(before_tree.iter_mut().map(|t| (STATE_BEFORE_PLACE, t)));
+    trees.push((STATE_AFTER_PLACE, &mut after_tree));
     let seed = [200 + step as u8; 32];
     let mut bytes = dataset.paths(&rows);
     bytes.extend(loss::to_bytes(loss));
@@ -274,7 +274,7 @@ pub fn prove_release(context: &Context<'_>, state: &Values, number: usize, file_
     let argument = Argument::new(&built.program).expect("an argument");
     let shape = context.run.witness_shape(&context.profile, &argument).expect("a shape");
     let mut transcript = context.run.release_transcript(&tree.root(), file_digest);
-    let mut others = [(STATE_BEFORE, &mut tree)];
+    let mut others = [(STATE_BEFORE_PLACE, &mut tree)];
     let (bytes, verdict) =
         prove_program(context, &built.program, shape, &tensors, &[], [77; 32], &mut others, &[], &mut transcript);
     verdict.expect("a true witness");

@@ -9,7 +9,7 @@
 use std::mem;
 use veritune_argument::{
     Argument, ArgumentError, Arithmetic, BASE_PLACE, BaseClaim, CheckId, Context as Interpreter, Functional,
-    NUM_PLACES, WITNESS_PLACE,
+    NUM_PLACES, STATE_AFTER_PLACE, STATE_BEFORE_PLACE, WITNESS_PLACE,
 };
 use veritune_commit::rows::{layers, paths};
 use veritune_commit::{Profile, Root, TreeShape, tree_point};
@@ -24,7 +24,7 @@ use veritune_verifier::known::Known;
 use veritune_verifier::loss;
 use veritune_verifier::proof::{Placed, Source, absorb_witness, opening_target};
 use veritune_verifier::statement::Run;
-use veritune_verifier::step::{Context, STATE_AFTER, STATE_BEFORE};
+use veritune_verifier::step::Context;
 
 /// A run that nobody trained.
 pub struct SimulatedRun {
@@ -105,7 +105,7 @@ pub fn simulate_run(
             Some(tree) => Simulated::Tree(tree),
             None => Simulated::Known(&context.first_state),
         };
-        let placed = vec![(STATE_BEFORE, before), (STATE_AFTER, Simulated::Tree(&mut after))];
+        let placed = vec![(STATE_BEFORE_PLACE, before), (STATE_AFTER_PLACE, Simulated::Tree(&mut after))];
         let mut bytes = paths(&layers, &indices).expect("rows of the dataset");
         bytes.extend(loss::to_bytes(loss));
         bytes.extend(simulate_proof(
@@ -125,7 +125,7 @@ pub fn simulate_run(
     let shape = run.witness_shape(&context.profile, &argument).expect("a shape");
     let last = states.last_mut().expect("a step");
     let mut transcript = run.release_transcript(&last.root(), file_digest);
-    let placed = vec![(STATE_BEFORE, Simulated::Tree(last))];
+    let placed = vec![(STATE_BEFORE_PLACE, Simulated::Tree(last))];
     let release = simulate_proof(&context.profile, &argument, shape, placed, base, &mut transcript, &mut seeds);
     let roots = states.iter().map(SimulatedTree::root).collect();
     drop(context);

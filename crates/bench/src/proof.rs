@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use veritune_argument::{STATE_AFTER_PLACE, STATE_BEFORE_PLACE};
 use veritune_commit::Root;
 use veritune_executor::Executor;
 use veritune_field::F;
@@ -18,7 +19,6 @@ use veritune_run::prove::prove_program;
 use veritune_run::store::fresh_seed;
 use veritune_run::train::named_vector;
 use veritune_verifier::proof;
-use veritune_verifier::step::{STATE_AFTER, STATE_BEFORE};
 
 /// What proving cost.
 #[derive(Debug, Clone, Serialize)]
@@ -66,10 +66,6 @@ pub struct Verified {
     pub peak_mib: Option<f64>,
 }
 
-fn hex(root: &Root) -> String {
-    root.0.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn root(text: &str) -> Result<Root, BenchError> {
     let digit = |at: usize| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
     let bytes: Option<Vec<u8>> = (0..32).map(|i| digit(2 * i)).collect();
@@ -115,8 +111,8 @@ pub fn prove(name: &str, folder: &Path, repeat: usize, threads: usize) -> Result
             let mut after_tree = state_tree(&after)?;
             let roots: Vec<Root> = before_tree.iter().chain(&after_tree).map(CommittedTree::root).collect();
             let mut trees: Vec<(usize, &mut CommittedTree)> = Vec::new();
-            trees.extend(before_tree.as_mut().map(|tree| (STATE_BEFORE, tree)));
-            trees.extend(after_tree.as_mut().map(|tree| (STATE_AFTER, tree)));
+            trees.extend(before_tree.as_mut().map(|tree| (STATE_BEFORE_PLACE, tree)));
+            trees.extend(after_tree.as_mut().map(|tree| (STATE_AFTER_PLACE, tree)));
             let values = tensors.all();
             let mut transcript = statement.transcript(&roots);
             let proof = prove_program(
@@ -133,7 +129,7 @@ pub fn prove(name: &str, folder: &Path, repeat: usize, threads: usize) -> Result
         let (roots, bytes) = result?;
         prove_seconds.push(elapsed);
         prove_processor_seconds.push((processor_time() - processor).as_secs_f64());
-        let told = Told { workload: name.to_owned(), states: roots.iter().map(hex).collect() };
+        let told = Told { workload: name.to_owned(), states: roots.iter().map(Root::to_string).collect() };
         fs::create_dir_all(folder)?;
         fs::write(folder.join("statement.json"), serde_json::to_vec(&told)?)?;
         fs::write(folder.join("proof.bin"), bytes)?;

@@ -3,7 +3,7 @@
 use crate::BenchError;
 use crate::workloads::{self, Workload};
 use serde::{Deserialize, Serialize};
-use veritune_argument::Argument;
+use veritune_argument::{Argument, STATE_AFTER_PLACE, STATE_BEFORE_PLACE};
 use veritune_commit::{Profile, Root, TreeHash, TreeShape};
 use veritune_relations::digest::program_digest;
 use veritune_relations::layout::Layout;
@@ -11,7 +11,6 @@ use veritune_transcript::Transcript;
 use veritune_verifier::ledger::proof_ledger;
 use veritune_verifier::proof::{Placed, Source};
 use veritune_verifier::statement::{STATE_BUDGET, StatementError, shape_for};
-use veritune_verifier::step::{STATE_AFTER, STATE_BEFORE};
 
 /// Everything that follows from the name.
 pub struct Statement {
@@ -77,7 +76,11 @@ impl Statement {
     /// The places beside the witness.
     pub fn placed(&self, states: &[Root]) -> Vec<Placed<'static>> {
         let tree = |place: usize, root: &Root| self.state.map(|shape| (place, Source::Tree(shape, *root)));
-        [STATE_BEFORE, STATE_AFTER].into_iter().zip(states).filter_map(|(place, root)| tree(place, root)).collect()
+        [STATE_BEFORE_PLACE, STATE_AFTER_PLACE]
+            .into_iter()
+            .zip(states)
+            .filter_map(|(place, root)| tree(place, root))
+            .collect()
     }
 
     /// Bits that the ledger of this proof adds up to, after the union bound over the profile's number of proofs.

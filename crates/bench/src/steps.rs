@@ -205,7 +205,7 @@ pub fn prove(model: &Path, text: &Path, folder: &Path, size: &Size, threads: usi
         let inputs = Inputs::new(&base, Dataset::new(&spec, rows, store.secret()?)?);
         let steps = (CALIBRATION_TOKENS / size.tokens).clamp(8, ROWS) as u64;
         let maxima = calibrate::maxima(&spec, &inputs, &[9; 32], steps, threads, |_| true)?;
-        let calibrated = Spec { scales: calibrate::scales(&maxima, RANGE_BITS), ..spec };
+        let calibrated = Spec { scales: Scales::calibrated(&maxima, RANGE_BITS), ..spec };
         let spec = settings.spec(&base, calibrate::fitted(calibrated)?.scales, ROWS)?;
         let none = Root([0; 32]);
         let mut run = Run { spec, plan_digest: [0; 32], seed: [5; 32], dataset: none, base: none };

@@ -70,13 +70,13 @@ fn arguments(mut words: impl Iterator<Item = OsString>) -> Result<Option<(PathBu
     path.map(|path| Some((path, request))).ok_or_else(|| USAGE.to_owned())
 }
 
-/// The text of a small file of the user's own.
+/// The text of a small file of the user's own; what is no UTF-8 in it, say in a comment, is read as in the Python command.
 fn read(name: &Path) -> Result<String, String> {
     let limit = u64::try_from(MAX_TRUST_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let opened = std::fs::File::open(name);
     opened
-        .and_then(|file| file.take(limit).read_to_string(&mut text))
-        .map(|_| text)
+        .and_then(|file| file.take(limit).read_to_end(&mut bytes))
+        .map(|_| String::from_utf8_lossy(&bytes).into_owned())
         .map_err(|error| format!("{} cannot be read: {error}", name.display()))
 }

@@ -2,6 +2,7 @@
 
 use crate::merkle::sorted_unique;
 use crate::profile::{MAX_LOG_COLUMNS, Profile};
+use std::fmt;
 use veritune_field::{E_BYTES, F_BYTES};
 
 /// Bytes of salt in every leaf: 32 for BLAKE3, four field elements for Poseidon2.
@@ -166,3 +167,10 @@ pub fn capacity(profile: &Profile, shape: &TreeShape) -> Result<usize, ShapeErro
 /// The root of a tree. For Poseidon2, four canonical field elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Root(pub [u8; 32]);
+
+impl fmt::Display for Root {
+    /// Lower-case hexadecimal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}

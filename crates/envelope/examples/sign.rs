@@ -10,7 +10,7 @@
 //!
 //! The exit code is the verdict's.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::{env, fs, io};
@@ -87,8 +87,6 @@ fn run(arguments: &[&str]) -> Result<(), Failure> {
                 lora_alpha: 4,
                 use_rslora: false,
                 target_modules: BTreeSet::from([Module::Q]),
-                rank_pattern: BTreeMap::new(),
-                alpha_pattern: BTreeMap::from([("layers.1.q_proj".to_owned(), 8)]),
             };
             let files = [
                 ("adapter_model.safetensors", adapter_file::encode(&tensors)?),

@@ -41,7 +41,6 @@ crate::codes! {
     ADAPTER_VALUE = "VT-ENV-051", Refuted, "an integer is not exact as a normal float32 at its scale";
     ADAPTER_LENGTH = "VT-ENV-052", Refuted, "the adapter file has another length than its tensors need";
     ADAPTER_HEADER = "VT-ENV-053", Refuted, "the adapter file's header is not the canonical one of its tensors";
-    ADAPTER_TENSOR = "VT-ENV-054", Refuted, "an element of the adapter file is not the committed integer";
     ADAPTER_FLOAT = "VT-ENV-055", Refuted, "an element of the adapter file is not the encoding of any integer at its scale";
     CONFIG_FIELD = "VT-ENV-056", Refuted, "a field of the adapter configuration has no canonical form";
     CONFIG_BYTES = "VT-ENV-057", Refuted, "adapter_config.json is not the canonical one";

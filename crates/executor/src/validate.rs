@@ -1,6 +1,6 @@
 //! What must hold of a program before it can be executed.
 
-use veritune_relations::{AxisId, Expression, Index, Operation, Place, Program, Sweep, TensorId, View};
+use veritune_relations::{Expression, Index, Operation, Place, Program, Sweep, TensorId, View};
 
 use crate::ExecuteError;
 
@@ -41,22 +41,6 @@ pub(crate) fn read(operation: &Operation) -> Vec<&View> {
     }
 }
 
-fn axes(operation: &Operation) -> &[AxisId] {
-    match operation {
-        Operation::Rescale { axes, .. }
-        | Operation::Divide { axes, .. }
-        | Operation::SquareRoot { axes, .. }
-        | Operation::Maximum { axes, .. }
-        | Operation::Look { axes, .. }
-        | Operation::Normalise { axes, .. }
-        | Operation::Octave { axes, .. }
-        | Operation::Bits { axes, .. }
-        | Operation::Sign { axes, .. }
-        | Operation::Split { axes, .. }
-        | Operation::Sponge { axes, .. } => axes,
-    }
-}
-
 /// Checks every step, so that a run meets no view that it cannot index.
 pub(crate) fn validate(program: &Program) -> Result<(), ExecuteError> {
     for (index, tensor) in program.tensors.iter().enumerate() {
@@ -83,7 +67,7 @@ fn check_step(program: &Program, sweep: Sweep, operation: &Operation) -> Result<
     for view in read(operation).into_iter().chain(written(operation)) {
         check_view(program, view)?;
     }
-    let axes = axes(operation);
+    let axes = operation.axes();
     for view in written(operation) {
         let tensor = program.tensor(view.tensor);
         if tensor.place == Place::Public || program.one_hot(view.tensor).is_some() {

@@ -17,7 +17,7 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Calibrates on the rows.
+/// Calibrates on the rows, in the order of their leaves.
 #[pyfunction]
 #[allow(clippy::too_many_arguments)]
 pub fn calibrate(
@@ -27,15 +27,17 @@ pub fn calibrate(
     tokens: Ids<'_>,
     targets: Ids<'_>,
     meta: &[u8],
+    secret: &[u8],
     steps: u64,
     progress: Py<PyAny>,
 ) -> PyResult<String> {
     let rows = rows_of(&tokens, &targets, meta)?;
+    let secret = secret_of(secret)?;
     reporting(py, cores(), &progress, |reporter| {
         let settings = Settings::parse(settings_json)?;
         let (base, _) = session::open_base(&model_dir)?;
         let told = |done, total| reporter.report(done, total, 0.0);
-        to_json(&session::calibrate_settings(&settings, &base, rows, steps, cores(), told)?)
+        to_json(&session::calibrate_settings(&settings, &base, rows, secret, steps, cores(), told)?)
     })
 }
 

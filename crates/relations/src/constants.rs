@@ -67,7 +67,7 @@ pub fn learning_rate(training: &Training, step: u64) -> Result<i128, SpecError> 
         Schedule::Constant => peak,
         Schedule::Linear => fixed::multiply(peak, (ONE - progress).max(0)),
         Schedule::Cosine => {
-            let (cos, _) = fixed::cos_sin(fixed::multiply(fixed::pi(), progress));
+            let (cos, _) = fixed::cos_sin(fixed::multiply(fixed::PI, progress));
             fixed::multiply(peak, (ONE + cos) / 2)
         }
     })
@@ -106,7 +106,7 @@ pub fn step_constants(training: &Training, step: u64, root_bits: u32) -> Result<
         }
     };
     let (first, second) = (correction(&training.adam_beta1)?, correction(&training.adam_beta2)?);
-    let root = fixed::integer_sqrt((second as u128) << BITS) as i128;
+    let root = ((second as u128) << BITS).isqrt() as i128;
     let update_factor = product("training.learning_rate", rate, (root << BITS) / first, UPDATE_FACTOR_BITS)?;
     let epsilon = product("training.adam_epsilon", to_fixed(&training.adam_epsilon)?, root, root_bits)?;
     if epsilon < 1 {

@@ -9,7 +9,7 @@ pub const BITS: u32 = 60;
 /// One.
 pub const ONE: i128 = 1 << BITS;
 /// pi * 2^60, rounded.
-const PI: i128 = 3_622_009_729_038_561_421;
+pub const PI: i128 = 3_622_009_729_038_561_421;
 /// ln 2 * 2^60, rounded.
 const LN_2: i128 = 799_144_290_325_165_979;
 
@@ -21,11 +21,6 @@ pub fn multiply(a: i128, b: i128) -> i128 {
 /// [`multiply`], or none if the product leaves 127 bits.
 pub fn checked_multiply(a: i128, b: i128) -> Option<i128> {
     Some(a.checked_mul(b)?.checked_add(1 << (BITS - 1))? >> BITS)
-}
-
-/// `floor(sqrt(x))`.
-pub fn integer_sqrt(x: u128) -> u128 {
-    x.isqrt()
 }
 
 /// `exp(-x)` for `x >= 0`; absolute error below 2^-54.
@@ -86,11 +81,6 @@ pub fn cos_sin(x: i128) -> (i128, i128) {
         cos = doubled;
     }
     (cos, sin)
-}
-
-/// pi.
-pub const fn pi() -> i128 {
-    PI
 }
 
 /// `round(x * 2^(bits - BITS))`, half up.

@@ -37,16 +37,27 @@ pub struct Layout {
     /// First slot, in the witness, of the multiplicities of each table, aligned to `2^log_rows`.
     pub table_multiplicities: Vec<usize>,
     /// Slots in use, per place.
-    pub used: [usize; 4],
+    pub used: [usize; NUM_PLACES],
 }
 
-/// Position of a place in [`Layout::used`] and in an opening: witness, state before, state after, base.
+/// Number of committed places.
+pub const NUM_PLACES: usize = 4;
+/// The fresh vector of a proof, which holds the pads of its scalars too.
+pub const WITNESS_PLACE: usize = 0;
+/// The state before the step.
+pub const STATE_BEFORE_PLACE: usize = 1;
+/// The state after the step.
+pub const STATE_AFTER_PLACE: usize = 2;
+/// The base.
+pub const BASE_PLACE: usize = 3;
+
+/// Position of a place in [`Layout::used`] and in an opening; none for what is not committed.
 pub const fn place_index(place: Place) -> Option<usize> {
     match place {
-        Place::Witness => Some(0),
-        Place::StateBefore => Some(1),
-        Place::StateAfter => Some(2),
-        Place::Base => Some(3),
+        Place::Witness => Some(WITNESS_PLACE),
+        Place::StateBefore => Some(STATE_BEFORE_PLACE),
+        Place::StateAfter => Some(STATE_AFTER_PLACE),
+        Place::Base => Some(BASE_PLACE),
         Place::Public => None,
     }
 }

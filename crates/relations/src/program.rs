@@ -8,6 +8,7 @@
 //! An [`Operation`] is how the executor computes a tensor; the builder emits the operation *and* the equations
 //! and lookups that pin its result, so that there is one definition of both.
 
+use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,14 +16,14 @@ use std::sync::Arc;
 pub const FIELD_ORDER: u128 = 0xffff_ffff_0000_0001;
 
 /// Index of an [`Axis`] in [`Program::axes`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct AxisId(pub usize);
 
 /// A named index range `0..len`.
 ///
 /// In a multilinear extension an axis takes [`Axis::log_len`] variables and every tensor is zero at indices
 /// `len..2^log_len`: inactive indices are never looked up and never weighted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Axis {
     /// Name, unique in the program: `layer`, `token`, `hidden` …
     pub name: String,
@@ -38,26 +39,28 @@ impl Axis {
 }
 
 /// Index of a [`Tensor`] in [`Program::tensors`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct TensorId(pub usize);
 
 /// The committed vector (or public table) that holds a tensor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub enum Place {
     /// Fresh in every proof. Stored as limbs, each range-checked to its exact width.
     Witness,
     /// The frozen base model: public, committed once, settled once per run. Stored as it is.
     Base,
-    /// Adapter and optimiser state before the step. Stored as it is; its ranges were proved by the step before.
+    /// Adapter and optimiser state before the step, stored as it is. Moments have their ranges from the step before, masters
+    /// from the copy and remainder that this step makes of them (docs/notes/soundness.md, section 3).
     StateBefore,
-    /// Adapter and optimiser state after the step. Stored as it is, equal by equation to range-checked witness.
+    /// Adapter and optimiser state after the step, stored as it is. Moments are looked up where they lie; of a master, what the
+    /// decay took from it.
     StateAfter,
     /// Known to everybody; its values are in [`Tensor::values`].
     Public,
 }
 
 /// The integers that a tensor may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Range {
     /// Width in bits. Unsigned: `0 ..= 2^bits - 1`. Signed: `-2^(bits-1) ..= 2^(bits-1) - 1`.
     pub bits: u32,
@@ -121,7 +124,7 @@ pub struct Tensor {
 }
 
 /// How one axis of a tensor is indexed inside a term.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub enum Index {
     /// By the index of this axis of the equation.
     Axis(AxisId),
@@ -132,7 +135,7 @@ pub enum Index {
 }
 
 /// A tensor indexed by the axes of an equation.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct View {
     /// The tensor.
     pub tensor: TensorId,
@@ -141,7 +144,7 @@ pub struct View {
 }
 
 /// `coefficient * product of factors`, summed over every axis that is not an axis of the equation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Term {
     /// Integer coefficient.
     pub coefficient: i64,
@@ -153,7 +156,7 @@ pub struct Term {
 pub type Expression = Vec<Term>;
 
 /// `sum of terms = 0` at every active index of `axes`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Equation {
     /// Which check this is; the code in a verdict is derived from it.
     pub name: String,
@@ -178,7 +181,7 @@ pub struct Table {
 }
 
 /// Which table a lookup reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum TableId {
     /// The one range table at this width: the looked-up column is in `0 .. 2^width`, `1 <= width <= Program::range_bits`.
     Range(u32),
@@ -187,7 +190,7 @@ pub enum TableId {
 }
 
 /// Every row `(columns…)` at every active index of `axes` at which `mask` is not zero is a row of the table.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Lookup {
     /// Which check this is.
     pub name: String,
@@ -205,7 +208,7 @@ pub struct Lookup {
 ///
 /// `bits` has the one-hot's outer axes and then one axis `bit` of `log_len(value axis)` entries, bit 0 first
 /// (least significant). The one-hot may be used as a factor in terms as if it were stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OneHot {
     /// The virtual tensor (its place is [`Place::Witness`], it has no storage).
     pub tensor: TensorId,
@@ -250,7 +253,7 @@ pub enum Operation {
     Divide { axes: Vec<AxisId>, numerator: Expression, denominator: Expression, quotient: View, remainder: View },
     /// `root = floor(sqrt(square))`, `remainder = square - root^2`.
     SquareRoot { axes: Vec<AxisId>, square: Expression, root: View, remainder: View },
-    /// Greatest over the last axis of `values` (where `mask` is 1, if given); `bits` is the least index that attains it.
+    /// Greatest along `over` of `values` (where `mask` is 1, if given); `bits` is the least index that attains it.
     Maximum { axes: Vec<AxisId>, over: AxisId, values: View, mask: Option<View>, maximum: View, bits: View },
     /// `out[k] = table.columns[1 + k]` at the row whose column 0 equals `input`. Positions masked out get 0.
     Look {
@@ -296,6 +299,25 @@ pub enum Operation {
         cube: View,
         seventh: View,
     },
+}
+
+impl Operation {
+    /// The axes at whose indices it is run.
+    pub fn axes(&self) -> &[AxisId] {
+        match self {
+            Self::Rescale { axes, .. }
+            | Self::Divide { axes, .. }
+            | Self::SquareRoot { axes, .. }
+            | Self::Maximum { axes, .. }
+            | Self::Look { axes, .. }
+            | Self::Normalise { axes, .. }
+            | Self::Octave { axes, .. }
+            | Self::Bits { axes, .. }
+            | Self::Sign { axes, .. }
+            | Self::Split { axes, .. }
+            | Self::Sponge { axes, .. } => axes,
+        }
+    }
 }
 
 /// An operation with its place in the order of execution.

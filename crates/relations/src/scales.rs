@@ -7,6 +7,7 @@ use crate::program::Range;
 use crate::spec::SpecError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 /// Width and scale of one kind of tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,20 @@ impl Scale {
     pub const fn range(self) -> Range {
         Range { bits: self.bits, signed: self.signed }
     }
+}
+
+/// A scale and the closed range that this version allows for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScaleRange {
+    /// The kind, or a tensor of the base.
+    pub name: String,
+    /// Its binary scale.
+    pub fraction_bits: i32,
+    /// The least that is allowed.
+    pub low: i32,
+    /// The greatest that is allowed.
+    pub high: i32,
 }
 
 /// How calibration sets the fraction bits of a kind.
@@ -209,7 +224,7 @@ const DERIVED: [(&str, &str); 3] = [("query", "query_raw"), ("key", "key_raw"), 
 
 impl Scales {
     /// Refuses scales that are not the table's for this range table: a free choice would let a prover round gradients
-    /// to zero, or read one table at another scale.
+    /// to zero, or read one table at another scale. Within what is allowed the choice is the maker's.
     pub fn check(&self, range_bits: u32) -> Result<(), SpecError> {
         let refuse = |name: &str, reason: String| Err(SpecError::new(&format!("scales.{name}"), reason));
         if self.0.len() != KINDS.len() {
@@ -220,17 +235,7 @@ impl Scales {
             if (scale.bits, scale.signed) != (kind.scale.bits, kind.scale.signed) {
                 return refuse(kind.name, format!("is {}, not {}", scale.range(), kind.scale.range()));
             }
-            let derived = DERIVED.iter().find(|(name, _)| *name == kind.name).and_then(|(_, from)| self.0.get(*from));
-            let allowed = match (derived, kind.rule) {
-                (Some(from), _) => {
-                    let bits = derived_fraction_bits(kind.name, from.fraction_bits, range_bits);
-                    bits..=bits
-                }
-                (None, Rule::Fixed) => kind.scale.fraction_bits..=kind.scale.fraction_bits,
-                (None, Rule::HeadRoom { cap, .. }) => {
-                    kind.scale.fraction_bits - COARSEST_BELOW_START..=cap.max(kind.scale.fraction_bits)
-                }
-            };
+            let allowed = self.allowed(&kind, range_bits);
             if !allowed.contains(&scale.fraction_bits) {
                 return refuse(
                     kind.name,
@@ -239,6 +244,30 @@ impl Scales {
             }
         }
         Ok(())
+    }
+
+    /// Fraction bits that a kind of the table may have beside these scales.
+    fn allowed(&self, kind: &Kind, range_bits: u32) -> RangeInclusive<i32> {
+        let derived = DERIVED.iter().find(|(name, _)| *name == kind.name).and_then(|(_, from)| self.0.get(*from));
+        let start = kind.scale.fraction_bits;
+        match (derived, kind.rule) {
+            (Some(from), _) => {
+                let bits = derived_fraction_bits(kind.name, from.fraction_bits, range_bits);
+                bits..=bits
+            }
+            (None, Rule::Fixed) => start..=start,
+            (None, Rule::HeadRoom { cap, .. }) => start - COARSEST_BELOW_START..=cap.max(start),
+        }
+    }
+
+    /// Every kind with the fraction bits that it may have.
+    pub fn ranges(&self, range_bits: u32) -> Vec<ScaleRange> {
+        let of = |kind: Kind| {
+            let (low, high) = self.allowed(&kind, range_bits).into_inner();
+            let fraction_bits = self.0.get(kind.name)?.fraction_bits;
+            Some(ScaleRange { name: kind.name.to_owned(), fraction_bits, low, high })
+        };
+        KINDS.iter().filter_map(|kind| of(kind_for(kind, range_bits))).collect()
     }
 
     /// The scales before calibration.

@@ -39,7 +39,7 @@ impl Builder {
         let (axes, outer) = (tensors.score.axes, tensors.maximum.axes);
         let score = self.rescale(&tensors.score, axes, scores)?;
         let score_view = self.on(score).view;
-        let maximum = self.maximum(&tensors.maximum, outer, over, score, score_view, Some(mask))?;
+        let maximum = self.maximum(&tensors.maximum, outer, over, score_view, Some(mask))?;
         let gap = Sum::product(1, &[&self.on(maximum)]).plus(Sum::product(-1, &[&self.on(score)]));
         let mask_view = self.on(mask).view;
         let outputs = [(tensors.exponential.clone(), Function::ExpNegative)];

@@ -1,8 +1,10 @@
 //! The `Spec`: the small public record from which prover and verifier build the same program.
 
-use crate::scales::{Scale, Scales};
+use crate::digest::record_digest;
+use crate::scales::{Scale, ScaleRange, Scales};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 /// A decimal number, kept exactly as it was written: `1e-3`, `0.999`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,19 +29,26 @@ impl SpecError {
 }
 
 impl Decimal {
-    /// `(numerator, power of ten)`: the value is `numerator / 10^power`. At most 30 digits.
+    /// `(numerator, power of ten)`: the value is `numerator / 10^power`. A sign or none, 1 to 30 digits with at most one point
+    /// among them, then perhaps `e` and an exponent of at most 30.
     pub fn parts(&self) -> Result<(i128, u32), SpecError> {
         let wrong = || SpecError::new("decimal", format!("{:?} is not a decimal number of at most 30 digits", self.0));
         let (mantissa, exponent) = match self.0.split_once(['e', 'E']) {
             Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().map_err(|_| wrong())?),
             None => (self.0.as_str(), 0),
         };
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let unsigned = mantissa.strip_prefix(['+', '-']).unwrap_or(mantissa);
+        let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
         let digits = format!("{whole}{fraction}");
-        if digits.len() > 31 || !(-30..=30).contains(&exponent) {
+        // A sign elsewhere than in front would be read as one of the joined digits' number.
+        let is_number = (1..=30).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit());
+        if !is_number || !(-30..=30).contains(&exponent) {
             return Err(wrong());
         }
         let mut numerator: i128 = digits.parse().map_err(|_| wrong())?;
+        if mantissa.starts_with('-') {
+            numerator = -numerator;
+        }
         let mut power = i32::try_from(fraction.len()).map_err(|_| wrong())? - exponent;
         while power < 0 {
             numerator = numerator.checked_mul(10).ok_or_else(wrong)?;
@@ -282,6 +291,9 @@ pub struct Spec {
     pub disclose: Disclose,
 }
 
+/// Fraction bits that a tensor of the base may have.
+const BASE_FRACTION_BITS: RangeInclusive<i32> = 0..=30;
+
 /// A whole number of the [`Spec`] and the closed range that this version supports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldRange {
@@ -316,14 +328,11 @@ impl Spec {
             .copied()
             .ok_or_else(|| SpecError::new(name, "this base tensor has no scale"))
     }
-    /// BLAKE3 of the canonical bytes of the record: compact JSON, fields in declaration order, maps sorted.
+    /// Of the whole record.
     pub fn digest(&self) -> [u8; 32] {
-        let bytes = serde_json::to_vec(self).unwrap_or_default();
-        let mut hasher = blake3::Hasher::new_derive_key("veritune spec v1");
-        hasher.update(&bytes);
-        *hasher.finalize().as_bytes()
+        record_digest("veritune spec v1", self)
     }
-    /// Every whole number of the record with its closed published range.
+    /// Every number of the record that is no scale, with its closed published range.
     pub fn ranges(&self) -> Vec<FieldRange> {
         let (m, t) = (&self.model, &self.training);
         let field = |field, value, low, high| FieldRange { field, value, low, high };
@@ -343,10 +352,18 @@ impl Spec {
             field("training.rows", t.rows as u64, 1, 1024),
             field("training.tokens", t.tokens as u64, 2, 2048),
             field("training.steps", t.steps, 1, 1 << 20),
+            field("training.warmup_steps", t.warmup_steps, 0, 1 << 20),
             field("dataset_rows", self.dataset_rows as u64, 1, 1 << 21),
             field("range_bits", u64::from(self.range_bits), 8, 20),
             field("log_rows", u64::from(self.log_rows), 10, 20),
         ]
+    }
+    /// Every scale of the record with what this version allows for it: of the base's tensors, then of the kinds.
+    pub fn scale_ranges(&self) -> Vec<ScaleRange> {
+        let (low, high) = BASE_FRACTION_BITS.into_inner();
+        let base = self.model.base_fraction_bits.iter();
+        let base = base.map(|(name, &fraction_bits)| ScaleRange { name: name.clone(), fraction_bits, low, high });
+        base.chain(self.scales.ranges(self.range_bits)).collect()
     }
     /// Refuses values outside the published ranges.
     pub fn validate(&self) -> Result<(), SpecError> {
@@ -381,8 +398,8 @@ impl Spec {
             return Err(SpecError::new("training.rows", "is greater than the number of dataset rows"));
         }
         for (name, &bits) in &m.base_fraction_bits {
-            if !(0..=30).contains(&bits) {
-                return Err(SpecError::new(name, format!("{bits} fraction bits are not in 0..=30")));
+            if !BASE_FRACTION_BITS.contains(&bits) {
+                return Err(SpecError::new(name, format!("{bits} fraction bits are not in {BASE_FRACTION_BITS:?}")));
             }
         }
         // Training is deterministic and its seed public: with either, whoever guesses the rows tests the adapter all the same.

@@ -229,7 +229,7 @@ fn main() -> Done<()> {
     println!("calibrated in {:.1} s, peak {} MiB", start.elapsed().as_secs_f64(), peak_mib());
     let base_scales: Vec<_> = base.tensors.iter().map(|t| format!("{} f{}", t.name, t.fraction_bits)).collect();
     println!("{}", base_scales.join(" · "));
-    let raw = spec_of(&settings, &base, base_bits, calibrate::scales(&maxima, range_bits), rows.len)?;
+    let raw = spec_of(&settings, &base, base_bits, Scales::calibrated(&maxima, range_bits), rows.len)?;
     let spec = calibrate::fitted(raw)?;
     fs::write(out.join("spec.json"), serde_json::to_vec_pretty(&spec)?)?;
     for (kind, scale) in &spec.scales.0 {

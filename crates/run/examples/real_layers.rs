@@ -100,7 +100,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let maxima = calibrate::maxima(&spec, &inputs, &[9; 32], 12, threads, |_| true)?;
     let calibrate_s = start.elapsed().as_secs_f64();
-    let spec = settings.spec(&base, calibrate::scales(&maxima, range_bits), ROWS)?;
+    let spec = settings.spec(&base, Scales::calibrated(&maxima, range_bits), ROWS)?;
     drop(base);
     let mut run = Run { spec, plan_digest: [1; 32], seed: [5; 32], dataset: Root([0; 32]), base: Root([0; 32]) };
     let folder = std::env::temp_dir().join(format!("veritune-real-{}", std::process::id()));

@@ -43,7 +43,11 @@ pub fn maxima(
                 state.insert(program.tensor(id).name.clone(), Arc::new(floats));
             }
         }
-        let failed = |source| RunError::Execute { step: number, rows: rows.clone(), source: Box::new(source) };
+        let failed = |source| RunError::Execute {
+            step: number,
+            rows: inputs.dataset.file_rows(&rows),
+            source: Box::new(source),
+        };
         let mut executor = Executor::<f64>::new(program).map_err(failed)?;
         inputs.set_with(&mut executor, program, &state, &rows, convert).map_err(failed)?;
         executor.run(threads).map_err(failed)?;
@@ -96,9 +100,4 @@ pub fn fitted(mut spec: Spec) -> Result<Spec, RunError> {
         spec.scales = scales;
     }
     Ok(spec)
-}
-
-/// The calibrated scales.
-pub fn scales(maxima: &BTreeMap<String, f64>, range_bits: u32) -> Scales {
-    Scales::calibrated(maxima, range_bits)
 }

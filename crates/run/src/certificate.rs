@@ -89,7 +89,10 @@ pub fn prove_run(
     for step in 1..=steps {
         let checked = match prover.finished(step)? {
             Some(checked) => checked,
-            None => prover.prove_step(step).map_err(|error| error.with_rest((steps - step) * last_bytes))?,
+            // Proofs of steps have about the same length; the first one may be what has no room.
+            None => prover
+                .prove_step(step)
+                .map_err(|error| error.with_rest(|file| (steps - step) * last_bytes.max(file)))?,
         };
         let bytes = read(&store.path(&step_file(step)))?;
         last_bytes = bytes.len() as u64;
@@ -107,7 +110,7 @@ pub fn prove_run(
     let file = adapter::tensors(&prover.context().first, &copies)
         .and_then(|tensors| adapter_file::encode(&tensors))
         .map_err(unexpected)?;
-    let base_hex: String = run.base.0.iter().map(|b| format!("{b:02x}")).collect();
+    let base_hex = run.base.to_string();
     let config = adapter::config(&plan.recipe, &run.spec, &base_hex)
         .ok_or_else(|| RunError::Settings("plan.recipe.lora is not the spec's adapter".into()))?
         .to_bytes()

@@ -127,11 +127,12 @@ impl RunError {
         Self::File { path: path.to_owned(), reason: reason.to_string() }
     }
 
-    /// The same error, if it is a lack of space, with the bytes that the command has still to write.
+    /// The same error, if it is a lack of space, with the bytes that the command has still to write after the file that has
+    /// no room, whose bytes `rest` gets.
     #[must_use]
-    pub fn with_rest(mut self, bytes: u64) -> Self {
-        if let Self::NoSpace { rest_bytes, .. } = &mut self {
-            *rest_bytes = bytes;
+    pub fn with_rest(mut self, rest: impl FnOnce(u64) -> u64) -> Self {
+        if let Self::NoSpace { needed_bytes, rest_bytes, .. } = &mut self {
+            *rest_bytes = rest(*needed_bytes);
         }
         self
     }

@@ -52,7 +52,7 @@ impl Opening {
     }
 
     fn key(&self) -> String {
-        self.root.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        self.root.to_string()
     }
 }
 

@@ -20,6 +20,9 @@ use veritune_verifier::loss;
 use veritune_verifier::proof::scalar_bytes;
 use veritune_verifier::statement::StatementError;
 
+/// Bytes of a root, and of a hash on a path.
+const ROOT_BYTES: f64 = 32.0;
+
 /// The work of one step, of the run's ends, and the sizes of its proofs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Counts {
@@ -27,8 +30,6 @@ pub struct Counts {
     pub steps: u64,
     /// Multiply-adds of the executor.
     pub multiply_adds: f64,
-    /// Values of all tensors that the executor writes.
-    pub values: f64,
     /// Slots of the witness in use.
     pub slots: f64,
     /// Elements of the committed witness matrix.
@@ -39,10 +40,6 @@ pub struct Counts {
     pub base: f64,
     /// Leaves of the lookup argument.
     pub leaves: f64,
-    /// Products of factors in the equations' first round.
-    pub products: f64,
-    /// Entries of the factors that the equations bind.
-    pub bound: f64,
     /// Bytes of all proofs, expected: the positions of the queries are random.
     pub proof_bytes: f64,
 }
@@ -56,31 +53,20 @@ impl Counts {
         let profile = planned.run().profile()?;
         let shapes = planned.shapes();
         let elements = |shape: &TreeShape| (shape.num_columns() << shape.log_rows) as f64;
-        let size = |axes: &[AxisId]| axes.iter().map(|&a| program.axis(a).len as f64).product::<f64>();
-        let mut factors = BTreeSet::new();
-        let mut products = 0.0;
-        for term in &plan.products {
-            factors.extend(&term.factors);
-            products += term.factors.len() as f64 * (term.num_variables as f64).exp2();
-        }
-        let bound = factors.iter().filter_map(|&&f| plan.factors.get(f)).map(|f| size(&program.tensor(f.tensor).axes));
         let steps = planned.spec().training.steps;
         let trees = [&shapes.witness, &shapes.state, &shapes.state];
         let loss = loss::num_bytes(planned.run()) as f64;
-        let step_bytes = 96.0 + loss + scalar_bytes(&argument) as f64 + opening_bytes(&profile, &trees);
+        let step_bytes = 3.0 * ROOT_BYTES + loss + scalar_bytes(&argument) as f64 + opening_bytes(&profile, &trees);
         // The first step has no tree of the state before.
         let less = opening_bytes(&profile, &trees) - opening_bytes(&profile, &trees[..2]);
         Ok(Self {
             steps,
             multiply_adds: multiply_adds(program),
-            values: program.tensors.iter().filter(|t| t.place != Place::Base).map(|t| size(&t.axes)).sum(),
             slots: planned.witness_slots() as f64,
             witness: elements(&shapes.witness),
             state: elements(&shapes.state),
             base: elements(&shapes.base),
             leaves: plan.num_leaves as f64,
-            products,
-            bound: bound.sum(),
             proof_bytes: step_bytes * steps as f64 - less
                 + opening_bytes(&profile, &[&shapes.base])
                 + release_bytes(planned, &profile)?,
@@ -95,7 +81,7 @@ fn release_bytes(planned: &Planned, profile: &Profile) -> Result<f64, RunError> 
     let program = release::build(planned.spec(), step, &zeros)?.program;
     let argument = Argument::new(&program).map_err(StatementError::from)?;
     let shape = planned.run().witness_shape(profile, &argument)?;
-    Ok(32.0 + scalar_bytes(&argument) as f64 + opening_bytes(profile, &[&shape, &planned.shapes().state]))
+    Ok(ROOT_BYTES + scalar_bytes(&argument) as f64 + opening_bytes(profile, &[&shape, &planned.shapes().state]))
 }
 
 /// Multiply-adds of all sums of products; an operation without products counts once per value.
@@ -136,12 +122,12 @@ fn opening_bytes(profile: &Profile, trees: &[&TreeShape]) -> f64 {
     let mut bytes = (f64::from(rounds) + (trees.len() + 1 + 1 + 2 + profile.pads_length()) as f64) * element;
     for tree in trees {
         let (rows, siblings) = multiproof(profile.queries(), tree.log_domain(profile));
-        bytes += rows * tree.row_bytes() as f64 + siblings * 32.0;
+        bytes += rows * tree.row_bytes() as f64 + siblings * ROOT_BYTES;
     }
     for level in profile.levels() {
         let (rows, siblings) = multiproof(level.queries, level.log_domain());
         let fold = f64::from(level.log_columns) * 2.0 * element;
-        bytes += 32.0 + fold + rows * f64::from(1 << level.log_columns) * element + siblings * 32.0;
+        bytes += ROOT_BYTES + fold + rows * f64::from(1 << level.log_columns) * element + siblings * ROOT_BYTES;
     }
     bytes + f64::from(1 << profile.log_final()) * element
 }

@@ -6,7 +6,7 @@ use crate::openings::{Opening, Openings};
 use crate::store::{Store, fresh_seed, read, write_whole};
 use crate::train::{self, Committer, State};
 use std::sync::Arc;
-use veritune_argument::{Argument, Joint};
+use veritune_argument::{Argument, Joint, STATE_AFTER_PLACE, STATE_BEFORE_PLACE, WITNESS_PLACE};
 use veritune_commit::{Profile, Root, TreeShape};
 use veritune_executor::Executor;
 use veritune_prover::argument::{Pads, dense_weights, multiplicities, prove as prove_argument, witness_vector};
@@ -21,7 +21,7 @@ use veritune_verifier::loss;
 use veritune_verifier::proof::{absorb_witness, opening_target};
 use veritune_verifier::settlement::{self, StepClaims};
 use veritune_verifier::statement::{Run, base_root};
-use veritune_verifier::step::{Context, STATE_AFTER, STATE_BEFORE};
+use veritune_verifier::step::Context;
 use zeroize::Zeroizing;
 
 fn commit_error(error: impl std::fmt::Display) -> RunError {
@@ -42,8 +42,10 @@ pub fn prove_program(
 ) -> Result<Vec<u8>, RunError> {
     let argument = Argument::new(program).map_err(commit_error)?;
     let counts = multiplicities(program, tensors);
-    // Fresh for every attempt: a failed proof's randomness is never used again.
-    let seed = Zeroizing::new(fresh_seed()?);
+    // Fresh for every attempt: a failed proof's randomness is never used again. A step's witness follows from its statement,
+    // so that pads do not repeat for another one even if the machine's randomness does.
+    let fresh = Zeroizing::new(fresh_seed()?);
+    let seed = Zeroizing::new(transcript.seed(&fresh));
     let randomness = Randomness::from_seed(*seed);
     let pads = Pads::draw(&argument.wiring, &randomness);
     let mut vector = witness_vector(program, &argument.layout, tensors, &counts);
@@ -58,7 +60,7 @@ pub fn prove_program(
         known.iter().map(|&(place, vector)| (place, veritune_verifier::proof::Source::Known(vector))).collect();
     let joint = Joint { parts: proof.parts, target: proof.target };
     let target = opening_target(&joint, &placed);
-    let mut opened = vec![dense_weights(&joint.parts, 0, witness.vector().len())];
+    let mut opened = vec![dense_weights(&joint.parts, WITNESS_PLACE, witness.vector().len())];
     opened.extend(trees.iter().map(|(place, tree)| dense_weights(&joint.parts, *place, tree.vector().len())));
     let mut all: Vec<&mut CommittedTree> = vec![&mut witness];
     all.extend(trees.iter_mut().map(|(_, tree)| &mut **tree));
@@ -165,11 +167,11 @@ impl<'a> Prover<'a> {
         match &mut before_tree {
             Some(tree) => {
                 opened.push(Opening::of(state_name(step - 1), tree));
-                trees.push((STATE_BEFORE, tree));
+                trees.push((STATE_BEFORE_PLACE, tree));
             }
-            None => known.push((STATE_BEFORE, &self.context.first_state)),
+            None => known.push((STATE_BEFORE_PLACE, &self.context.first_state)),
         }
-        trees.push((STATE_AFTER, &mut after_tree));
+        trees.push((STATE_AFTER_PLACE, &mut after_tree));
         let tensors = executed.tensors.all();
         let proof = prove_program(
             &executed.built.program,
@@ -251,7 +253,7 @@ impl<'a> Prover<'a> {
         let mut transcript = run.release_transcript(&tree.root(), file_digest);
         let opened = [Opening::of(state_name(last), &tree)];
         let root = tree.root();
-        let mut trees = [(STATE_BEFORE, &mut tree)];
+        let mut trees = [(STATE_BEFORE_PLACE, &mut tree)];
         let proof =
             prove_program(&built.program, &self.context.profile, shape, &tensors, &mut trees, &[], &mut transcript)?;
         let checked = self.context.verify_release(root, &copies, file_digest, &proof);

@@ -19,12 +19,11 @@ use veritune_relations::Spec;
 use veritune_relations::digest::spec_digest;
 use veritune_relations::layout::Layout;
 use veritune_relations::scales::Scales;
-use veritune_relations::spec::Visibility;
 use veritune_relations::step::{StepProgram, Tables, no_leaves};
 use veritune_verifier::statement::{Run, Shapes, StatementError, base_root};
 use zeroize::Zeroizing;
 
-/// Seed of every calibration: public, so that anyone with the rows gets the same scales.
+/// Seed of every calibration: public, so that anyone who has the rows in the order of their leaves gets the same scales.
 pub const CALIBRATION_SEED: [u8; 32] = *b"veritune public calibration seed";
 /// Rows that a calibration looks at, at least: greatest values over fewer rows are too far below a run's.
 pub const CALIBRATION_ROWS: usize = 32;
@@ -62,11 +61,15 @@ pub fn open_base(model_dir: &Path) -> Result<(BaseModel, Vec<(String, String)>),
 
 /// Runs at least `steps` steps, and as many as [`CALIBRATION_ROWS`] need, in floating point from the public seed.
 ///
+/// Rows are taken in the order of their leaves, which `secret` fixes if it is hidden: scales are public, and must not tell
+/// the order of the files.
+///
 /// `progress` gets the steps done and in total, and returns whether to go on.
 pub fn calibrate_settings(
     settings: &Settings,
     base: &BaseModel,
     rows: Rows<'_>,
+    secret: impl Into<Zeroizing<[u8; 32]>>,
     steps: u64,
     threads: usize,
     mut progress: impl FnMut(u64, u64) -> bool,
@@ -78,11 +81,9 @@ pub fn calibrate_settings(
     let steps = steps.max(needed as u64);
     // A schedule that ended earlier would calibrate its last steps at another rate than any of the run.
     spec.training.steps = spec.training.steps.max(steps);
-    // Nothing that is calibrated depends on the secret: not on the salts, and rows are taken in the order of the files.
-    spec.disclose.order = Visibility::Public;
-    let inputs = Inputs::new(base, Dataset::new(&spec, rows, [0; 32])?);
+    let inputs = Inputs::new(base, Dataset::new(&spec, rows, secret)?);
     let maxima = calibrate::maxima(&spec, &inputs, &CALIBRATION_SEED, steps, threads, |done| progress(done, steps))?;
-    spec.scales = calibrate::scales(&maxima, range_bits);
+    spec.scales = Scales::calibrated(&maxima, range_bits);
     let scales = calibrate::fitted(spec)?.scales;
     Ok(Calibration { schema: CalibrationSchema::V1, dataset_rows, steps, range_bits, scales })
 }

@@ -158,7 +158,7 @@ impl Settings {
     }
 }
 
-/// Rows of the matrices: a sixty-fourth to a hundred-and-twenty-eighth of the witness.
+/// Rows of the matrices: a sixty-fourth of the witness's slots, these rounded up to a power of two; at least 2^12.
 fn log_rows(spec: &Spec) -> Result<u32, RunError> {
     let program = veritune_relations::step::build(spec, 1, &no_leaves(spec))?.program;
     let used = veritune_relations::layout::Layout::new(&program).used[0];

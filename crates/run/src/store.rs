@@ -215,7 +215,7 @@ impl Store {
         if body != 8 * lens.iter().sum::<usize>() || self.state_digest(step, &bytes[..body])? != bytes[body..] {
             return Err(RunError::file(
                 &path,
-                "is damaged or belongs to another step or run; remove it to train the step again",
+                "is damaged or belongs to another step or run; remove the files of this and all later steps and train again",
             ));
         }
         let mut words = bytes[..body].as_chunks::<8>().0.iter().map(|w| i64::from_le_bytes(*w));
@@ -356,10 +356,8 @@ pub fn fresh_seed() -> Result<[u8; 32], RunError> {
 }
 
 fn fill_randomly(bytes: &mut [u8; 32]) -> Result<(), RunError> {
-    let path = Path::new("/dev/urandom");
-    let mut file = fs::File::open(path).map_err(|e| RunError::file(path, e))?;
-    std::io::Read::read_exact(&mut file, bytes).map_err(|e| {
+    getrandom::fill(bytes).map_err(|error| {
         bytes.zeroize();
-        RunError::file(path, e)
+        RunError::file(Path::new("the operating system's randomness"), error)
     })
 }

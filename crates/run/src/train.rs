@@ -90,12 +90,16 @@ pub struct Committer<'a> {
 
 impl Committer<'_> {
     /// Randomness of a state's tree, the same for every attempt. It covers the vector, whatever the files of a run say that it
-    /// is: random rows and salts that serve two vectors hide neither.
+    /// is, and the tree's parameters: random rows and salts that serve two trees hide neither.
     fn derived(&self, step: u64, vector: &[F]) -> Zeroizing<[u8; 32]> {
         let mut hasher = blake3::Hasher::new_keyed(&self.secret);
         hasher.update(b"state tree");
         hasher.update(&self.run.plan_digest);
         hasher.update(&step.to_le_bytes());
+        let profile = self.profile.id();
+        hasher.update(&(profile.len() as u64).to_le_bytes());
+        hasher.update(profile.as_bytes());
+        hasher.update(&self.shapes.state.to_bytes());
         for piece in vector.chunks(HASHED) {
             let bytes: Zeroizing<Vec<u8>> = Zeroizing::new(piece.iter().flat_map(|&x| f_to_bytes(x)).collect());
             hasher.update(&bytes);
@@ -195,7 +199,7 @@ pub fn train(
         state = state_after(&executed);
         done += 1;
         let rest = (run.spec.training.steps - done) * store::state_bytes(&lens);
-        save(done, &state).map_err(|error| error.with_rest(rest))?;
+        save(done, &state).map_err(|error| error.with_rest(|_| rest))?;
         if !progress(done, loss(&executed)) {
             return Err(RunError::Stopped);
         }

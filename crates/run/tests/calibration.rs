@@ -2,10 +2,11 @@
 
 use std::path::Path;
 use veritune_relations::scales::{KINDS, Scales};
+use veritune_relations::spec::Visibility;
 use veritune_relations::step::{StepError, build, no_leaves};
 use veritune_relations::{ProgramError, Spec};
-use veritune_run::calibrate::{fitted, scales};
-use veritune_run::dataset::Rows;
+use veritune_run::calibrate::fitted;
+use veritune_run::dataset::{Dataset, Rows};
 use veritune_run::session::{Planned, calibrate_settings, open_base, spec_of};
 use veritune_run::settings::Settings;
 
@@ -39,7 +40,7 @@ fn scales_that_would_wrap_give_up_fraction_bits() {
     let spec = settings(32).spec(&base, Scales::starting(18), ROWS).unwrap();
     let large = |name: &str| if ["grad.gate", "grad.up"].contains(&name) { 1e9 } else { 1e-9 };
     let maxima = KINDS.iter().map(|kind| (kind.name.to_owned(), large(kind.name))).collect();
-    let raw = Spec { scales: scales(&maxima, 18), ..spec };
+    let raw = Spec { scales: Scales::calibrated(&maxima, 18), ..spec };
     let refused = build(&raw, 1, &no_leaves(&raw));
     assert!(matches!(refused, Err(StepError::Program(ProgramError::Wraps { .. }))), "the raw scales build: no test");
     let fitted = fitted(raw.clone()).unwrap();
@@ -77,6 +78,35 @@ fn a_calibrated_recipe_of_all_targets_builds() {
     let (base, _) = open_base(&model).unwrap();
     let (tokens, targets) = rows();
     let rows = Rows { tokens: &tokens, targets: &targets, meta: &[[0; 32]; ROWS] };
-    let calibration = calibrate_settings(&settings(32), &base, rows, 2, 2, |_, _| true).unwrap();
+    let calibration = calibrate_settings(&settings(32), &base, rows, [9; 32], 2, 2, |_, _| true).unwrap();
     assert!(spec_of(&settings(32), &base, calibration).is_ok());
+}
+
+/// The scales are public. Of a hidden order they are those of the rows in the order of their leaves: the order of the files
+/// has no other way into them than through the secret.
+#[test]
+fn scales_of_a_hidden_order_are_those_of_the_leaves() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/small");
+    let (base, _) = open_base(&model).unwrap();
+    let (tokens, targets) = rows();
+    let meta = [[0; 32]; ROWS];
+    let of = |order, tokens: &[i64], targets: &[i64], secret| {
+        let mut settings = settings(4);
+        settings.disclose.order = order;
+        let rows = Rows { tokens, targets, meta: &meta };
+        calibrate_settings(&settings, &base, rows, secret, 2, 2, |_, _| true).unwrap().scales
+    };
+    let secret = [9; 32];
+    let mut spec = settings(4).spec(&base, Scales::starting(18), ROWS).unwrap();
+    spec.disclose.order = Visibility::Hidden;
+    let all: Vec<usize> = (0..ROWS).collect();
+    let rows = Rows { tokens: &tokens, targets: &targets, meta: &meta };
+    let leaves = Dataset::new(&spec, rows, secret).unwrap().file_rows(&all);
+    assert_ne!(leaves, all);
+    let in_leaves = |values: &[i64]| -> Vec<i64> {
+        leaves.iter().flat_map(|&row| values[row * TOKENS..][..TOKENS].to_vec()).collect()
+    };
+    let hidden = of(Visibility::Hidden, &tokens, &targets, secret);
+    assert_eq!(hidden, of(Visibility::Public, &in_leaves(&tokens), &in_leaves(&targets), secret));
+    assert_ne!(hidden, of(Visibility::Public, &tokens, &targets, secret), "an order that no scale depends on: no test");
 }

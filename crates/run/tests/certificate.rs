@@ -73,7 +73,7 @@ fn publish(folder: &Path) -> Published {
     let rows = Rows { tokens: &tokens, targets: &targets, meta: &[[1; 32]; ROWS] };
     let inputs = Inputs::new(&base, Dataset::new(&rough, rows, [3; 32]).unwrap());
     let maxima = calibrate::maxima(&rough, &inputs, &[9; 32], 12, 2, |_| true).unwrap();
-    let spec = settings.spec(&base, calibrate::scales(&maxima, 16), ROWS).unwrap();
+    let spec = settings.spec(&base, Scales::calibrated(&maxima, 16), ROWS).unwrap();
 
     let store = Store::open(&folder.join("run")).unwrap();
     let zero = Root([0; 32]);

@@ -211,7 +211,8 @@ fn errors_have_the_exit_of_their_situation() {
     let refusal = Refusal::new(veritune_verifier::codes::SEED_REFUSED, "seed.json seed", "one", "another");
     let spent = RunError::BudgetSpent { tree: "state 3".into(), root: "ab".into(), spent: 4 };
     let file = PathBuf::from("steps/000003.state");
-    let full = RunError::NoSpace { path: file, reason: "full".into(), needed_bytes: 10, rest_bytes: 0 }.with_rest(30);
+    let full = RunError::NoSpace { path: file, reason: "full".into(), needed_bytes: 10, rest_bytes: 0 };
+    let full = full.with_rest(|file| 3 * file);
     assert_eq!(full.to_string(), "full: this file takes 10 bytes, the rest of the run 30 more");
     for (error, code, verdict) in [
         (overflow, "VT-JOB-004", Verdict::Unusable),

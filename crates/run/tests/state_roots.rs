@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use veritune_argument::Argument;
-use veritune_commit::Root;
+use veritune_commit::{Profile, Root, TreeShape};
 use veritune_model::{BaseModel, Checkpoint, DEFAULT_BASE_BITS};
 use veritune_prover::commit::CommittedTree;
 use veritune_relations::scales::Scales;
@@ -14,7 +14,7 @@ use veritune_run::inputs::Inputs;
 use veritune_run::settings::Settings;
 use veritune_run::train;
 use veritune_run::train::{Committer, State};
-use veritune_verifier::statement::Run;
+use veritune_verifier::statement::{Run, STATE_BUDGET, Shapes};
 
 const ROWS: i64 = 6;
 const SETTINGS: &str = r#"{"lora":{"r":4,"lora_alpha":8,"target_modules":["q_proj","k_proj","v_proj","o_proj","gate_proj","up_proj",
@@ -26,7 +26,7 @@ const SETTINGS: &str = r#"{"lora":{"r":4,"lora_alpha":8,"target_modules":["q_pro
 
 /// Trains a short run and shows every state with its step and what commits to it. The scales are the table's, not
 /// calibrated: a calibration is in floating point and may differ between builds; a plan pins what it gave.
-fn train_all(threads: usize, mut show: impl FnMut(u64, &State, &dyn Fn(&State) -> CommittedTree)) -> Run {
+fn train_all(threads: usize, mut show: impl FnMut(u64, &State, &dyn Fn(&State, u32) -> CommittedTree)) -> Run {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/small");
     let base = BaseModel::build(&Checkpoint::open(&model).unwrap(), DEFAULT_BASE_BITS).unwrap();
     let tokens: Vec<i64> = (0..ROWS * 16).map(|i| (i * i * 31 + i * 7) % 2048).collect();
@@ -44,14 +44,17 @@ fn train_all(threads: usize, mut show: impl FnMut(u64, &State, &dyn Fn(&State) -
     let argument = Argument::new(&first.program).unwrap();
     let layout = &argument.layout;
     let shapes = run.shapes(&profile, &argument).unwrap();
-    let committer = Committer { run: &run, profile: &profile, shapes, secret: [7; 32].into() };
     let mut state = train::first_state(&first, &run.seed);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let mut sampler = run.sampler();
     for step in 1..=run.spec.training.steps {
         let executed = train::execute(program(step), &inputs, step, &sampler.rows(step), &state, threads).unwrap();
         state = train::state_after(&executed);
-        show(step, &state, &|state| pool.install(|| committer.state(&first, layout, step, state)).unwrap());
+        show(step, &state, &|state, budget| {
+            let shapes = Shapes { state: TreeShape { budget, ..shapes.state }, ..shapes };
+            let committer = Committer { run: &run, profile: &profile, shapes, secret: [7; 32].into() };
+            pool.install(|| committer.state(&first, layout, step, state)).unwrap()
+        });
     }
     run
 }
@@ -59,9 +62,8 @@ fn train_all(threads: usize, mut show: impl FnMut(u64, &State, &dyn Fn(&State) -
 /// The state roots after every step, in hexadecimal.
 fn state_roots(threads: usize) -> Vec<String> {
     let mut oracles = Vec::new();
-    let run = train_all(threads, |step, state, commit| oracles.push((step, commit(state).root())));
-    let hexadecimal = |root: [u8; 32]| root.iter().map(|byte| format!("{byte:02x}")).collect();
-    oracles.iter().map(|(step, oracle)| hexadecimal(run.state_root(*step, oracle))).collect()
+    let run = train_all(threads, |step, state, commit| oracles.push((step, commit(state, STATE_BUDGET).root())));
+    oracles.iter().map(|(step, oracle)| Root(run.state_root(*step, oracle)).to_string()).collect()
 }
 
 #[test]
@@ -73,12 +75,29 @@ fn another_state_in_the_place_of_a_step_s_has_other_random_rows() {
         let mut changed = values.to_vec();
         changed[0] += 1;
         *values = changed.into();
-        let [one, again, another] = [state, state, &other].map(commit);
+        let [one, again, another] = [state, state, &other].map(|state| commit(state, STATE_BUDGET));
         assert_eq!(one.root(), again.root());
         // Random rows are the last ones; what is before them differs in one entry.
         let (one, another) = (one.vector(), another.vector());
         let same = one.iter().zip(another).rev().take_while(|(a, b)| a == b).count();
         assert_eq!(same, 0, "of {} entries", one.len());
+        compared += 1;
+    });
+    assert_eq!(compared, 4);
+}
+
+/// Rows of two trees that come from one stream would be opened past both budgets together.
+#[test]
+fn another_shape_of_a_state_s_tree_has_other_random_rows() {
+    let mut compared = 0;
+    train_all(1, |_, state, commit| {
+        let fewer = commit(state, STATE_BUDGET - 1);
+        let random = |tree: &CommittedTree| -> Vec<_> {
+            let rows = fewer.shape().tail_rows(&Profile::new(fewer.shape().log_rows).unwrap()) as usize;
+            tree.vector().iter().rev().take(rows * tree.shape().num_columns()).copied().collect()
+        };
+        let (one, another) = (random(&commit(state, STATE_BUDGET)), random(&fewer));
+        assert!(one.len() > 1000 && another.iter().all(|entry| !one.contains(entry)));
         compared += 1;
     });
     assert_eq!(compared, 4);

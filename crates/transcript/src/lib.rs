@@ -22,10 +22,12 @@
 use veritune_field::traits::{BasedVectorSpace, PrimeCharacteristicRing};
 use veritune_field::{E, E_BYTES, F, F_BYTES, P, e_to_bytes, f_from_bytes};
 use veritune_mutation::Event;
+use zeroize::Zeroize;
 
 const KDF_CONTEXT: &str = "veritune transcript v1 initial state";
 const TAG_ABSORB: u8 = 1;
 const TAG_CHALLENGE: u8 = 2;
+const TAG_SEED: u8 = 3;
 
 /// The state of one Fiat-Shamir transcript.
 ///
@@ -110,6 +112,19 @@ impl Transcript {
         bytes
     }
 
+    /// A seed for a prover's own randomness, from `fresh` and everything absorbed so far. If a machine repeats its
+    /// randomness, as a copy of one may, another statement still has another seed. The transcript goes on as it was.
+    ///
+    /// Source: Merlin's transcript-based random number generator, with the statement in the place of the witness.
+    pub fn seed(&self, fresh: &[u8; 32]) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(fresh);
+        hasher.update(&[TAG_SEED]);
+        hasher.update(&self.state);
+        let seed = *hasher.finalize().as_bytes();
+        hasher.zeroize();
+        seed
+    }
+
     fn challenge_reader(&mut self, label: &str) -> blake3::OutputReader {
         veritune_mutation::event(|| Event::Drawn(label.to_owned(), self.state));
         let mut hasher = blake3::Hasher::new_keyed(&self.state);
@@ -188,6 +203,18 @@ mod tests {
         assert!(indices.iter().all(|&i| i < 32));
         assert!((0..32).all(|i| indices.contains(&i)));
         assert!(transcript.challenge_indices("i", 10, 0).iter().all(|&i| i == 0));
+    }
+
+    #[test]
+    fn a_seed_is_of_the_randomness_and_of_all_that_was_absorbed() {
+        let mut transcript = Transcript::new(b"p");
+        let before = transcript.clone();
+        let seed = transcript.seed(&[1; 32]);
+        assert_eq!((seed, &transcript), (transcript.seed(&[1; 32]), &before), "drawing changes nothing");
+        assert_ne!(seed, transcript.seed(&[2; 32]));
+        transcript.absorb("l", b"m");
+        assert_ne!(seed, transcript.seed(&[1; 32]));
+        assert_ne!(transcript.seed(&[1; 32]), transcript.clone().challenge_bytes("l"));
     }
 
     #[test]

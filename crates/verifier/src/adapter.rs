@@ -132,8 +132,6 @@ pub fn config(recipe: &Value, spec: &Spec, base_root_hex: &str) -> Option<Adapte
         lora_alpha,
         use_rslora,
         target_modules: spec.lora.targets.iter().map(|&t| module(t)).collect(),
-        rank_pattern: Default::default(),
-        alpha_pattern: Default::default(),
     })
 }
 

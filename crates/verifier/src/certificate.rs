@@ -39,6 +39,7 @@ const MAX_JSON_BYTES: u64 = 1 << 20;
 pub const NOT_CLAIMED: &[&str] = &[
     "that licence labels are true, that the model is safe, or that the data is good",
     "that no other model was trained, or that no other plan was made and abandoned",
+    "when the plan was signed, if it is; and that its scales are those of a calibration: within the ranges that the verdict lists they are the maker's choice",
     "what the released adapter itself reveals about its data",
     "that the base root is that of a checkpoint, or that its integers lie within the widths on which exactness relies: whoever has the checkpoint recomputes it and sees both (veritune commit model --check)",
     "how the integer base differs from the float checkpoint, and the integer adapter from a float one",
@@ -141,7 +142,11 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
     let plan_is_signed = index.find("plan.sigstore.json").is_some();
     if plan_is_signed {
         let bundle = bundle::from_json(&index.read(folder, "plan.sigstore.json", MAX_BUNDLE_BYTES)?)?;
-        let signed = Statement::<PlanV1>::from_bytes(&bundle.verify(&keys)?.payload)?;
+        let planned = bundle.verify(&keys)?;
+        if planned.signer != signed.signer {
+            Refusal::new(PLAN_DISAGREES, "plan.sigstore.json", "the signer of the claims", "another").raise()?;
+        }
+        let signed = Statement::<PlanV1>::from_bytes(&planned.payload)?;
         let subject = [Subject::of("plan.json", &plan_bytes)];
         if signed.subject != subject || canonical_json::to_bytes(&signed.predicate)? != plan_bytes {
             Refusal::new(PLAN_DISAGREES, "plan.json", "the signed plan", "another").raise()?;
@@ -166,6 +171,10 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
     let spec_refused =
         |reason: &dyn std::fmt::Display| Refusal::new(SPEC_REFUSED, "plan.spec", "a spec within its ranges", reason);
     let spec: Spec = serde_json::from_slice(&plan.spec.to_canonical()).map_err(|e| spec_refused(&e))?;
+    // Of the forms that serde reads, one: whoever reads the plan by its names reads this spec.
+    if canonical_json::to_value(&spec)? != plan.spec {
+        spec_refused(&"another form of one").raise()?;
+    }
     if spec.training.steps != plan.num_steps {
         spec_refused(&"another number of steps than the plan").raise()?;
     }
@@ -360,6 +369,7 @@ pub(crate) fn check(subjects: &Subjects, signers: &Signers, policy: &Policy) -> 
         not_claimed,
         ledger: Some(ledger),
         spec_ranges: run.spec.ranges(),
+        scales: run.spec.scale_ranges(),
         plan: Some(plan),
         ..Report::verified()
     })

@@ -3,7 +3,7 @@
 use veritune_envelope::codes;
 
 codes! {
-    PLAN_DISAGREES = "VT-RUN-001", Refuted, "the claims are about another plan, program, base, dataset or number of steps than the plan's";
+    PLAN_DISAGREES = "VT-RUN-001", Refuted, "the claims are about another plan, program, base, dataset or number of steps than the plan's, or the plan has another signer";
     SPEC_REFUSED = "VT-RUN-002", Refuted, "the spec is outside its published ranges, or its program cannot be built";
     SEED_REFUSED = "VT-RUN-003", Refuted, "the seed does not follow from plan, dataset root and beacon";
     STATE_ROOT = "VT-RUN-004", Refuted, "a step's states are not the chain's";

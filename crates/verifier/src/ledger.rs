@@ -25,7 +25,10 @@ const BEACON_BITS: u32 = 120;
 
 /// What is hidden, and under which assumption: for given challenges all that is sent is uniform, exactly.
 const HIDING: &[(&str, &str)] = &[
-    ("pads, masks, random rows and salts, expanded from seeds", "heuristic: keyed BLAKE3 as a pseudorandom function"),
+    (
+        "pads, masks, random rows and salts, expanded from seeds",
+        "heuristic: keyed BLAKE3 as a pseudorandom function; uniform seeds from the operating system",
+    ),
     (
         "leaves that are not opened, rows of the dataset",
         "heuristic: BLAKE3 and Poseidon2 as random oracles, uniform salts",

@@ -167,7 +167,7 @@ impl Policy {
     /// The policy in YAML.
     pub fn from_yaml(source: &str) -> Result<Self, Refusal> {
         if source.len() > MAX_POLICY_BYTES {
-            return Err(refuse("policy", "at most 65536 bytes", "more"));
+            return Err(refuse("policy", &format!("at most {MAX_POLICY_BYTES} bytes"), "more"));
         }
         check_nesting(source)?;
         let documents = Yaml::load_from_str(source);
@@ -244,7 +244,7 @@ impl Policy {
             }
         }
         if self.signed_plan && !evidence.plan_is_signed {
-            Refusal::new(POLICY_EVIDENCE, "plan.sigstore.json", "a plan signed before training", "none").raise()?; // 3
+            Refusal::new(POLICY_EVIDENCE, "plan.sigstore.json", "a signed plan", "none").raise()?; // 3
         }
         if !self.beacon.iter().any(|name| name == evidence.beacon) {
             Refusal::new(POLICY_EVIDENCE, "seed.json beacon", self.beacon.join(" or "), evidence.beacon).raise()?; // 4

@@ -8,7 +8,7 @@
 //! Soundness: the sum of the argument's and the opening's terms, see [`crate::ledger`].
 
 use crate::known::Known;
-use veritune_argument::{Argument, ArgumentError, BaseClaim, Joint, NUM_PLACES};
+use veritune_argument::{Argument, ArgumentError, BaseClaim, Joint, NUM_PLACES, WITNESS_PLACE};
 use veritune_commit::{OpeningError, Profile, Root, TreeShape, tree_point, verify_opening};
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{E, E_BYTES};
@@ -103,13 +103,13 @@ pub fn verify(
     absorb_witness(transcript, &root);
     let (joint, base_claims) = argument.verify_masked(scalars, transcript)?;
 
-    let mut trees = vec![(0, witness, root)];
+    let mut trees = vec![(WITNESS_PLACE, witness, root)];
     for (place, source) in placed {
         if let Source::Tree(shape, root) = source {
             trees.push((*place, *shape, *root));
         }
     }
-    let has_place = |place: usize| place == 0 || placed.iter().any(|(p, _)| *p == place);
+    let has_place = |place: usize| place == WITNESS_PLACE || placed.iter().any(|(p, _)| *p == place);
     if let Some(part) = joint.parts.iter().find(|p| !has_place(p.place))
         && !veritune_mutation::off("VT-PROOF-002")
     {

@@ -5,6 +5,7 @@ use crate::policy::Policy;
 use serde::Serialize;
 use veritune_envelope::statement::{Claim, Disclosure, Ledger, PlanV1, Subject};
 use veritune_envelope::{Refusal, Verdict};
+use veritune_relations::scales::ScaleRange;
 use veritune_relations::spec::FieldRange;
 
 /// The value of `schema`.
@@ -56,8 +57,10 @@ pub struct Report {
     pub not_claimed: Vec<String>,
     /// The recomputed ledger.
     pub ledger: Option<Ledger>,
-    /// Every number of the spec, within the range that this version publishes.
+    /// Every number of the spec that is no scale, within the range that this version publishes.
     pub spec_ranges: Vec<FieldRange>,
+    /// Every scale, within what this version allows.
+    pub scales: Vec<ScaleRange>,
     /// The plan, to which the proofs are bound.
     pub plan: Option<PlanV1>,
     /// What was demanded; none if the request itself was unusable.
@@ -89,6 +92,7 @@ impl Report {
             not_claimed: Vec::new(),
             ledger: None,
             spec_ranges: Vec::new(),
+            scales: Vec::new(),
             plan: None,
             policy: None,
         }

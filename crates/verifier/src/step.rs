@@ -10,7 +10,7 @@ use crate::proof::{self, Placed, ProofError, ROOT_BYTES, Source};
 use crate::rows::{self, RowsRefused};
 use crate::statement::{MAX_FIRST_STATE_SLOTS, Run, Shapes, StatementError};
 use std::sync::{Mutex, PoisonError};
-use veritune_argument::{Argument, BaseClaim};
+use veritune_argument::{Argument, BaseClaim, STATE_AFTER_PLACE, STATE_BEFORE_PLACE};
 use veritune_commit::{OpeningError, Profile, Root, most_opening_bytes};
 use veritune_field::traits::PrimeCharacteristicRing;
 use veritune_field::{F, f_from_i64};
@@ -18,11 +18,6 @@ use veritune_relations::layout::{Layout, block_len, row_starts};
 use veritune_relations::sampler::Sampler;
 use veritune_relations::step::{Adapter, Leaf, StepProgram, Tables, no_leaves};
 use veritune_relations::{initial, release};
-
-/// Places of the opening.
-pub const STATE_BEFORE: usize = 1;
-/// See [`STATE_BEFORE`].
-pub const STATE_AFTER: usize = 2;
 
 /// Why a step or a release is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -108,7 +103,7 @@ impl<'a> Context<'a> {
     pub fn placed(&self, step: u64, before: Root, after: Root) -> Vec<Placed<'_>> {
         let state_before =
             if step == 1 { Source::Known(&self.first_state) } else { Source::Tree(self.shapes.state, before) };
-        vec![(STATE_BEFORE, state_before), (STATE_AFTER, Source::Tree(self.shapes.state, after))]
+        vec![(STATE_BEFORE_PLACE, state_before), (STATE_AFTER_PLACE, Source::Tree(self.shapes.state, after))]
     }
 
     /// Fewest and most bytes of a step's rows, loss and proof; what lies between depends on the positions that are drawn.
@@ -175,7 +170,7 @@ impl<'a> Context<'a> {
         let argument = Argument::new(&program).map_err(StatementError::from)?;
         let shape = self.run.witness_shape(&self.profile, &argument)?;
         let mut transcript = self.run.release_transcript(&last, file_digest);
-        let placed = [(STATE_BEFORE, Source::Tree(self.shapes.state, last))];
+        let placed = [(STATE_BEFORE_PLACE, Source::Tree(self.shapes.state, last))];
         proof::verify(&argument, &self.profile, shape, &placed, bytes, &mut transcript)?;
         Ok(())
     }

@@ -70,8 +70,8 @@ def report(
             names_hidden = bool(verdict.get("files")) and (verdict.get("disclosure") or {}).get("adapter") == "hidden"
             write_atomic(output, page.encode("utf-8"), secret=names_hidden)
             console.say(f"report in {printable(str(output))}")
-        elif not as_json:
-            print(page, end="", flush=True)
+        else:
+            console.answer(page)
         console.result({**verdict, "report": page})
         raise typer.Exit(verdict["exit"])
 
@@ -90,9 +90,8 @@ def inspect(
         entries = describe(path)
         if publishable:
             entries = [entry for entry in entries if entry.kind.publish == "yes"]
-            if not as_json:
-                for entry in entries:
-                    print(entry.shown, flush=True)
+            for entry in entries:
+                console.answer(f"{entry.shown}\n")
         else:
             _say_table(console, entries)
         console.result({"schema": "veritune.inspection/v1", "files": to_json(entries)})

@@ -20,7 +20,7 @@ def clean(
     as_json: JsonOption = False,
 ) -> None:
     """Remove every secret of a proved job and all that nobody needs who verifies it."""
-    with reporting(as_json) as console:
+    with reporting(as_json, continues=True) as console:
         from veritune.clean import clean as run_clean
 
         result = run_clean(job, lambda cleaning: _confirm(console, cleaning, yes=yes))
@@ -40,12 +40,16 @@ def _confirm(console: Console, cleaning: Cleaning, *, yes: bool) -> None:
         console.say(f"{entry.num_bytes:>14,}  {printable(entry.shown)}  {entry.kind.what}")
     if yes:
         return
-    asked = sys.stdin is not None and sys.stdin.isatty()
-    question = f"Remove these {len(cleaning.removed)} files? The run can then be neither trained nor proved again"
-    if not asked or not typer.confirm(question, default=False, err=True):
-        raise InvalidInput(
-            Code.CLEAN_UNCONFIRMED,
-            "nothing was removed: " + ("the answer was no" if asked else "there is no terminal to ask at"),
-            location=printable(str(cleaning.folder)),
-            remedy="answer y, or pass --yes",
-        )
+    why = "there is no terminal to ask at"
+    if sys.stdin is not None and sys.stdin.isatty():
+        question = f"Remove these {len(cleaning.removed)} files? The run can then be neither trained nor proved again"
+        reply = console.ask(question)
+        if reply.strip().lower() in ("y", "yes"):
+            return
+        why = "the answer was no" if reply else "the input ended"
+    raise InvalidInput(
+        Code.CLEAN_UNCONFIRMED,
+        f"nothing was removed: {why}",
+        location=printable(str(cleaning.folder)),
+        remedy="answer y, or pass --yes",
+    )

@@ -64,4 +64,4 @@ def _report(console: Console, what: str, committed: dict[str, Any], expected: st
             remedy="these are not the bytes that the plan commits to",
         )
     console.say(f"{what} root {root}" + (", as in the plan" if expected is not None else ""))
-    console.result({**committed, "checked": expected is not None})
+    console.result({"schema": "veritune.commitment/v1", **committed, "checked": expected is not None})

@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -21,8 +21,12 @@ ERROR_SCHEMA = "veritune.error/v1"
 INTERRUPTED = 130
 """Exit code after Ctrl-C, 128 + SIGINT as shells count it; never a verdict."""
 
+QUIET_SECONDS = 2.0
+"""Work that takes no longer shows no progress."""
+LINE_SECONDS = 30.0
+"""From one line of progress to the next where there is no terminal."""
+
 _PACKAGE = Path(__file__).resolve().parents[1]
-_QUIET_SECONDS = 2.0
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1"}
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
@@ -34,19 +38,35 @@ class Console:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr is not None and sys.stderr.isatty()
         self._coloured = self._terminal and not os.environ.get("NO_COLOR")
 
     def say(self, text: str = "", colour: str = "") -> None:
         """Prints a line for a person."""
         if colour and self._coloured:
             text = f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
-        print(text, file=sys.stderr, flush=True)
+        _write(sys.stderr, f"{text}\n")
+
+    def ask(self, question: str) -> str:
+        """Returns the line that a person answers, with its end; nothing where the input ends."""
+        _write(sys.stderr, f"{question} [y/N]: ")
+        reply = ""
+        try:
+            reply = sys.stdin.readline()
+            return reply
+        finally:
+            if not reply:  # nor is there the end of a line that was typed
+                self.say()
+
+    def answer(self, text: str) -> None:
+        """Prints a result that is text on stdout, unless --json was given."""
+        if not self.as_json:
+            _write(sys.stdout, text)
 
     def result(self, value: dict[str, Any]) -> None:
-        """Prints the result for a program if --json was given."""
+        """Prints the result for a program if --json was given: in ASCII, since a file's name may be no text."""
         if self.as_json:
-            print(json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True), flush=True)
+            _write(sys.stdout, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
     def error(self, error: VerituneError) -> None:
         """Reports an error: code, what was expected and got, where, what to do."""
@@ -68,38 +88,69 @@ class Console:
 
     @contextlib.contextmanager
     def progress(self, label: str, unit: str = "step") -> Iterator[Progress]:
-        """Yields a callback; on a terminal it shows a bar, rate and time left after two seconds."""
-        if not self._terminal:
-            yield lambda _done, _total, _value: None
-            return
-        bar = _Bar(label, unit, coloured=self._coloured)
+        """Yields a callback that shows the rate of work that is not over soon.
+
+        On a terminal it is a bar with the time left, else a line every ``LINE_SECONDS`` and one at the end.
+        """
+        shown = _Bar(label, unit, coloured=self._coloured) if self._terminal else _Lines(label, unit, self)
         try:
-            yield bar.update
+            yield shown.update
         finally:
-            bar.close()
+            shown.close()
 
 
-class _Bar:
+def _write(stream: TextIO | None, text: str) -> None:
+    """Writes to stdout or stderr. A reader that is gone, or a full disk behind it, changes nothing about the exit."""
+    if stream is None:
+        return
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError:
+        # What is left in the stream's buffer would fail once more when the interpreter ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+class _Progress:
+    """Work that reports how much of it is done."""
+
+    def __init__(self, label: str, unit: str) -> None:
+        self._label, self._unit = label, unit
+        self._begun = time.monotonic()
+        self._first: tuple[int, float] | None = None
+
+    def _seconds(self) -> float:
+        """Since the work began."""
+        return time.monotonic() - self._begun
+
+    def _rate(self, done: int) -> str:
+        """The rate since the first report, of which a resumed run has done something already."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = done, now
+        first, begun = self._first
+        rate = (done - first) / (now - begun) if now > begun else 0.0
+        return f"{rate:.2f} {self._unit}/s"
+
+
+class _Bar(_Progress):
     """A progress bar that appears after two seconds."""
 
     def __init__(self, label: str, unit: str, *, coloured: bool) -> None:
-        self._label, self._unit, self._coloured = label, unit, coloured
-        self._begun = time.monotonic()
-        self._first: int | None = None
+        super().__init__(label, unit)
+        self._coloured = coloured
         self._bar: Any = None
         self._task: Any = None
 
     def update(self, done: int, total: int, value: float) -> None:
-        """Shows ``done`` of ``total``; the rate counts from the first call (a resumed run)."""
-        if self._first is None:
-            self._first = done
-        elapsed = time.monotonic() - self._begun
+        """Shows ``done`` of ``total``."""
+        shown = self._rate(done) + (f"  loss {value:.4f}" if value else "")
         if self._bar is None:
-            if elapsed < _QUIET_SECONDS:
+            if self._seconds() < QUIET_SECONDS:
                 return
             self._open()
-        rate = (done - self._first) / elapsed
-        shown = f"{rate:.2f} {self._unit}/s" + (f"  loss {value:.4f}" if value else "")
         self._bar.update(self._task, completed=done, total=total, shown=shown)
 
     def _open(self) -> None:
@@ -126,6 +177,29 @@ class _Bar:
             self._bar.stop()
 
 
+class _Lines(_Progress):
+    """A line now and then. A log is kept, so it has no loss in it."""
+
+    def __init__(self, label: str, unit: str, console: Console) -> None:
+        super().__init__(label, unit)
+        self._console = console
+        self._last = ""
+        self._next = LINE_SECONDS
+
+    def update(self, done: int, total: int, _value: float) -> None:
+        """Says ``done`` of ``total`` if it is time for a line."""
+        self._last = f"{self._label} {done} of {total}, {self._rate(done)}"
+        if self._seconds() >= self._next:
+            self._next = self._seconds() + LINE_SECONDS
+            self._console.say(self._last)
+            self._last = ""
+
+    def close(self) -> None:
+        """Says how far the work came since the last line."""
+        if self._last and self._seconds() >= QUIET_SECONDS:
+            self._console.say(self._last)
+
+
 def printable(text: str) -> str:
     """Returns the text without control characters: names come from hostile files."""
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
@@ -139,8 +213,11 @@ def _place(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def reporting(as_json: bool) -> Iterator[Console]:
-    """Yields a console; turns what the block raises into a message and an exit code."""
+def reporting(as_json: bool, *, continues: bool = False) -> Iterator[Console]:
+    """Yields a console; turns what the block raises into a message and an exit code.
+
+    ``continues``: the same command, called again, goes on where an interrupted one stopped.
+    """
     console = Console(as_json)
     try:
         yield console
@@ -148,13 +225,24 @@ def reporting(as_json: bool) -> Iterator[Console]:
         console.error(error)
         raise typer.Exit(error.exit) from None
     except KeyboardInterrupt:
-        console.say("interrupted; the same command continues where it stopped", "yellow")
+        console.say("interrupted" + ("; the same command continues where it stopped" if continues else ""), "yellow")
         raise typer.Exit(INTERRUPTED) from None
-    except (typer.Exit, typer.Abort):
+    except typer.Exit:
         raise
     except MemoryError as error:
         console.error(
             InvalidInput(Code.MEMORY, f"no more memory: {error}", remedy="free memory, or use fewer tokens a step")
+        )
+        raise typer.Exit(2) from None
+    except OSError as error:
+        # What the machine refuses where nobody looked, as to look whether something lies in a closed folder.
+        console.error(
+            InvalidInput(
+                Code.FILE_UNREADABLE,
+                f"cannot be used: {error.strerror or type(error).__name__}",
+                location=os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else _place(error),
+                remedy="check the path and its rights",
+            )
         )
         raise typer.Exit(2) from None
     except Exception as error:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from veritune.cli.console import JsonOption, ThreadsOption, printable, reporting
+from veritune.core import CALIBRATION_STEPS
 
 
 class BeaconKind(StrEnum):
@@ -34,12 +35,13 @@ def plan(
     job: Annotated[Path | None, typer.Option("--job", help="Job folder (default: the recipe's folder).")] = None,
     beacon: Annotated[BeaconKind, typer.Option("--beacon", help="Where the seed comes from.")] = BeaconKind.DEMO,
     plan_time: Annotated[
-        int | None, typer.Option("--time", help="Seconds since 1970 that the plan states (default: now).")
+        int | None,
+        typer.Option("--time", help="Seconds since 1970 that the plan states, for drand-quicknet (default: now)."),
     ] = None,
     key: Annotated[Path | None, typer.Option("--key", help="Private key (PEM) that signs the plan.")] = None,
     calibration_steps: Annotated[
         int, typer.Option("--calibration-steps", min=1, max=1000, help="Steps of calibration.")
-    ] = 12,
+    ] = CALIBRATION_STEPS,
     as_json: JsonOption = False,
 ) -> None:
     """Fix everything before training: base, data, program, widths, seed rule."""
@@ -96,7 +98,7 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train in exact integers and commit to every step; continues an interrupted run."""
-    with reporting(as_json) as console:
+    with reporting(as_json, continues=True) as console:
         from veritune.run import train as run_train
 
         with console.progress("train") as progress:
@@ -125,7 +127,7 @@ def prove(
     as_json: JsonOption = False,
 ) -> None:
     """Prove the steps of a run; write the adapter with its certificate."""
-    with reporting(as_json) as console:
+    with reporting(as_json, continues=True) as console:
         from veritune.run import prove as run_prove
 
         with console.progress("prove") as progress:

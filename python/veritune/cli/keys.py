@@ -30,7 +30,7 @@ def generate(
         private, public = generate_key_files(folder, name)
         console.say(f"private key {printable(str(private))} (keep it secret)")
         console.say(f"public key  {printable(str(public))}")
-        console.result({"private_key": str(private), "public_key": str(public)})
+        console.result({"schema": "veritune.keys/v1", "private_key": str(private), "public_key": str(public)})
 
 
 @app.command("show")
@@ -44,4 +44,4 @@ def show(
 
         kind, key_id = read_key_id(key)
         console.say(f"{kind} key {key_id}")
-        console.result({"kind": kind, "key_id": key_id})
+        console.result({"schema": "veritune.key/v1", "kind": kind, "key_id": key_id})

@@ -16,7 +16,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder of the demo.")] = Path("demo-out"),
     model: Annotated[Path, typer.Option("--model", help="Base model.")] = Path("models/small"),
     rows: Annotated[Path, typer.Option("--rows", help="JSONL rows.")] = Path("data/demo/rows.jsonl"),
-    steps: Annotated[int, typer.Option("--steps", min=1, max=100_000, help="Steps.")] = DEFAULT_STEPS,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Steps.")] = DEFAULT_STEPS,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -49,15 +49,15 @@ def doctor(
 ) -> None:
     """Say what this machine can prove and how long it would take."""
     with reporting(as_json) as console:
-        from veritune.doctor import GIB, examine, predict_path, problems
+        from veritune.doctor import examine, predict_path, problems
+        from veritune.memory import gib
 
         found = examine(plan or Path())
         console.say(f"veritune {found['veritune']}, core {found['core'] or 'missing'}")
         console.say(f"{found['threads']} threads, {' '.join(found['vector_units']) or 'no SIMD'}")
         console.say(
-            f"memory {found['memory_available_bytes'] / GIB:.1f} of "
-            f"{found['memory_bytes'] / GIB:.1f} GiB available, "
-            f"disk {found['disk_free_bytes'] / GIB:.1f} GiB free"
+            f"memory {gib(found['memory_bytes'])} GiB, of which {gib(found['memory_available_bytes'])} "
+            f"{found['memory_limit']}; disk {gib(found['disk_free_bytes'])} GiB free"
         )
         if plan is not None:
             with console.progress("calibrate") as progress:
@@ -66,7 +66,7 @@ def doctor(
             for name in ("train", "prove"):
                 clock, core = (predicted[f"{name}_{kind}"] for kind in ("seconds", "core_seconds"))
                 console.say(f"predicted {name:<6}{clock:>10} s, {core} s of a core")
-            console.say(f"predicted memory{int(predicted['memory_bytes']) / GIB:>9.2f} GiB at the peak")
+            console.say(f"predicted memory{gib(int(predicted['memory_bytes'])):>9} GiB at the peak")
             console.say(f"predicted proofs{int(predicted['proof_bytes']) / 1e6:>9.2f} MB")
         found["problems"] = problems(found)
         for problem in found["problems"]:

@@ -15,7 +15,7 @@ PI = 3622009729038561421
 LN2 = 799144290325165979
 ROTATION_BITS = 16
 
-_DECIMAL = re.compile(r"([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?")
+_DECIMAL = re.compile(r"([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?", re.ASCII)
 
 
 def multiply(a: int, b: int) -> int:

@@ -5,8 +5,8 @@ use super::World;
 use super::certificate::{CertificateAttack, attack, short};
 use crate::certificate::{Parts, TinyCertificate, plan, seed_json};
 use World::{
-    AdamW, Boasting, ChainedBeacon, Disclosing, FewerSteps, Monotonous, OtherProgram, OtherRecipe, OtherSampler,
-    TwoLengths, WitnessedBeacon,
+    AdamW, Boasting, ChainedBeacon, Disclosing, FewerSteps, Monotonous, OtherForm, OtherProgram, OtherRecipe,
+    OtherSampler, TwoLengths, WitnessedBeacon,
 };
 use veritune_envelope::Digest;
 use veritune_envelope::canonical_json;
@@ -76,11 +76,19 @@ pub(super) const ATTACKS: &[CertificateAttack] = &[
     }),
     attack("the signed plan is another", AdamW, (1, "VT-RUN-001"), &["VT-RUN-001"], |t, parts| {
         let other = PlanV1 { plan_number: 1, ..parts.plan.clone() };
-        parts.extra.push(t.signed_plan(&other, &plan_file(&parts.plan)));
+        parts.extra.push(t.signed_plan(&other, &plan_file(&parts.plan), &t.key));
     }),
     attack("the plan is signed as another file", AdamW, (1, "VT-RUN-001"), &["VT-RUN-001"], |t, parts| {
-        parts.extra.push(t.signed_plan(&parts.plan, b"another"));
+        parts.extra.push(t.signed_plan(&parts.plan, b"another", &t.key));
     }),
+    attack(
+        "the plan is signed by another signer, whom the verifier names too",
+        AdamW,
+        (1, "VT-RUN-001"),
+        &["VT-RUN-001"],
+        |t, parts| parts.extra.push(t.signed_plan(&parts.plan, &plan_file(&parts.plan), &t.other_key)),
+    ),
+    attack("the spec is written in another form", OtherForm, (1, "VT-RUN-002"), &["VT-RUN-002"], |_, _| ()),
     attack("the program is another version's", OtherProgram, (1, "VT-RUN-002"), &["VT-RUN-002"], |_, _| ()),
     attack("the rows are drawn by a private sampler", OtherSampler, (1, "VT-RUN-002"), &["VT-RUN-002"], |_, _| ()),
     attack("the claims say that hidden rows are published", AdamW, (1, "VT-RUN-011"), &["VT-RUN-011"], |_, parts| {

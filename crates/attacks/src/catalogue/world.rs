@@ -34,6 +34,8 @@ pub enum World {
     FewerSteps,
     /// The same, whose plan names another program.
     OtherProgram,
+    /// The same, whose plan has its spec in a form that is read as the same record.
+    OtherForm,
     /// The same, whose plan commits to a sampler of its own.
     OtherSampler,
 }
@@ -71,6 +73,9 @@ impl World {
             }),
             Self::FewerSteps => Self::planned(|plan| plan.num_steps = 2),
             Self::OtherProgram => Self::planned(|plan| plan.program_digest = Digest::sha256(b"another")),
+            Self::OtherForm => Self::planned(|plan| {
+                replace(&mut plan.spec, "\"optimizer\":\"sgd\"", "\"optimizer\":{\"sgd\":null}");
+            }),
             Self::OtherSampler => Self::planned(|plan| plan.sampler_key_commitment = Some(Digest::sha256(b"key"))),
         }
     }

@@ -17,6 +17,7 @@ static WITNESSED_BEACON: LazyLock<TinyCertificate> = LazyLock::new(|| World::Wit
 static CHAINED_BEACON: LazyLock<TinyCertificate> = LazyLock::new(|| World::ChainedBeacon.prove());
 static FEWER_STEPS: LazyLock<TinyCertificate> = LazyLock::new(|| World::FewerSteps.prove());
 static OTHER_PROGRAM: LazyLock<TinyCertificate> = LazyLock::new(|| World::OtherProgram.prove());
+static OTHER_FORM: LazyLock<TinyCertificate> = LazyLock::new(|| World::OtherForm.prove());
 static OTHER_SAMPLER: LazyLock<TinyCertificate> = LazyLock::new(|| World::OtherSampler.prove());
 
 fn shared(world: World) -> &'static TinyCertificate {
@@ -33,6 +34,7 @@ fn shared(world: World) -> &'static TinyCertificate {
         World::ChainedBeacon => &CHAINED_BEACON,
         World::FewerSteps => &FEWER_STEPS,
         World::OtherProgram => &OTHER_PROGRAM,
+        World::OtherForm => &OTHER_FORM,
         World::OtherSampler => &OTHER_SAMPLER,
     }
 }
@@ -47,6 +49,17 @@ fn verdict(attack: &CertificateAttack, certificate: &TinyCertificate) -> (u8, St
     let report = certificate.verify(folder.path());
     assert!(report.exit == 0 || report.claims.is_empty(), "{}: claims without a verdict", attack.name);
     (report.exit, report.code, report.message)
+}
+
+#[test]
+fn an_honest_plan_is_signed_by_the_signer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut parts = ADAMW.parts.clone();
+    let file = veritune_envelope::canonical_json::to_bytes(&parts.plan).expect("a plan");
+    parts.extra.push(ADAMW.signed_plan(&parts.plan, &file, &ADAMW.key));
+    ADAMW.publish(&parts, folder.path()).expect("published");
+    let report = ADAMW.verify(folder.path());
+    assert!(report.exit == 0 && report.plan_is_signed, "{} {}", report.code, report.message);
 }
 
 #[test]

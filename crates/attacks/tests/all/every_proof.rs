@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use veritune_argument::{Argument, AxisWeight, Evaluator, Part, soundness_terms};
+use veritune_argument::{Argument, AxisWeight, Evaluator, Part, STATE_BEFORE_PLACE, soundness_terms};
 use veritune_attacks::run::{adamw, monotonous};
 use veritune_attacks::setting::tiny_spec;
 use veritune_commit::{Root, capacity};
@@ -15,7 +15,7 @@ use veritune_relations::{Place, Spec, release};
 use veritune_run::train::{first_state, named_vector};
 use veritune_verifier::known::Known;
 use veritune_verifier::statement::Run;
-use veritune_verifier::step::{Context, STATE_BEFORE};
+use veritune_verifier::step::Context;
 
 fn specs() -> Vec<Spec> {
     let mut specs = vec![monotonous(4), adamw(4)];
@@ -96,10 +96,10 @@ fn the_known_first_state_is_the_state_that_training_begins_with() {
         let values: Vec<E> = (0..whole.len() as u64).map(|i| E::from_u64(i + 7).exp_u64(5)).collect();
         let log = whole.len().next_power_of_two().trailing_zeros() as usize;
         let axis = AxisWeight::Dense { log, start: 0, values: Arc::new(values) };
-        let all = [Part { place: STATE_BEFORE, offset: 0, axes: vec![axis], scale: E::ONE }];
-        let expected = Known::from(whole).value(&all, STATE_BEFORE);
+        let all = [Part { place: STATE_BEFORE_PLACE, offset: 0, axes: vec![axis], scale: E::ONE }];
+        let expected = Known::from(whole).value(&all, STATE_BEFORE_PLACE);
         assert_ne!(expected, E::ZERO);
-        assert_eq!(context.first_state.value(&all, STATE_BEFORE), expected, "{:?}", run.spec);
+        assert_eq!(context.first_state.value(&all, STATE_BEFORE_PLACE), expected, "{:?}", run.spec);
     }
     assert!(built >= 31, "{built}");
 }

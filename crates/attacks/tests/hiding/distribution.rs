@@ -5,13 +5,13 @@
 use super::instance::{HONEST, Instance, Proved, SECRETS, SEED, Sabotage, Secret, randomness, transcript};
 use super::statistic::{Histograms, threshold};
 use rayon::prelude::*;
+use veritune_argument::STATE_BEFORE_PLACE;
 use veritune_attacks::simulate::{Seeds, Simulated, simulate_proof};
 use veritune_field::traits::{BasedVectorSpace, PrimeCharacteristicRing};
 use veritune_field::{E, E_BYTES, F, f_to_bytes};
 use veritune_mutation::Field;
 use veritune_prover::commit::simulate::SimulatedTree;
 use veritune_verifier::known::Known;
-use veritune_verifier::step::STATE_BEFORE;
 
 /// Fixed before any proof was made.
 const FAMILY_WISE_LEVEL: f64 = 1e-3;
@@ -31,7 +31,7 @@ fn simulated(instance: &Instance, number: u64) -> Proved {
         let mut tree = SimulatedTree::new(&instance.profile, state, &randomness("simulated state", number));
         let root = tree.root();
         let mut transcript = transcript(&root);
-        let placed = vec![(STATE_BEFORE, Simulated::Tree(&mut tree))];
+        let placed = vec![(STATE_BEFORE_PLACE, Simulated::Tree(&mut tree))];
         let profile = &instance.profile;
         let bytes = simulate_proof(profile, &argument, witness, placed, &Known::default(), &mut transcript, &mut seeds);
         Proved { root, bytes }

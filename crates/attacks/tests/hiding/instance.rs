@@ -1,6 +1,6 @@
 //! A tiny statement with lookups, products, a one-hot and a state, proved for two witnesses.
 
-use veritune_argument::{Argument, Joint, NUM_PLACES, WITNESS_PLACE};
+use veritune_argument::{Argument, Joint, NUM_PLACES, STATE_BEFORE_PLACE, WITNESS_PLACE};
 use veritune_commit::{Profile, Root, TreeHash, TreeShape};
 use veritune_field::{E, F};
 use veritune_mutation::{Field, traced};
@@ -11,7 +11,6 @@ use veritune_relations::{AxisId, Place, Program, Range};
 use veritune_transcript::Transcript;
 use veritune_verifier::proof::{self, Placed, Source, absorb_witness, opening_target};
 use veritune_verifier::statement::shape_for;
-use veritune_verifier::step::STATE_BEFORE;
 
 const LOG_ROWS: u32 = 10;
 /// Every programme of challenges is this one.
@@ -96,7 +95,7 @@ impl Instance {
         let shape = |name, slots, masked| shape_for(&self.profile, name, slots, TreeHash::Blake3, masked, 1);
         [
             shape("witness", argument.witness_slots(), true).expect("it fits"),
-            shape("state", argument.layout.used[STATE_BEFORE], false).expect("it fits"),
+            shape("state", argument.layout.used[STATE_BEFORE_PLACE], false).expect("it fits"),
         ]
     }
 
@@ -123,7 +122,7 @@ impl Instance {
             let proof =
                 argument::prove(&argument, witness.vector(), &tensors, &pads, &mut transcript).expect("a proof");
             let joint = Joint { parts: proof.parts, target: proof.target };
-            let weights = [(WITNESS_PLACE, &witness), (STATE_BEFORE, &state)]
+            let weights = [(WITNESS_PLACE, &witness), (STATE_BEFORE_PLACE, &state)]
                 .map(|(place, tree)| dense_weights(&joint.parts, place, tree.vector().len()));
             let target = opening_target(&joint, &[]);
             let mut bytes = witness.root().0.to_vec();
@@ -164,7 +163,7 @@ impl Instance {
     pub fn verify_now(&self, proved: &Proved) -> (Result<(), String>, Vec<Field>) {
         let argument = self.argument();
         let [shape, state] = self.shapes(&argument);
-        let placed: [Placed<'_>; 1] = [(STATE_BEFORE, Source::Tree(state, proved.root))];
+        let placed: [Placed<'_>; 1] = [(STATE_BEFORE_PLACE, Source::Tree(state, proved.root))];
         let mut transcript = transcript(&proved.root);
         let (verdict, fields) =
             traced(|| proof::verify(&argument, &self.profile, shape, &placed, &proved.bytes, &mut transcript));

@@ -17,7 +17,7 @@ use super::one_token_certificate::{
 };
 use super::statistic::{Histograms, threshold};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use veritune_argument::{Argument, Labels as ArgumentLabels, WITNESS_PLACE};
+use veritune_argument::{Argument, Labels as ArgumentLabels, STATE_AFTER_PLACE, STATE_BEFORE_PLACE, WITNESS_PLACE};
 use veritune_commit::{Labels, Root, TreeShape, capacity, leaf_point};
 use veritune_field::traits::{BasedVectorSpace, Field, PrimeCharacteristicRing};
 use veritune_field::{E, E_BYTES, F, F_BYTES, e_from_bytes, f_from_bytes, f_to_bytes};
@@ -30,7 +30,7 @@ use veritune_run::train::{execute, first_state, named_vector, state_after};
 use veritune_transcript::Transcript;
 use veritune_verifier::proof::{absorb_witness, scalar_bytes};
 use veritune_verifier::rows;
-use veritune_verifier::step::{Context, STATE_AFTER, STATE_BEFORE};
+use veritune_verifier::step::Context;
 
 /// The opened rows of one tree.
 struct Opened {
@@ -229,9 +229,9 @@ fn explain(certificate: &Certificate, token: i64) -> Explained {
         let state_shape = certificate.shapes.state;
         let mut vectors = vec![(WITNESS_PLACE, certificate.shapes.witness, witness)];
         if step > 1 {
-            vectors.push((STATE_BEFORE, state_shape, place(Place::StateBefore, step - 1)));
+            vectors.push((STATE_BEFORE_PLACE, state_shape, place(Place::StateBefore, step - 1)));
         }
-        vectors.push((STATE_AFTER, state_shape, place(Place::StateBefore, step)));
+        vectors.push((STATE_AFTER_PLACE, state_shape, place(Place::StateBefore, step)));
         let halves = vectors.iter().map(|(place, shape, vector)| {
             let half = shape.num_columns() << (shape.log_rows - 1);
             let weights = dense_weights(&joint.parts, *place, 2 * half).elements();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use veritune_argument::{Argument, Joint};
+use veritune_argument::{Argument, Joint, STATE_AFTER_PLACE, STATE_BEFORE_PLACE};
 use veritune_attacks::certificate::sha256;
 use veritune_attacks::run::{monotonous, random_inputs};
 use veritune_attacks::setting::Numbers;
@@ -23,7 +23,7 @@ use veritune_verifier::adapter;
 use veritune_verifier::known::Known;
 use veritune_verifier::proof::{Source, absorb_witness, opening_target};
 use veritune_verifier::statement::{Run, Shapes, base_root};
-use veritune_verifier::step::{Context, STATE_AFTER, STATE_BEFORE};
+use veritune_verifier::step::Context;
 
 /// The two candidates for the first token of the row.
 pub const TOKENS: [i64; 2] = [4, 19];
@@ -132,10 +132,10 @@ pub fn certify(token: i64, saved: Saved) -> Certificate {
                 let mut before_tree = (step > 1).then(|| tree(step - 1, &state));
                 let mut after_tree = tree(step, &after);
                 let mut transcript = run.step_transcript(step, &leaves, None, &before, &after_tree.root());
-                let known = if step == 1 { vec![(STATE_BEFORE, &context.first_state)] } else { Vec::new() };
+                let known = if step == 1 { vec![(STATE_BEFORE_PLACE, &context.first_state)] } else { Vec::new() };
                 let mut trees: Vec<(usize, &mut CommittedTree)> = Vec::new();
-                trees.extend(before_tree.iter_mut().map(|tree| (STATE_BEFORE, tree)));
-                trees.push((STATE_AFTER, &mut after_tree));
+                trees.extend(before_tree.iter_mut().map(|tree| (STATE_BEFORE_PLACE, tree)));
+                trees.push((STATE_AFTER_PLACE, &mut after_tree));
                 let (profile, shape) = (&context.profile, shapes.witness);
                 let proof = match saved {
                     Saved::Nothing | Saved::RandomRows => {
@@ -170,7 +170,7 @@ pub fn certify(token: i64, saved: Saved) -> Certificate {
             let shape = run.witness_shape(&context.profile, &argument).expect("a shape");
             let mut last = tree(STEPS, &state);
             let mut transcript = run.release_transcript(&last.root(), &digest);
-            let mut trees = [(STATE_BEFORE, &mut last)];
+            let mut trees = [(STATE_BEFORE_PLACE, &mut last)];
             let tensors = tensors.all();
             let proof = prove_program(&program, &context.profile, shape, &tensors, &mut trees, &[], &mut transcript);
             release_proof = Some((proof.expect("a proof"), digest));

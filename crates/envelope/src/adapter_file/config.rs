@@ -7,7 +7,7 @@
 use super::names::Module;
 use crate::codes::{CONFIG_BYTES, CONFIG_FIELD};
 use crate::verdict::Refusal;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Display;
 
 /// The options that vary; every other field of PEFT's configuration has one value.
@@ -23,10 +23,6 @@ pub struct AdapterConfig {
     pub use_rslora: bool,
     /// PEFT's `target_modules`.
     pub target_modules: BTreeSet<Module>,
-    /// PEFT's `rank_pattern`: ranks that differ from `r`, by module name.
-    pub rank_pattern: BTreeMap<String, u32>,
-    /// PEFT's `alpha_pattern`: alphas that differ from `lora_alpha`, by module name.
-    pub alpha_pattern: BTreeMap<String, u32>,
 }
 
 impl AdapterConfig {
@@ -36,7 +32,7 @@ impl AdapterConfig {
         let targets: BTreeSet<&str> = self.target_modules.iter().map(|module| module.target()).collect();
         let targets: Vec<String> = targets.iter().map(|target| format!("    \"{target}\"")).collect();
         let fields = [
-            ("alpha_pattern", pattern(&self.alpha_pattern)),
+            ("alpha_pattern", "{}".to_owned()),
             ("base_model_name_or_path", format!("\"{}\"", self.base_model_name_or_path)),
             ("bias", "\"none\"".to_owned()),
             ("fan_in_fan_out", "false".to_owned()),
@@ -47,7 +43,7 @@ impl AdapterConfig {
             ("modules_to_save", "null".to_owned()),
             ("peft_type", "\"LORA\"".to_owned()),
             ("r", self.r.to_string()),
-            ("rank_pattern", pattern(&self.rank_pattern)),
+            ("rank_pattern", "{}".to_owned()),
             ("revision", "null".to_owned()),
             ("target_modules", format!("[\n{}\n  ]", targets.join(",\n"))),
             ("task_type", "\"CAUSAL_LM\"".to_owned()),
@@ -97,23 +93,8 @@ impl AdapterConfig {
                 return refuse(field, "a positive number", &0);
             }
         }
-        for (field, map) in [("rank_pattern", &self.rank_pattern), ("alpha_pattern", &self.alpha_pattern)] {
-            for (name, value) in map {
-                if !plain(name) || *value == 0 {
-                    return refuse(field, "printable names and positive numbers", &format!("{name}: {value}"));
-                }
-            }
-        }
         Ok(())
     }
-}
-
-fn pattern(map: &BTreeMap<String, u32>) -> String {
-    if map.is_empty() {
-        return "{}".to_owned();
-    }
-    let lines: Vec<String> = map.iter().map(|(name, value)| format!("    \"{name}\": {value}")).collect();
-    format!("{{\n{}\n  }}", lines.join(",\n"))
 }
 
 #[cfg(test)]
@@ -127,8 +108,6 @@ mod tests {
             lora_alpha: 16,
             use_rslora: false,
             target_modules: Module::ALL.into(),
-            rank_pattern: BTreeMap::from([("layers.0.q_proj".to_owned(), 4)]),
-            alpha_pattern: BTreeMap::new(),
         }
     }
 
@@ -144,9 +123,7 @@ mod tests {
   "modules_to_save": null,
   "peft_type": "LORA",
   "r": 8,
-  "rank_pattern": {
-    "layers.0.q_proj": 4
-  },
+  "rank_pattern": {},
   "revision": null,
   "target_modules": [
     "down_proj",
@@ -202,15 +179,13 @@ mod tests {
 
     #[test]
     fn options_without_a_canonical_form() {
-        let cases: [fn(&mut AdapterConfig); 8] = [
+        let cases: [fn(&mut AdapterConfig); 6] = [
             |config| config.r = 0,
             |config| config.lora_alpha = 0,
             |config| config.target_modules.clear(),
             |config| config.base_model_name_or_path.clear(),
             |config| config.base_model_name_or_path.push('"'),
             |config| config.base_model_name_or_path.push('é'),
-            |config| config.rank_pattern = BTreeMap::from([("a\\".to_owned(), 1)]),
-            |config| config.alpha_pattern = BTreeMap::from([("a".to_owned(), 0)]),
         ];
         for change in cases {
             let mut config = example();

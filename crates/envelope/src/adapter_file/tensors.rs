@@ -13,7 +13,7 @@
 //! Tensors are sorted by the bytes of their names (so `layers.10` comes before `layers.2`).
 
 use super::float32;
-use crate::codes::{ADAPTER_FLOAT, ADAPTER_HEADER, ADAPTER_LAYOUT, ADAPTER_LENGTH, ADAPTER_TENSOR, ADAPTER_VALUE};
+use crate::codes::{ADAPTER_FLOAT, ADAPTER_HEADER, ADAPTER_LAYOUT, ADAPTER_LENGTH, ADAPTER_VALUE};
 use crate::verdict::Refusal;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -84,35 +84,6 @@ pub fn encode(tensors: &[Tensor]) -> Result<Vec<u8>, Refusal> {
     Ok(out)
 }
 
-/// Accepts iff `bytes` are the file of `tensors`; else names the first difference.
-///
-/// Soundness: none is lost; equal bytes hold equal integers because the encoding is injective.
-pub fn check(bytes: &[u8], tensors: &[Tensor]) -> Result<(), Refusal> {
-    let expected = encode(tensors)?;
-    if bytes == expected {
-        return Ok(());
-    }
-    let sorted = sort(tensors, |tensor| &tensor.layout)?;
-    let layouts: Vec<&TensorLayout> = sorted.iter().map(|tensor| &tensor.layout).collect();
-    let elements = split(bytes, &layouts)?;
-    for (tensor, data) in sorted.iter().zip(elements) {
-        let (found, _) = data.as_chunks::<ELEMENT_BYTES>();
-        for (element, (found, integer)) in found.iter().zip(&tensor.values).enumerate() {
-            let expected = float32::encode(*integer, tensor.layout.fraction_bits);
-            let found = u32::from_le_bytes(*found);
-            if expected != Some(found) {
-                return Err(Refusal::new(
-                    ADAPTER_TENSOR,
-                    element_location(&tensor.layout, element),
-                    format_args!("{integer} at 2^-{}", tensor.layout.fraction_bits),
-                    format_args!("float32 bits {found:08x}"),
-                ));
-            }
-        }
-    }
-    Err(Refusal::new(ADAPTER_TENSOR, "the whole file", "the canonical bytes", "other bytes"))
-}
-
 /// The length of the file of tensors with these layouts, whatever their values.
 pub fn num_bytes(layouts: &[TensorLayout]) -> Result<u64, Refusal> {
     let sorted = sort(layouts, |layout| layout)?;
@@ -121,6 +92,8 @@ pub fn num_bytes(layouts: &[TensorLayout]) -> Result<u64, Refusal> {
 }
 
 /// The tensors of a file with these layouts, in the order of the layouts; encoding them gives `bytes` again.
+///
+/// Soundness: none is lost; the encoding is injective, and nothing but an encoding is decoded.
 ///
 /// *Caller must* check the integers against their declared range and their commitment.
 pub fn decode(bytes: &[u8], layouts: &[TensorLayout]) -> Result<Vec<Tensor>, Refusal> {

@@ -45,32 +45,30 @@ fn bytes_of_the_safetensors_library() {
 #[test]
 fn round_trip_in_any_order() {
     let bytes = encode(&example()).unwrap();
-    check(&bytes, &example()).unwrap();
     assert_eq!(decode(&bytes, &layouts()).unwrap(), example());
     let mut reversed = example();
     reversed.reverse();
     assert_eq!(encode(&reversed).unwrap(), bytes);
 }
 
-/// Every byte of the file changed: the first difference is named in the header or in a tensor.
+/// Every byte of the file changed: the header's are named, others are no integer or other integers.
 #[test]
-fn every_changed_byte_is_named() {
+fn every_changed_byte_is_seen() {
     let bytes = encode(&example()).unwrap();
     let data_start = bytes.len() - 14 * ELEMENT_BYTES;
     for at in 0..bytes.len() {
         let mut changed = bytes.clone();
         changed[at] ^= 0x40;
-        let refusal = check(&changed, &example()).unwrap_err();
-        if at < data_start {
-            assert_eq!(refusal.code(), ADAPTER_HEADER);
-            assert_eq!(refusal.location(), format!("header byte {at}"));
-            assert_eq!(decode(&changed, &layouts()).unwrap_err(), refusal);
-        } else {
-            assert_eq!(refusal.code(), ADAPTER_TENSOR);
-            assert!(
-                decode(&changed, &layouts()).is_ok_and(|tensors| tensors != example())
-                    || decode(&changed, &layouts()).is_err_and(|error| error.code() == ADAPTER_FLOAT)
-            );
+        match decode(&changed, &layouts()) {
+            Err(refusal) if at < data_start => {
+                assert_eq!(refusal.code(), ADAPTER_HEADER);
+                assert_eq!(refusal.location(), format!("header byte {at}"));
+            }
+            Err(refusal) => assert_eq!(refusal.code(), ADAPTER_FLOAT),
+            Ok(tensors) => {
+                assert!(at >= data_start && tensors != example(), "byte {at}");
+                assert_eq!(encode(&tensors).unwrap(), changed);
+            }
         }
     }
 }
@@ -80,12 +78,11 @@ fn lengths() {
     let bytes = encode(&example()).unwrap();
     assert_eq!(num_bytes(&layouts()).unwrap(), bytes.len() as u64);
     for end in 0..bytes.len() {
-        let refusal = check(&bytes[..end], &example()).unwrap_err();
+        let refusal = decode(&bytes[..end], &layouts()).unwrap_err();
         assert!([ADAPTER_HEADER, ADAPTER_LENGTH].contains(&refusal.code()));
     }
     let mut long = bytes.clone();
     long.push(0);
-    assert_eq!(check(&long, &example()).unwrap_err().code(), ADAPTER_LENGTH);
     assert_eq!(decode(&long, &layouts()).unwrap_err().code(), ADAPTER_LENGTH);
 }
 
@@ -99,12 +96,8 @@ fn special_floats() {
     for special in [-0.0f32, f32::NAN, f32::INFINITY, f32::from_bits(1), 2f32.powi(-19), 64.0] {
         let mut changed = bytes.clone();
         changed[at..at + 4].copy_from_slice(&special.to_le_bytes());
-        for (refusal, code) in [
-            (check(&changed, &example()).unwrap_err(), ADAPTER_TENSOR),
-            (decode(&changed, &layouts()).unwrap_err(), ADAPTER_FLOAT),
-        ] {
-            assert_eq!((refusal.code(), refusal.location()), (code, format!("{name}[0, 1]").as_str()));
-        }
+        let refusal = decode(&changed, &layouts()).unwrap_err();
+        assert_eq!((refusal.code(), refusal.location()), (ADAPTER_FLOAT, format!("{name}[0, 1]").as_str()));
     }
 }
 
@@ -128,19 +121,19 @@ fn other_headers_of_the_same_tensors() {
         let mut file = (padded.len() as u64).to_le_bytes().to_vec();
         file.extend(padded.bytes());
         file.extend(&bytes[8 + length..]);
-        assert_eq!(check(&file, &example()).unwrap_err().code(), ADAPTER_HEADER);
+        assert_eq!(decode(&file, &layouts()).unwrap_err().code(), ADAPTER_HEADER);
     }
 }
 
 #[test]
 fn tensor_sets() {
     let bytes = encode(&example()).unwrap();
-    assert_eq!(check(&bytes, &example()[..2]).unwrap_err().code(), ADAPTER_HEADER);
-    let mut more = example();
+    assert_eq!(decode(&bytes, &layouts()[..2]).unwrap_err().code(), ADAPTER_HEADER);
+    let mut more = layouts();
     more.push(more[0].clone());
-    assert_eq!(check(&bytes, &more).unwrap_err().code(), ADAPTER_LAYOUT);
-    more[3].layout.name.push('x');
-    assert_eq!(check(&bytes, &more).unwrap_err().code(), ADAPTER_HEADER);
+    assert_eq!(decode(&bytes, &more).unwrap_err().code(), ADAPTER_LAYOUT);
+    more[3].name.push('x');
+    assert_eq!(decode(&bytes, &more).unwrap_err().code(), ADAPTER_HEADER);
 
     let mut short = example();
     short[0].values.pop();

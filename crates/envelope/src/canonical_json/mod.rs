@@ -17,12 +17,6 @@ use crate::codes::{JSON_NOT_CANONICAL, JSON_SHAPE};
 use crate::verdict::Refusal;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// True iff `bytes` is a canonical text of at most `limit` bytes.
-#[must_use]
-pub fn is_canonical(bytes: &[u8], limit: usize) -> bool {
-    parse_canonical(bytes, limit).is_ok()
-}
-
 /// The value of a canonical text of at most `limit` bytes.
 pub fn parse_canonical(bytes: &[u8], limit: usize) -> Result<Value, Refusal> {
     let value = parse(bytes, limit)?;

@@ -31,7 +31,7 @@ impl Builder {
         tensor
     }
 
-    /// A new tensor that is the greatest of `values` along `over`, among the indices where `mask` is 1.
+    /// A new tensor that is the greatest value of a view along `over`, among the indices where `mask` is 1.
     ///
     /// Attained: a one-hot on an unmasked index picks it. That no value is greater is for the caller to show
     /// (by a lookup of `maximum - value` in a table that starts at 0).
@@ -40,8 +40,7 @@ impl Builder {
         make: &Make<'_>,
         axes: &[AxisId],
         over: AxisId,
-        values: TensorId,
-        values_view: View,
+        values: View,
         mask: Option<TensorId>,
     ) -> Built<TensorId> {
         let maximum = self.witness(make);
@@ -50,10 +49,9 @@ impl Builder {
         let one_hot_view = self.on(one_hot).view;
         let maximum_view = self.on(maximum).view;
         let attained = vec![
-            Term { coefficient: 1, factors: vec![one_hot_view.clone(), values_view.clone()] },
+            Term { coefficient: 1, factors: vec![one_hot_view.clone(), values.clone()] },
             Term { coefficient: -1, factors: vec![maximum_view.clone()] },
         ];
-        debug_assert_eq!(values_view.tensor, values);
         self.equation(&format!("{}.attained", make.name), axes, attained)?;
         let allowed = match mask {
             Some(mask) => mask,
@@ -78,7 +76,7 @@ impl Builder {
             Operation::Maximum {
                 axes: axes.to_vec(),
                 over,
-                values: values_view,
+                values,
                 mask: mask.map(|_| allowed_view),
                 maximum: maximum_view,
                 bits: bits_view,

@@ -28,7 +28,7 @@ impl StepBuilder<'_> {
         let logit = self.rescale("logit", &vocab_axes, "logit", sum)?;
         let make = self.make("logit.maximum", &outer, "logit")?;
         let view = self.on(logit).view;
-        let maximum = self.b.maximum(&make, &outer, a.vocab, logit, view, None)?;
+        let maximum = self.b.maximum(&make, &outer, a.vocab, view, None)?;
         let gap = Sum::product(1, &[&self.on(maximum)]).plus(Sum::product(-1, &[&self.on(logit)]));
         let make = self.make("vocabulary.exponential", &vocab_axes, "exponential")?;
         let outputs = [(make, Function::ExpNegative)];

@@ -9,7 +9,6 @@
 
 use super::{Built, StepBuilder};
 use crate::builder::{Make, Operand, Sum};
-use crate::fixed;
 use crate::program::{AxisId, Range, TensorId, Term, View};
 use crate::spec::SpecError;
 
@@ -148,6 +147,6 @@ fn reciprocal_factor(hidden: usize, bits: i32) -> Built<i64> {
         SpecError::new("reciprocal_root", "the scales of residual and reciprocal root do not add up to 0..=48 bits")
     })?;
     // sqrt(d 2^(2 bits + 2)) is twice the wanted value; add one and halve to round half up.
-    let doubled = fixed::integer_sqrt((hidden as u128) << (2 * bits + 2));
+    let doubled = ((hidden as u128) << (2 * bits + 2)).isqrt();
     Ok(doubled.div_ceil(2) as i64)
 }

@@ -152,8 +152,7 @@ pub(super) fn attention(queries: usize, keys: usize) -> Case {
     let scores = b.rescale(&make("scores", &all, Range::signed(9), 0), &all, Sum::product(1, &[&q_on, &k_on])).unwrap();
     let rows = [layer, kv, group, query];
     let view = b.on(scores).view;
-    let maximum =
-        b.maximum(&make("maximum", &rows, Range::signed(9), 0), &rows, key, scores, view, Some(mask)).unwrap();
+    let maximum = b.maximum(&make("maximum", &rows, Range::signed(9), 0), &rows, key, view, Some(mask)).unwrap();
     let table = b.table("exp", vec![(0..400).collect(), (0..400).map(|i| 1000 / (1 + i)).collect()]);
     let (maximum_on, scores_on, mask_on) = (b.on(maximum), b.on(scores), b.on(mask));
     let gap = Sum::product(1, &[&maximum_on]).plus(Sum::product(-1, &[&scores_on]));

@@ -135,20 +135,7 @@ impl<'a> Solver<'a> {
     }
 
     fn step(&mut self, step: &Step, layer: Option<usize>) {
-        let axes = match &step.operation {
-            Operation::Rescale { axes, .. }
-            | Operation::Divide { axes, .. }
-            | Operation::SquareRoot { axes, .. }
-            | Operation::Maximum { axes, .. }
-            | Operation::Look { axes, .. }
-            | Operation::Normalise { axes, .. }
-            | Operation::Octave { axes, .. }
-            | Operation::Bits { axes, .. }
-            | Operation::Sign { axes, .. }
-            | Operation::Split { axes, .. }
-            | Operation::Sponge { axes, .. } => axes,
-        };
-        for env in self.environments(axes, layer) {
+        for env in self.environments(step.operation.axes(), layer) {
             self.apply(&step.operation, &env);
         }
     }
