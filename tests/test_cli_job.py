@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from small_job import argv
 from conftest import Run
 from veritune import _core
 from veritune.beacon import DELAY_SECONDS, GENESIS_SECONDS
-from veritune.certificate import PAYLOAD_TYPE, make_statement, plan_number
+from veritune.certificate import PAYLOAD_TYPE, make_statement, take_plan_number
 from veritune.errors import Code
+from veritune.files import waiting
 from veritune.plan import PREDICATE_TYPE
 
 
@@ -66,6 +68,8 @@ def test_a_key_that_did_not_sign_the_plan_is_refused_before_the_work(run: Run, t
     statement = make_statement(PREDICATE_TYPE, json.loads(content), {"plan.json": content})
     bundle = _core.sign(PAYLOAD_TYPE, statement, Path("keys/other.key.pem").read_text())
     (trained / "plan" / "plan.sigstore.json").write_text(bundle)
+    local = trained / "run" / "secret" / "local.json"
+    local.write_text(json.dumps(json.loads(local.read_bytes()) | {"job": str(trained.absolute())}))
     said = refused(run, "prove", "job/run", "--key", "keys/veritune.key.pem", code=Code.KEY)
     assert "signed by another key" in said and "keys/veritune.key.pem" in said
     assert not Path("job/adapter").exists()
@@ -153,30 +157,51 @@ def test_plans_under_one_key_are_counted(run: Run, recipe: Path) -> None:
     assert not Path("unsigned/plan/plan.sigstore.json").exists()
 
 
-def test_a_plan_that_fails_is_not_counted(run: Run, recipe: Path) -> None:
+def left(job: Path) -> set[str]:
+    """Names of the files of a job but for its lock."""
+    return {path.name for path in job.rglob("*") if path.is_file()} - {".lock"}
+
+
+def test_a_plan_that_cannot_be_written_leaves_nothing(run: Run, recipe: Path) -> None:
+    """Its number is taken: a signed plan of that number may have been seen."""
     run("keys", "generate", "--out", "keys", "--name", "fresh")
     words = ("plan", recipe, "--job", "job", "--key", "keys/fresh.key.pem")
-    Path("job/plan/calibration.json").mkdir(parents=True)
+    Path("job/plan/plan.sigstore.json").mkdir(parents=True)
     refused(run, *words, code=Code.FILE_UNWRITABLE)
-    assert not Path("keys/fresh.key.pem.plans.json").exists()
-    Path("job/plan/calibration.json").rmdir()
+    assert left(Path("job")) == set()
+    Path("job/plan/plan.sigstore.json").rmdir()
     run(*words)
-    assert json.loads(Path("job/plan/plan.json").read_bytes())["planNumber"] == 0
+    assert json.loads(Path("job/plan/plan.json").read_bytes())["planNumber"] == 1
 
 
-def test_two_plans_at_once_have_two_numbers(recipe: Path) -> None:
-    """This process holds the count while another comes to it: that one waits and gets the next number."""
+def test_a_plan_that_cannot_be_counted_leaves_nothing(run: Run, recipe: Path) -> None:
+    run("keys", "generate", "--out", "keys", "--name", "fresh")
+    Path("keys/fresh.key.pem.plans.json").mkdir()
+    refused(run, "plan", recipe, "--job", "job", "--key", "keys/fresh.key.pem", code=Code.FILE_UNREADABLE)
+    assert left(Path("job")) == set()
+
+
+def test_plans_at_once_have_different_numbers(run: Run) -> None:
+    run("keys", "generate", "--out", "keys", "--name", "fresh")
+    key = Path("keys/fresh.key.pem")
+    with ThreadPoolExecutor(8) as pool:
+        numbers = list(pool.map(lambda _: take_plan_number(key), range(40)))
+    assert sorted(numbers) == list(range(40))
+    assert {path.name for path in key.parent.glob("fresh.key.pem*")} == {key.name, f"{key.name}.plans.json"}
+
+
+def test_a_plan_waits_for_the_count(recipe: Path) -> None:
+    """This process holds the count while another comes to it; that one has written nothing yet."""
     subprocess.run(argv("keys", "generate", "--out", "keys", "--name", "fresh"), check=True, capture_output=True)
-    key, count, lock = Path("keys/fresh.key.pem"), Path("keys/fresh.key.pem.plans.json"), Path("job/data/secret/.lock")
+    key, lock = Path("keys/fresh.key.pem"), Path("job/data/secret/.lock")
     words = argv("plan", str(recipe), "--job", "job", "--key", str(key))
-    with plan_number(key) as number:
+    with waiting(Path("keys/fresh.key.pem.plans.lock")):
         other = subprocess.Popen(words, stdout=subprocess.DEVNULL)
         while not (lock.exists() and lock.read_text()):
             assert other.poll() is None
         # It has all but its number; nothing else keeps it from ending.
         with pytest.raises(subprocess.TimeoutExpired):
             other.wait(1)
-        assert number == 0 and not Path("job/plan/plan.json").exists() and not count.exists()
+        assert left(Path("job")) == set()
     assert other.wait() == 0
-    assert json.loads(Path("job/plan/plan.json").read_bytes())["planNumber"] == 1
-    assert json.loads(count.read_bytes())["plans"] == 2
+    assert json.loads(Path("job/plan/plan.json").read_bytes())["planNumber"] == 0

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from veritune import core
-from veritune.errors import Code, InvalidInput, VerituneError
-from veritune.files import canonical_json, parse_json, read_bytes, read_json, unreadable, write_atomic
+from veritune.errors import Code, InternalError, InvalidInput, VerituneError
+from veritune.files import canonical_json, parse_json, read_bytes, read_json, waiting, write_atomic
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -53,6 +50,8 @@ def read_private_key(path: Path) -> str:
     private_pem = read_key(path, "PRIVATE KEY")
     try:
         core.public_key(private_pem)
+    except InternalError:
+        raise
     except VerituneError as error:
         raise InvalidInput(
             error.code, error.message, location=str(path), remedy="make one with veritune keys generate"
@@ -86,26 +85,18 @@ def check_signer(bundle: Path, key: Path, private_pem: str) -> None:
         )
 
 
-@contextlib.contextmanager
-def plan_number(key: Path) -> Iterator[int]:
-    """Yields how many plans were made under the key before, and counts one more if the block succeeds.
+def take_plan_number(key: Path) -> int:
+    """Returns how many plans were begun under the key before, and counts this one: nothing of it is written yet.
 
-    Until then other processes that plan under the key wait. The count lies beside the key (``<key>.plans.json``).
+    The count lies beside the key (``<key>.plans.json``); who counts at once waits.
     """
-    try:
-        handle = os.open(key, os.O_RDONLY)
-    except OSError as error:
-        raise unreadable(key, error, "key") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        path = key.with_name(f"{key.name}.plans.json")
-        made = read_json(path, COUNTER_SCHEMA).get("plans") if path.exists() else 0
-        if type(made) is not int or made < 0:
+    path = key.with_name(f"{key.name}.plans.json")
+    with waiting(key.with_name(f"{key.name}.plans.lock")):
+        begun = read_json(path, COUNTER_SCHEMA).get("plans") if path.exists() else 0
+        if type(begun) is not int or begun < 0:
             raise InvalidInput(Code.FILE_JSON, "plans must be a count", location=str(path))
-        yield made
-        write_atomic(path, canonical_json({"schema": COUNTER_SCHEMA, "plans": made + 1}), secret=True)
-    finally:
-        os.close(handle)
+        write_atomic(path, canonical_json({"schema": COUNTER_SCHEMA, "plans": begun + 1}), secret=True)
+    return begun
 
 
 def make_statement(predicate_type: str, predicate: dict[str, Any], subjects: dict[str, bytes]) -> bytes:

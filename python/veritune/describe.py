@@ -317,14 +317,20 @@ def _has_schema(path: Path, schema: str) -> bool:
     return True
 
 
+_BUNDLE = {"mediaType", "verificationMaterial", "dsseEnvelope"}
+
+
 def _signs(bundle: Path, plan: Path) -> bool:
-    """Whether what is signed in the bundle is the plan beside it, and nothing else."""
+    """Whether what is signed in the bundle is the plan beside it, and the bundle has no other members than ours."""
     try:
         content = read_bytes(plan, MAX_PLAN_BYTES)
-        envelope = parse_json(read_bytes(bundle, 2 * MAX_STATEMENT_BYTES))["dsseEnvelope"]
+        value = parse_json(read_bytes(bundle, 2 * MAX_STATEMENT_BYTES))
+        envelope = value["dsseEnvelope"]
+        if set(value) != _BUNDLE or set(envelope) != {"payload", "payloadType", "signatures"}:
+            return False
         statement = make_statement(PREDICATE_TYPE, parse_json(content), {"plan.json": content})
-        return base64.b64decode(envelope["payload"]) == statement
-    except (VerituneError, ValueError, KeyError, TypeError):
+        return base64.b64decode(envelope["payload"], validate=True) == statement
+    except (VerituneError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 

@@ -11,6 +11,7 @@ import re
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -319,6 +320,42 @@ def exclusive(folder: Path, command: str, *, secret: bool = False) -> Iterator[s
     finally:
         with contextlib.suppress(OSError):
             os.ftruncate(handle, 0)
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def undone_on_failure(*paths: Path) -> Iterator[None]:
+    """Removes the files, in this order, if the block does not succeed."""
+    try:
+        yield
+    except BaseException:
+        for path in paths:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        raise
+
+
+@contextlib.contextmanager
+def waiting(path: Path) -> Iterator[None]:
+    """Holds the lock of a file for a moment's work: others wait for it. The file is gone afterwards.
+
+    Raises:
+        InvalidInput: FILE_UNWRITABLE, FILE_NO_SPACE.
+    """
+    while True:
+        try:
+            handle = _lock_file(path)
+            break
+        except BlockingIOError:
+            time.sleep(0.01)
+        except OSError as error:
+            raise unwritable(path, error) from error
+    try:
+        yield
+    finally:
+        # Before the lock ends: who opened the file meanwhile sees that it is gone.
+        with contextlib.suppress(OSError):
+            path.unlink()
         os.close(handle)
 
 

@@ -87,6 +87,11 @@ class Job:
         return self.folder / "data" / "secret"
 
     @property
+    def secret_files(self) -> tuple[Path, ...]:
+        """What ``write_secret`` writes."""
+        return tuple(self.secret / name for name in ("salt.bin", "rows.safetensors", "meta.json", "local.json"))
+
+    @property
     def run(self) -> Path:
         """run, where training and proving keep their state."""
         return self.folder / "run"
@@ -101,10 +106,7 @@ class Job:
         from safetensors.numpy import save
 
         arrays = save({"tokens": dataset.rows.tokens, "targets": dataset.rows.targets, "meta": dataset.rows.meta})
-        write_atomic(self.secret / "salt.bin", secret, secret=True)
-        write_atomic(self.secret / "rows.safetensors", arrays, secret=True)
         counts = {name: dataset.meta_counts(name) for name in ("license", "language", "source")}
-        write_atomic(self.secret / "meta.json", canonical_json({"schema": META_SCHEMA, **counts}), secret=True)
         local = {
             "schema": LOCAL_SCHEMA,
             "model_dir": local_path(model_dir),
@@ -114,7 +116,10 @@ class Job:
                 for path, digest in zip(dataset.paths, dataset.file_sha256, strict=True)
             ],
         }
-        write_atomic(self.secret / "local.json", canonical_json(local), secret=True)
+        meta = canonical_json({"schema": META_SCHEMA, **counts})
+        contents = (secret, arrays, meta, canonical_json(local))
+        for path, content in zip(self.secret_files, contents, strict=True):
+            write_atomic(path, content, secret=True)
 
     def read_salt(self) -> bytes:
         """Returns the 32 bytes from which the core derives the row salts."""

@@ -12,7 +12,6 @@ text became tokens), ``calibration`` and ``beacon`` beside it.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
 import secrets
@@ -32,10 +31,18 @@ from veritune.beacon import (
     round_of,
     round_url,
 )
-from veritune.certificate import PAYLOAD_TYPE, make_statement, plan_number, read_private_key
+from veritune.certificate import PAYLOAD_TYPE, make_statement, read_private_key, take_plan_number
 from veritune.core import CALIBRATION_STEPS, Progress
 from veritune.errors import Code, InternalError, InvalidInput, VerificationFailed, VerituneError
-from veritune.files import canonical_json, exclusive, read_bytes, read_json, sweep, write_atomic
+from veritune.files import (
+    canonical_json,
+    exclusive,
+    read_bytes,
+    read_json,
+    sweep,
+    undone_on_failure,
+    write_atomic,
+)
 from veritune.job import Job
 from veritune.recipe import load_recipe
 from veritune.rows import read_dataset
@@ -208,13 +215,13 @@ def make_plan(
     }
     with exclusive(job.secret, "plan", secret=True):
         _refuse_planned(job)
-        with plan_number(key) if key else contextlib.nullcontext(0) as number:
-            value["planNumber"] = number
-            plan_bytes = canonical_json(value)
-            plan = parse_plan(plan_bytes, name=str(job.plan))
-            statement = make_statement(PREDICATE_TYPE, value, {"plan.json": plan_bytes})
-            bundle = private_pem and core.sign(PAYLOAD_TYPE, statement, private_pem)
-            sweep(job.plan.parent, job.manifest.parent, job.secret)
+        value["planNumber"] = take_plan_number(key) if key else 0
+        plan_bytes = canonical_json(value)
+        plan = parse_plan(plan_bytes, name=str(job.plan))
+        statement = make_statement(PREDICATE_TYPE, value, {"plan.json": plan_bytes})
+        bundle = private_pem and core.sign(PAYLOAD_TYPE, statement, private_pem)
+        sweep(job.plan.parent, job.manifest.parent, job.secret)
+        with undone_on_failure(job.plan, job.plan_bundle, job.seed, job.calibration, job.manifest, *job.secret_files):
             job.write_secret(recipe.model_dir, dataset, secret)
             write_atomic(job.manifest, canonical_json(manifest(committed)))
             write_atomic(job.calibration, calibration_bytes)
@@ -228,8 +235,8 @@ def make_plan(
             else:
                 # One that an interrupted call left belongs to another plan.
                 job.plan_bundle.unlink(missing_ok=True)
-        # Last, and counted: a folder with plan.json is a complete one.
-        write_atomic(job.plan, plan_bytes)
+            # Last: a folder with plan.json is a complete one.
+            write_atomic(job.plan, plan_bytes)
     return Planned(
         plan,
         job,

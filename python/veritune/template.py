@@ -95,6 +95,8 @@ class Template:
                 bos_token=tokens.bos,
                 eos_token=tokens.eos,
             )
+        except MemoryError:
+            raise
         except Exception as error:  # nothing else runs in there
             raise RowError(Code.DATA_TEMPLATE, f"the template fails: {self._told(error)}") from None
 

@@ -20,7 +20,7 @@ pub fn spec_digest(spec: &Spec, tables: &Tables) -> Result<[u8; 32], StepError> 
     Ok(program_digest(&build_with(spec, tables, 1, &no_leaves(spec))?.program))
 }
 
-/// What a program states: all of it but how it is executed and what its outputs are.
+/// What a program states: all of it but how it is executed and which values its outputs have.
 #[derive(Serialize)]
 struct Stated<'a> {
     range_bits: u32,

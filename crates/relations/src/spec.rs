@@ -332,7 +332,7 @@ impl Spec {
     pub fn digest(&self) -> [u8; 32] {
         record_digest("veritune spec v1", self)
     }
-    /// Every number of the record that is no scale, with its closed published range.
+    /// Every whole number of the record that is no scale, with its closed published range.
     pub fn ranges(&self) -> Vec<FieldRange> {
         let (m, t) = (&self.model, &self.training);
         let field = |field, value, low, high| FieldRange { field, value, low, high };
@@ -363,7 +363,13 @@ impl Spec {
         let (low, high) = BASE_FRACTION_BITS.into_inner();
         let base = self.model.base_fraction_bits.iter();
         let base = base.map(|(name, &fraction_bits)| ScaleRange { name: name.clone(), fraction_bits, low, high });
-        base.chain(self.scales.ranges(self.range_bits)).collect()
+        // As the program has it: see [`Spec::scale`].
+        let moved = |range: ScaleRange| {
+            let by = self.scale(&range.name).map_or(0, |scale| scale.fraction_bits - range.fraction_bits);
+            let ScaleRange { name, fraction_bits, low, high } = range;
+            ScaleRange { name, fraction_bits: fraction_bits + by, low: low + by, high: high + by }
+        };
+        base.chain(self.scales.ranges(self.range_bits).into_iter().map(moved)).collect()
     }
     /// Refuses values outside the published ranges.
     pub fn validate(&self) -> Result<(), SpecError> {

@@ -57,7 +57,7 @@ pub struct Report {
     pub not_claimed: Vec<String>,
     /// The recomputed ledger.
     pub ledger: Option<Ledger>,
-    /// Every number of the spec that is no scale, within the range that this version publishes.
+    /// Every whole number of the spec that is no scale, within the range that this version publishes.
     pub spec_ranges: Vec<FieldRange>,
     /// Every scale, within what this version allows.
     pub scales: Vec<ScaleRange>,

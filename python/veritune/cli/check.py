@@ -34,7 +34,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Check everything that a certificate claims, offline."""
-    with reporting(as_json) as console:
+    with reporting(as_json, is_verdict=True) as console:
         from veritune.report import headline, lines
 
         verdict = _verdict(path, key, trust, policy, any_signer=any_signer, no_file=no_file)

@@ -38,6 +38,7 @@ class Console:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
+        self._lost: OSError | None = None
         self._terminal = sys.stderr is not None and sys.stderr.isatty()
         self._coloured = self._terminal and not os.environ.get("NO_COLOR")
 
@@ -61,12 +62,22 @@ class Console:
     def answer(self, text: str) -> None:
         """Prints a result that is text on stdout, unless --json was given."""
         if not self.as_json:
-            _write(sys.stdout, text)
+            self._lost = _write(sys.stdout, text) or self._lost
 
     def result(self, value: dict[str, Any]) -> None:
         """Prints the result for a program if --json was given: in ASCII, since a file's name may be no text."""
         if self.as_json:
-            _write(sys.stdout, json.dumps(value, indent=2, sort_keys=True) + "\n")
+            self._lost = _write(sys.stdout, json.dumps(value, indent=2, sort_keys=True) + "\n") or self._lost
+
+    def whole(self) -> bool:
+        """Whether all that was printed on stdout is there, as far as anybody wants it; says so if not."""
+        if self._lost is None:
+            return True
+        what = self._lost.strerror or type(self._lost).__name__
+        self.say(f"error {Code.FILE_UNWRITABLE.id}: the answer is incomplete: {what}", "red")
+        self.say("  at stdout")
+        self._lost = None
+        return False
 
     def error(self, error: VerituneError) -> None:
         """Reports an error: code, what was expected and got, where, what to do."""
@@ -99,18 +110,20 @@ class Console:
             shown.close()
 
 
-def _write(stream: TextIO | None, text: str) -> None:
-    """Writes to stdout or stderr. A reader that is gone, or a full disk behind it, changes nothing about the exit."""
+def _write(stream: TextIO | None, text: str) -> OSError | None:
+    """Writes to stdout or stderr; returns what failed, unless it is that the reader is gone, who wants no more."""
     if stream is None:
-        return
+        return None
     try:
         stream.write(text)
         stream.flush()
-    except OSError:
+        return None
+    except OSError as error:
         # What is left in the stream's buffer would fail once more when the interpreter ends.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+        return None if isinstance(error, BrokenPipeError) else error
 
 
 class _Progress:
@@ -213,14 +226,29 @@ def _place(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def reporting(as_json: bool, *, continues: bool = False) -> Iterator[Console]:
+def reporting(as_json: bool, *, continues: bool = False, is_verdict: bool = False) -> Iterator[Console]:
     """Yields a console; turns what the block raises into a message and an exit code.
 
-    ``continues``: the same command, called again, goes on where an interrupted one stopped.
+    ``continues``: the same command, called again, goes on where an interrupted one stopped. ``is_verdict``: the exit
+    code is a verdict, and stays that where the answer finds no room.
     """
     console = Console(as_json)
+    code = 0
     try:
-        yield console
+        with _exits(console, continues=continues):
+            yield console
+    except typer.Exit as ended:
+        code = ended.exit_code
+    if not console.whole() and code == 0 and not is_verdict:
+        code = 2
+    if code:
+        raise typer.Exit(code)
+
+
+@contextlib.contextmanager
+def _exits(console: Console, *, continues: bool) -> Iterator[None]:
+    try:
+        yield
     except VerituneError as error:
         console.error(error)
         raise typer.Exit(error.exit) from None

@@ -17,6 +17,7 @@ mod ranges;
 mod recipe;
 mod run;
 #[cfg(feature = "mutation-testing")]
+mod scales;
 mod second;
 mod step;
 #[cfg(feature = "mutation-testing")]

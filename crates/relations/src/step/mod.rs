@@ -308,7 +308,7 @@ fn declare_base(b: &mut Builder, spec: &Spec, a: &Axes) -> Built<Base> {
     };
     let embedding = declare("base.embedding", &[a.vocab, a.hidden], bits)?;
     let head = if spec.model.tied { embedding } else { declare("base.head", &[a.vocab, a.hidden], bits)? };
-    Ok(Base {
+    let base = Base {
         embedding,
         head,
         query: declare("base.query", &with(&heads, a.hidden), bits)?,
@@ -330,5 +330,12 @@ fn declare_base(b: &mut Builder, spec: &Spec, a: &Axes) -> Built<Base> {
         } else {
             None
         },
-    })
+    };
+    // Scales that nothing reads would stand in the verdict beside those of the base.
+    match spec.model.base_fraction_bits.keys().find(|name| b.program.find(name).is_none()) {
+        Some(name) => {
+            Err(SpecError::new(&format!("model.base_fraction_bits.{name}"), "is no tensor of this base").into())
+        }
+        None => Ok(base),
+    }
 }
