@@ -16,8 +16,8 @@ mod protocol;
 mod ranges;
 mod recipe;
 mod run;
-#[cfg(feature = "mutation-testing")]
 mod scales;
+#[cfg(feature = "mutation-testing")]
 mod second;
 mod step;
 #[cfg(feature = "mutation-testing")]
