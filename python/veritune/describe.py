@@ -89,7 +89,7 @@ _JOB: dict[str, Kind] = {
     r"plan/plan\.json": Kind("yes", "everything fixed before training", schema=SCHEMA),
     r"plan/plan\.sigstore\.json": Kind("yes", "the signed plan"),
     r"plan/seed\.json": Kind("yes", "beacon round and run seed", schema=SEED_SCHEMA),
-    r"plan/calibration\.json": Kind("choice", "widths and scales that a calibration on the rows gave; the plan holds them too"),
+    r"plan/calibration\.json": Kind("choice", "scales from a calibration on the rows; the plan holds them too"),
     r"data/manifest\.json": Kind("yes", "root and number of the rows", schema=MANIFEST_SCHEMA),
     r"data/secret/salt\.bin": _secret("secret: salt of the rows"),
     r"data/secret/rows\.safetensors": _secret("secret: the rows as tokens"),
