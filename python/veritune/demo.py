@@ -20,7 +20,7 @@ from veritune.files import canonical_json, make_folder, parse_json, read_bytes, 
 from veritune.job import Job
 from veritune.keys import generate_key_files
 from veritune.plan import make_plan
-from veritune.recipe import largest
+from veritune.recipe import check_steps
 from veritune.run import prove, train
 from veritune.verify import Request, verdict_of
 
@@ -138,14 +138,7 @@ def _check(model: Path, rows: Path, steps: int) -> None:
                 location=str(path),
                 remedy="run it in the folder of Veritune's repository, or name others with --model and --rows",
             )
-    most = largest("max_steps")
-    if steps > most:
-        raise InvalidInput(
-            Code.RECIPE_VALUE,
-            f"{steps} steps, but a run has at most {most}",
-            location="--steps",
-            remedy="ask for fewer",
-        )
+    check_steps(steps, "--steps", "ask for fewer")
 
 
 def _clear(folder: Path) -> None:

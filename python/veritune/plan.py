@@ -267,7 +267,7 @@ def _check_time(beacon: str, plan_time: int) -> None:
     try:
         round_of(plan_time)
     except ValueError as error:
-        raise refuse(f"{plan_time}: {error}", "give seconds since 1970, or leave it out for now") from error
+        raise refuse(f"{plan_time}: {error}", "seconds since 1970; without it, the present time") from error
 
 
 def _refuse_planned(job: Job) -> None:

@@ -91,15 +91,20 @@ class Recipe:
         if "max_steps" in train:
             return int(train["max_steps"])
         num_steps = per_epoch * int(train["num_train_epochs"])
-        most = largest("max_steps")
-        if num_steps > most:
-            raise InvalidInput(
-                Code.RECIPE_VALUE,
-                f"{num_steps} steps, but a run has at most {most}",
-                location="train.num_train_epochs",
-                remedy="lower num_train_epochs or raise the batch",
-            )
+        check_steps(num_steps, "train.num_train_epochs", "lower num_train_epochs or raise the batch")
         return num_steps
+
+
+def check_steps(num_steps: int, location: str, remedy: str) -> None:
+    """Refuses more steps than a run may have.
+
+    Raises:
+        InvalidInput: RECIPE_VALUE at ``location``.
+    """
+    most = largest("max_steps")
+    if num_steps > most:
+        message = f"{num_steps} steps, but a run has at most {most}"
+        raise InvalidInput(Code.RECIPE_VALUE, message, location=location, remedy=remedy)
 
 
 def load_recipe(path: Path) -> Recipe:

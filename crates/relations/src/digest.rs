@@ -7,7 +7,6 @@ use crate::step::{StepError, Tables, build_with, no_leaves};
 use serde::Serialize;
 
 /// BLAKE3 of a record as compact JSON, fields in the order of their declaration, maps sorted by key.
-#[allow(clippy::expect_used)]
 pub(crate) fn record_digest(context: &str, record: &impl Serialize) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key(context);
     // A hasher takes every byte, and our records have no keys but text.

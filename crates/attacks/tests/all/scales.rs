@@ -1,6 +1,9 @@
 //! What a verdict says of scales is what the program has, and nothing else.
 
+use serde_json::Value;
+use std::collections::BTreeSet;
 use veritune_attacks::setting::tiny_spec;
+use veritune_relations::Spec;
 use veritune_relations::spec::Decimal;
 use veritune_relations::step::{build, no_leaves};
 
@@ -23,6 +26,39 @@ fn the_scales_of_a_verdict_are_those_of_the_program() {
         assert!(compared > 40, "{compared}");
         let second = ranges.iter().find(|range| range.name == "second_moment").expect("a second moment");
         assert_eq!(second.fraction_bits, if beta.len() > 5 { 54 } else { 58 });
+    }
+}
+
+/// Paths of the numbers of a record but of its scales.
+fn numbers(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Number(_) => drop(found.insert(path.to_owned())),
+        Value::Object(members) => {
+            for (name, value) in members.iter().filter(|(name, _)| !name.contains("scales")) {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                numbers(value, &path, found);
+            }
+        }
+        _ => (),
+    }
+}
+
+/// Every whole number of a spec that is no scale has a range, and beyond it is refused by the name of its field.
+#[test]
+fn numbers_outside_their_ranges_are_refused() {
+    let honest = tiny_spec([12, 3, 3, 1, 4, 20, 30, 3, 6, 2, 5]);
+    assert_eq!(honest.validate(), Ok(()));
+    let document = serde_json::to_value(&honest).expect("JSON");
+    let mut found = BTreeSet::new();
+    numbers(&document, "", &mut found);
+    found.retain(|path| !path.starts_with("model.base_fraction_bits"));
+    assert_eq!(found, honest.ranges().iter().map(|range| range.field.to_owned()).collect());
+    for range in honest.ranges() {
+        let mut changed = document.clone();
+        let path = format!("/{}", range.field.replace('.', "/"));
+        *changed.pointer_mut(&path).expect("a field") = (range.high + 1).into();
+        let spec: Spec = serde_json::from_value(changed).expect("a spec");
+        assert_eq!(spec.validate().expect_err(range.field).field, range.field);
     }
 }
 
